@@ -1,0 +1,129 @@
+//! Rust types that can be a tensor's elements, and the storage that keeps them.
+
+use std::fmt::Debug;
+
+use half::{bf16, f16};
+
+use crate::{DType, TensorError};
+
+/// A Rust type that is the element type of a [`Tensor`](crate::Tensor).
+///
+/// Sealed: exactly one type stands for each [`DType`], so a view of a tensor never reinterprets
+/// its bits.
+pub trait Element: sealed::Stored + Copy + Debug + PartialEq + Send + Sync + 'static {
+    /// The dtype whose elements are of this type.
+    const DTYPE: DType;
+}
+
+/// The elements of a tensor, in a vector of their own type.
+///
+/// Keeping the caller's vector means that making a tensor never copies its elements.
+#[derive(Debug)]
+pub enum Storage {
+    Bool(Vec<bool>),
+    U8(Vec<u8>),
+    I8(Vec<i8>),
+    I16(Vec<i16>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+pub(crate) mod sealed {
+    use super::Storage;
+
+    pub trait Stored: Sized {
+        fn store(data: Vec<Self>) -> Storage;
+        fn view(storage: &Storage) -> Option<&[Self]>;
+    }
+}
+
+macro_rules! elements {
+    ($($variant:ident: $type:ty),* $(,)?) => {
+        $(
+            impl Element for $type {
+                const DTYPE: DType = DType::$variant;
+            }
+
+            impl sealed::Stored for $type {
+                fn store(data: Vec<Self>) -> Storage {
+                    Storage::$variant(data)
+                }
+
+                fn view(storage: &Storage) -> Option<&[Self]> {
+                    match storage {
+                        Storage::$variant(data) => Some(data),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+
+        impl Storage {
+            /// The dtype of the elements.
+            pub(crate) fn dtype(&self) -> DType {
+                match self {
+                    $(Storage::$variant(_) => DType::$variant,)*
+                }
+            }
+
+            /// All elements as little-endian bytes.
+            pub(crate) fn bytes(&self) -> &[u8] {
+                match self {
+                    $(Storage::$variant(data) => bytemuck::cast_slice(data),)*
+                }
+            }
+        }
+    };
+}
+
+elements! {
+    Bool: bool,
+    U8: u8,
+    I8: i8,
+    I16: i16,
+    I32: i32,
+    I64: i64,
+    F16: f16,
+    BF16: bf16,
+    F32: f32,
+    F64: f64,
+}
+
+impl Storage {
+    /// Elements from their little-endian bytes, whose number is a multiple of the dtype's size.
+    pub(crate) fn from_le_bytes(dtype: DType, bytes: &[u8]) -> Result<Storage, TensorError> {
+        fn copied<T: bytemuck::Pod>(bytes: &[u8]) -> Vec<T> {
+            let mut data = vec![T::zeroed(); bytes.len() / size_of::<T>()];
+            bytemuck::cast_slice_mut(&mut data).copy_from_slice(bytes);
+            data
+        }
+        Ok(match dtype {
+            DType::Bool => Storage::Bool(bools(bytes)?),
+            DType::U8 => Storage::U8(bytes.to_vec()),
+            DType::I8 => Storage::I8(copied(bytes)),
+            DType::I16 => Storage::I16(copied(bytes)),
+            DType::I32 => Storage::I32(copied(bytes)),
+            DType::I64 => Storage::I64(copied(bytes)),
+            DType::F16 => Storage::F16(copied(bytes)),
+            DType::BF16 => Storage::BF16(copied(bytes)),
+            DType::F32 => Storage::F32(copied(bytes)),
+            DType::F64 => Storage::F64(copied(bytes)),
+        })
+    }
+}
+
+fn bools(bytes: &[u8]) -> Result<Vec<bool>, TensorError> {
+    bytes
+        .iter()
+        .enumerate()
+        .map(|(index, &byte)| match byte {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(TensorError::InvalidBool { index, byte }),
+        })
+        .collect()
+}
