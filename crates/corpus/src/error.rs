@@ -1,0 +1,244 @@
+//! What can be wrong with a file, and where.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a file could not be read, or a ranking not be written.
+#[derive(Debug, Error)]
+pub enum CorpusError {
+    /// The file does not exist, is a folder, or may not be read.
+    #[error("cannot open {path}: {source}", path = path.display())]
+    Open {
+        /// The path as it was given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file's name says that it is in a format this reader does not know.
+    #[error(
+        "{path} has {found}; {what} are read from {supported}",
+        path = path.display(),
+        found = match extension { Some(e) => format!("the extension .{e}"), None => "no extension".into() }
+    )]
+    UnknownExtension {
+        /// The path as it was given.
+        path: PathBuf,
+        /// The extension without its dot, if there is one.
+        extension: Option<String>,
+        /// What was to be read: "collections", "queries".
+        what: &'static str,
+        /// The extensions that are read.
+        supported: &'static str,
+    },
+    /// Reading failed part of the way.
+    #[error("{file}:{line}: reading failed: {source}")]
+    Read {
+        /// The file's name.
+        file: String,
+        /// The line being read, counted from 1.
+        line: u64,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file holds no lines at all.
+    #[error("{file} is empty: at least one line is needed")]
+    Empty {
+        /// The file's name.
+        file: String,
+    },
+    /// One line is not what the format asks for.
+    #[error("{file}:{line}: {problem}")]
+    Line {
+        /// The file's name.
+        file: String,
+        /// The line, counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: LineProblem,
+    },
+    /// A ranking could not be written.
+    #[error("writing the ranking failed: {0}")]
+    Write(#[source] std::io::Error),
+    /// JSON has no way to write an infinite score or one that is not a number.
+    #[error(
+        "query {qid}: pid {pid} has the score {score}, which JSON cannot hold; write a TSV or TREC file instead"
+    )]
+    ScoreNotInJson {
+        /// The query.
+        qid: String,
+        /// The passage.
+        pid: u32,
+        /// Its score.
+        score: f64,
+    },
+    /// A query or document id cannot be a field of the file that is to be written.
+    #[error("the id {id:?} cannot be written to a {format} file, whose fields end at white space")]
+    IdNotInFormat {
+        /// The offending id.
+        id: String,
+        /// The file format.
+        format: &'static str,
+    },
+}
+
+/// What is wrong with one line.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LineProblem {
+    /// Bytes that are not UTF-8.
+    #[error("byte {byte} of the line is not valid UTF-8; convert the file to UTF-8")]
+    InvalidUtf8 {
+        /// Offset of the first offending byte within the line, counted from 0.
+        byte: usize,
+    },
+    /// A UTF-8 byte order mark, which ColBERT would read as a part of the first id.
+    #[error("the file starts with a byte order mark; save it as UTF-8 without one")]
+    ByteOrderMark,
+    /// A carriage return that is not followed by a line feed. Python, and so ColBERT, ends the
+    /// line there.
+    #[error(
+        "there is a carriage return inside the line (byte {byte}), where ColBERT would end it; replace it by a space"
+    )]
+    BareCarriageReturn {
+        /// Offset within the line, counted from 0.
+        byte: usize,
+    },
+    /// A TSV line with a single column.
+    #[error("the line has no tab: expected {expected}")]
+    NoTab {
+        /// The columns that were expected.
+        expected: &'static str,
+    },
+    /// A line with too few or too many columns.
+    #[error("the line has {found} columns: expected {expected}")]
+    Columns {
+        /// How many there are.
+        found: usize,
+        /// The columns that were expected.
+        expected: &'static str,
+    },
+    /// A field that should be a whole number and is not.
+    #[error("{field} should be a whole number, found {found:?}")]
+    NotAnInteger {
+        /// The field: "the pid", "the rank".
+        field: &'static str,
+        /// The text found there.
+        found: String,
+    },
+    /// A field that should be a number and is not.
+    #[error("{field} should be a number, found {found:?}")]
+    NotANumber {
+        /// The field: "the score".
+        field: &'static str,
+        /// The text found there.
+        found: String,
+    },
+    /// A passage whose pid is not its position.
+    #[error(
+        "the pid is {found}, but this is passage {expected}: pids must count from 0 without gaps, line by line"
+    )]
+    PidOutOfOrder {
+        /// The position, which the pid must equal.
+        expected: u64,
+        /// The pid found.
+        found: u64,
+    },
+    /// More passages than a signed 32-bit pid can number, which is what an index stores.
+    #[error("more than {limit} passages: an index stores pids as signed 32-bit numbers")]
+    TooManyPassages {
+        /// The largest number of passages.
+        limit: u64,
+    },
+    /// A line that is not a JSON value.
+    #[error("malformed JSON at column {column}: {message}")]
+    MalformedJson {
+        /// Column counted from 1, as the JSON parser reports it.
+        column: usize,
+        /// The parser's message.
+        message: String,
+    },
+    /// A JSON value that is not an object.
+    #[error("expected a JSON object, found {found}")]
+    NotAnObject {
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// An object without a field that is needed.
+    #[error("the field {field:?} is missing")]
+    MissingField {
+        /// The field, or the alternatives.
+        field: &'static str,
+    },
+    /// An object's field of the wrong type.
+    #[error("the field {field:?} should be {expected}, found {found}")]
+    FieldType {
+        /// The field.
+        field: &'static str,
+        /// What it should be.
+        expected: &'static str,
+        /// The kind of value found.
+        found: &'static str,
+    },
+    /// An id that is the empty string.
+    #[error("{field} is empty")]
+    EmptyId {
+        /// The field.
+        field: &'static str,
+    },
+    /// An id that was already used.
+    #[error("{field} {id:?} was already used on line {first_line}")]
+    DuplicateId {
+        /// The kind of id: "the query id", "the document id".
+        field: &'static str,
+        /// The id.
+        id: String,
+        /// Where it was first used, counted from 1.
+        first_line: u64,
+    },
+    /// A pair of query and document that is judged twice, with different grades.
+    #[error(
+        "query {qid:?} and document {document:?} are judged {grade} here and {first_grade} on line {first_line}"
+    )]
+    ContradictoryJudgement {
+        /// The query.
+        qid: String,
+        /// The document.
+        document: String,
+        /// The grade on this line.
+        grade: i64,
+        /// The grade given first.
+        first_grade: i64,
+        /// Where that was, counted from 1.
+        first_line: u64,
+    },
+    /// A document that appears twice in the ranking of one query.
+    #[error("pid {pid} was already ranked for query {qid:?} on line {first_line}")]
+    RankedTwice {
+        /// The query.
+        qid: String,
+        /// The passage.
+        pid: u32,
+        /// Where it was first, counted from 1.
+        first_line: u64,
+    },
+    /// A document id that the collection does not have.
+    #[error("the document {id:?} is not in the collection")]
+    UnknownDocument {
+        /// The id.
+        id: String,
+    },
+    /// A rank of zero; ranks count from 1.
+    #[error("the rank is 0: ranks count from 1")]
+    RankZero,
+}
+
+impl LineProblem {
+    /// The error that places this problem at `line` (counted from 1) of `file`.
+    pub(crate) fn at(self, file: &str, line: u64) -> CorpusError {
+        CorpusError::Line {
+            file: file.to_owned(),
+            line,
+            problem: self,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Lines of a UTF-8 text file, read one at a time into one buffer.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use crate::error::{CorpusError, LineProblem};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// A stream of lines that knows its name and where it stands.
+pub(crate) struct Lines<R> {
+    file: String,
+    reader: R,
+    buffer: Vec<u8>,
+    number: u64,
+}
+
+/// Opens `path` for buffered reading and gives the name that stands for it in messages.
+pub(crate) fn open_file(path: &Path) -> Result<(String, BufReader<File>), CorpusError> {
+    let failed = |source| CorpusError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    // A folder opens without complaint on Unix and fails at the first read, as "line 1".
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+    }
+    Ok((
+        path.display().to_string(),
+        BufReader::with_capacity(1 << 16, file),
+    ))
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(crate) fn new(file: impl Into<String>, reader: R) -> Self {
+        Lines {
+            file: file.into(),
+            reader,
+            buffer: Vec::new(),
+            number: 0,
+        }
+    }
+
+    /// The next line without its line end (`\n` or `\r\n`), or `None` after the last one.
+    ///
+    /// # Errors
+    /// [`CorpusError::Empty`] if there is no line at all; [`CorpusError::Read`]; and as
+    /// [`LineProblem`]s text that is not UTF-8, a byte order mark, a carriage return inside a line.
+    pub(crate) fn next(&mut self) -> Result<Option<&str>, CorpusError> {
+        self.buffer.clear();
+        let read = self.reader.read_until(b'\n', &mut self.buffer);
+        let read = read.map_err(|source| CorpusError::Read {
+            file: self.file.clone(),
+            line: self.number + 1,
+            source,
+        })?;
+        if read == 0 {
+            return match self.number {
+                0 => Err(CorpusError::Empty {
+                    file: self.file.clone(),
+                }),
+                _ => Ok(None),
+            };
+        }
+        self.number += 1;
+        match line_text(&self.buffer, self.number == 1) {
+            Ok(text) => Ok(Some(text)),
+            Err(problem) => Err(problem.at(&self.file, self.number)),
+        }
+    }
+
+    /// The number of the line that was read last, counted from 1.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The name of the file.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Places `problem` at the line that was read last.
+    pub(crate) fn error(&self, problem: LineProblem) -> CorpusError {
+        problem.at(&self.file, self.number)
+    }
+}
+
+fn line_text(bytes: &[u8], is_first: bool) -> Result<&str, LineProblem> {
+    if is_first && bytes.starts_with(BYTE_ORDER_MARK) {
+        return Err(LineProblem::ByteOrderMark);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| LineProblem::InvalidUtf8 {
+        byte: error.valid_up_to(),
+    })?;
+    // The last line may lack its line feed and still end in a carriage return.
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    match text.find('\r') {
+        Some(byte) => Err(LineProblem::BareCarriageReturn { byte }),
+        None => Ok(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(bytes: &[u8]) -> Result<Vec<String>, CorpusError> {
+        let mut lines = Lines::new("f", bytes);
+        let mut out = Vec::new();
+        while let Some(line) = lines.next()? {
+            out.push(line.to_owned());
+        }
+        Ok(out)
+    }
+
+    #[test]
+    fn both_line_ends_are_taken_off_and_the_last_may_lack_one() {
+        assert_eq!(all(b"a\r\nb\nc").unwrap(), ["a", "b", "c"]);
+        assert_eq!(all(b"a\n\n").unwrap(), ["a", ""]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_reported_with_line_and_offset() {
+        let error = all(b"fine\nab\xffc\n").unwrap_err().to_string();
+        assert!(error.starts_with("f:2: byte 2 of the line"), "{error}");
+    }
+
+    #[test]
+    fn a_carriage_return_inside_a_line_is_refused() {
+        for text in [&b"a\rb\n"[..], b"a\r\r\n"] {
+            let error = all(text).unwrap_err().to_string();
+            assert!(error.contains("carriage return"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_refused_and_an_empty_file_too() {
+        assert!(matches!(
+            all(b"\xef\xbb\xbf0\ta\n").unwrap_err(),
+            CorpusError::Line {
+                line: 1,
+                problem: LineProblem::ByteOrderMark,
+                ..
+            }
+        ));
+        assert!(matches!(all(b"").unwrap_err(), CorpusError::Empty { .. }));
+    }
+}
