@@ -1,0 +1,126 @@
+//! Which matrix product stands behind a linear layer: the contract's own, or a named alternative.
+//!
+//! The alternatives exist because frameworks add in other orders. A run of one of them differs from the
+//! native one for a known reason, which is what the comparisons of the lab are tested against.
+
+use crate::isa::Isa;
+use crate::linear::{PackedWeights, RUN, linear_in_runs};
+
+/// The order in which a linear layer adds its products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Gemm {
+    /// Runs of [`RUN`] products, added in order: [`crate::linear::linear`].
+    #[default]
+    Native,
+    /// Runs of this many products, added in order, as a blocked GEMM with another block adds them.
+    Chunk(usize),
+    /// This many equal parts, each one chain, their sums added pairwise: a GEMM split over K.
+    SplitK(usize),
+    /// The `matrixmultiply` crate's `sgemm`: its order depends on the machine and is its own affair.
+    MatrixMultiply,
+}
+
+impl Gemm {
+    /// `y = x · Wᵀ + bias` in this order; shapes as in [`linear_in_runs`]. The bias is added last.
+    pub fn linear(
+        self,
+        isa: Isa,
+        x: &[f32],
+        weights: &PackedWeights,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        match self {
+            Gemm::Native => linear_in_runs(isa, x, weights, bias, RUN, y),
+            Gemm::Chunk(run) => linear_in_runs(isa, x, weights, bias, run, y),
+            Gemm::SplitK(parts) => split_k(isa, x, weights, bias, parts, y),
+            Gemm::MatrixMultiply => matrix_multiply(x, weights, bias, y),
+        }
+    }
+}
+
+/// The inputs are cut into `parts` parts of `⌈inputs / parts⌉` (the last ones shorter or empty); each is
+/// one chain of fused multiply-adds. The sums are added pairwise: part `i` takes part `i + 1`, then
+/// `i + 2`, and so on by doubling strides.
+fn split_k(
+    isa: Isa,
+    x: &[f32],
+    weights: &PackedWeights,
+    bias: Option<&[f32]>,
+    parts: usize,
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (weights.inputs(), weights.outputs());
+    let rows = y.len() / outputs.max(1);
+    let size = inputs.div_ceil(parts.max(1)).max(1);
+    let mut sums: Vec<Vec<f32>> = (0..inputs)
+        .step_by(size)
+        .map(|start| {
+            let end = inputs.min(start + size);
+            let x: Vec<f32> = (0..rows)
+                .flat_map(|r| &x[r * inputs..][start..end])
+                .copied()
+                .collect();
+            let part = weights.slice_inputs(start..end);
+            let mut sum = vec![0.0; y.len()];
+            linear_in_runs(isa, &x, &part, None, part.inputs(), &mut sum);
+            sum
+        })
+        .collect();
+    let mut stride = 1;
+    while stride < sums.len() {
+        for i in (0..sums.len() - stride).step_by(2 * stride) {
+            let (left, right) = sums.split_at_mut(i + stride);
+            add_assign(&mut left[i], &right[0]);
+        }
+        stride *= 2;
+    }
+    match sums.first() {
+        Some(sum) => y.copy_from_slice(sum),
+        None => y.fill(0.0),
+    }
+    add_bias(y, bias);
+}
+
+fn matrix_multiply(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, y: &mut [f32]) {
+    let (k, n) = (weights.inputs(), weights.outputs());
+    let m = y.len() / n.max(1);
+    assert_eq!(x.len(), m * k, "x is (rows, inputs)");
+    let w = weights.unpack();
+    // SAFETY: `x` is (m, k), `w` is (n, k) read as its transpose (k, n), and `y` is (m, n), each with
+    // the strides given; the assertions above and `unpack` fix their lengths.
+    unsafe {
+        matrixmultiply::sgemm(
+            m,
+            k,
+            n,
+            1.0,
+            x.as_ptr(),
+            k as isize,
+            1,
+            w.as_ptr(),
+            1,
+            k as isize,
+            0.0,
+            y.as_mut_ptr(),
+            n as isize,
+            1,
+        );
+    }
+    add_bias(y, bias);
+}
+
+fn add_bias(y: &mut [f32], bias: Option<&[f32]>) {
+    if let Some(bias) = bias {
+        for row in y.chunks_exact_mut(bias.len().max(1)) {
+            add_assign(row, bias);
+        }
+    }
+}
+
+/// `x[i] += y[i]`, each rounded once.
+pub fn add_assign(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}

@@ -1,0 +1,60 @@
+//! L2 normalisation of embeddings over their last axis.
+
+use crate::isa::{Isa, on_isa};
+use crate::lanes::{Fma, lane_reduce};
+
+/// The norm below which a row counts as zero and is divided by this instead: PyTorch's
+/// `F.normalize(eps=1e-12)`.
+const LEAST_NORM: f32 = 1e-12;
+
+/// How a row is brought to unit length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Normalize {
+    /// Divide by the norm, `x / max(√Σx², 1e-12)`.
+    #[default]
+    Divide,
+    /// Multiply by the norm's reciprocal, `x · (1 / max(√Σx², 1e-12))`: one more rounding.
+    Rsqrt,
+}
+
+/// Brings every row of `x` `(rows, width)` to unit length in place.
+///
+/// # Order of operations
+/// `Σ x_i²` is [`lane_reduce`]: lane `i mod 16`, ascending, squares fused into the lane, then the fixed
+/// tree. The square root, the maximum and the division (or reciprocal and product) round once each.
+///
+/// # Panics
+/// When `x` is not a whole number of rows.
+pub fn normalize(isa: Isa, form: Normalize, x: &mut [f32], width: usize) {
+    assert_eq!(x.len() % width.max(1), 0, "x is (rows, width)");
+    match form {
+        Normalize::Divide => on_isa!(isa, divide(x: &mut [f32], width: usize)),
+        Normalize::Rsqrt => on_isa!(isa, rsqrt(x: &mut [f32], width: usize)),
+    }
+}
+
+#[inline(always)]
+fn norm<A: Fma>(row: &[f32]) -> f32 {
+    let norm = lane_reduce(row.len(), |sum, i| A::fma(row[i], row[i], sum)).sqrt();
+    if norm < LEAST_NORM { LEAST_NORM } else { norm }
+}
+
+#[inline(always)]
+fn divide<A: Fma>(x: &mut [f32], width: usize) {
+    for row in x.chunks_exact_mut(width.max(1)) {
+        let norm = norm::<A>(row);
+        for value in row {
+            *value /= norm;
+        }
+    }
+}
+
+#[inline(always)]
+fn rsqrt<A: Fma>(x: &mut [f32], width: usize) {
+    for row in x.chunks_exact_mut(width.max(1)) {
+        let scale = 1.0 / norm::<A>(row);
+        for value in row {
+            *value *= scale;
+        }
+    }
+}
