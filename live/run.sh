@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The live suite as CI runs it: environment, checkpoint and collection are made, then compared both ways.
+#
+# usage: live/run.sh CONCORD [TORCH_VERSION]     (CONCORD: path of the program)
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+concord=${1:?usage: live/run.sh CONCORD [TORCH_VERSION]}
+data=$(dirname "$here")/target/live/data
+
+python=$("$here/setup.sh" "${2:-1.13.1}")
+"$python" "$here/minilm_checkpoint.py" "$data/minilm"
+"$python" "$here/docstring_collection.py" "$data/docstrings" --passages 400
+"$python" "$here/both_ways.py" --concord "$concord" --checkpoint "$data/minilm" \
+    --collection "$data/docstrings/collection.tsv" --queries "$data/docstrings/queries.tsv"
