@@ -1,3 +1,4 @@
 //! Model.
 
 pub mod config;
+pub mod tokenizer;

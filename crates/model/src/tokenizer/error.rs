@@ -1,0 +1,120 @@
+//! What can be wrong with a tokenizer, or with what it is asked for.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Why a tokenizer could not be made, or a text not be encoded.
+#[derive(Debug, Error)]
+pub enum TokenizerError {
+    /// A folder without tokenizer files.
+    #[error("{folder} has neither tokenizer.json nor vocab.txt", folder = folder.display())]
+    NoFiles {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file that is not UTF-8.
+    #[error("{file} is not UTF-8 (byte {byte})")]
+    NotUtf8 {
+        /// The file.
+        file: &'static str,
+        /// Offset of the first offending byte.
+        byte: usize,
+    },
+    /// A file that is not JSON, or not a JSON object.
+    #[error("{file} is not a JSON object: {problem}")]
+    Json {
+        /// The file.
+        file: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A key of a JSON file with a value of the wrong type.
+    #[error("{file}: {key:?} should be {expected}, found {found}")]
+    Value {
+        /// The file.
+        file: &'static str,
+        /// The key.
+        key: String,
+        /// What it should be.
+        expected: &'static str,
+        /// The value found, as JSON.
+        found: String,
+    },
+    /// A `tokenizer.json` that does not describe a tokenizer.
+    #[error("tokenizer.json does not describe a tokenizer: {problem}")]
+    Malformed {
+        /// What the `tokenizers` library says.
+        problem: String,
+    },
+    /// A setting that would change the layout of ids and is not implemented.
+    #[error("tokenizer_config.json: {key:?} is {found}; supported: {supported}")]
+    Unsupported {
+        /// The key.
+        key: &'static str,
+        /// The value found.
+        found: String,
+        /// What is supported.
+        supported: &'static str,
+    },
+    /// Tokens added beside the vocabulary in the oldest of the file layouts.
+    #[error(
+        "added_tokens.json without tokenizer.json is not supported; load the tokenizer with transformers and save it again, which writes tokenizer.json"
+    )]
+    AddedTokens,
+    /// A special token that the vocabulary does not have.
+    #[error("the vocabulary lacks {token:?}, the {role} token")]
+    NoSpecialToken {
+        /// The token.
+        token: String,
+        /// What it is for: "cls", "sep", "pad", "mask", "unk".
+        role: &'static str,
+    },
+    /// A tokenizer that does not put a token before the text, after which the marker could stand.
+    #[error(
+        "the tokenizer puts no special token before a text, so there is no place for ColBERT's marker"
+    )]
+    NoLeadingToken,
+    /// A token limit below the number of special tokens.
+    #[error("{limit} tokens are too few: the special tokens alone are {special}")]
+    TooShort {
+        /// The limit, marker included.
+        limit: usize,
+        /// The number of special tokens, marker included.
+        special: usize,
+    },
+    /// A query that is longer than the encoder's positions.
+    #[error(
+        "the query takes {tokens} tokens, but the encoder has {positions} positions; shorten the query or its context"
+    )]
+    TooLong {
+        /// Tokens of the query, with its context.
+        tokens: usize,
+        /// The encoder's `max_position_embeddings`.
+        positions: usize,
+    },
+    /// A vocabulary with more ids than the encoder's word table has rows.
+    #[error(
+        "the tokenizer has ids up to {highest}, but the encoder's word table has {rows} rows (vocab_size): the files do not belong together"
+    )]
+    Vocabulary {
+        /// The highest id.
+        highest: u32,
+        /// The rows of the word table.
+        rows: usize,
+    },
+    /// The `tokenizers` library failed on a text.
+    #[error("tokenizing failed: {problem}")]
+    Encode {
+        /// What it says.
+        problem: String,
+    },
+}
