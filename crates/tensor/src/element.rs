@@ -94,33 +94,42 @@ elements! {
 }
 
 impl Storage {
-    /// Elements from their little-endian bytes, whose number is a multiple of the dtype's size.
-    pub(crate) fn from_le_bytes(dtype: DType, bytes: &[u8]) -> Result<Storage, TensorError> {
-        fn copied<T: bytemuck::Pod>(bytes: &[u8]) -> Vec<T> {
-            let mut data = vec![T::zeroed(); bytes.len() / size_of::<T>()];
-            bytemuck::cast_slice_mut(&mut data).copy_from_slice(bytes);
-            data
+    /// `len` elements whose little-endian bytes `fill` writes, in place where any bytes are valid.
+    ///
+    /// The outer error is that of `fill`; the inner one is [`TensorError::InvalidBool`].
+    pub(crate) fn filled<E>(
+        dtype: DType,
+        len: usize,
+        fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    ) -> Result<Result<Storage, TensorError>, E> {
+        fn elements<T: bytemuck::Pod, E>(
+            len: usize,
+            fill: impl FnOnce(&mut [u8]) -> Result<(), E>,
+        ) -> Result<Vec<T>, E> {
+            let mut data = vec![T::zeroed(); len];
+            fill(bytemuck::cast_slice_mut(&mut data))?;
+            Ok(data)
         }
-        Ok(match dtype {
-            DType::Bool => Storage::Bool(bools(bytes)?),
-            DType::U8 => Storage::U8(bytes.to_vec()),
-            DType::I8 => Storage::I8(copied(bytes)),
-            DType::I16 => Storage::I16(copied(bytes)),
-            DType::I32 => Storage::I32(copied(bytes)),
-            DType::I64 => Storage::I64(copied(bytes)),
-            DType::F16 => Storage::F16(copied(bytes)),
-            DType::BF16 => Storage::BF16(copied(bytes)),
-            DType::F32 => Storage::F32(copied(bytes)),
-            DType::F64 => Storage::F64(copied(bytes)),
-        })
+        Ok(Ok(match dtype {
+            DType::Bool => return Ok(bools(elements(len, fill)?).map(Storage::Bool)),
+            DType::U8 => Storage::U8(elements(len, fill)?),
+            DType::I8 => Storage::I8(elements(len, fill)?),
+            DType::I16 => Storage::I16(elements(len, fill)?),
+            DType::I32 => Storage::I32(elements(len, fill)?),
+            DType::I64 => Storage::I64(elements(len, fill)?),
+            DType::F16 => Storage::F16(elements(len, fill)?),
+            DType::BF16 => Storage::BF16(elements(len, fill)?),
+            DType::F32 => Storage::F32(elements(len, fill)?),
+            DType::F64 => Storage::F64(elements(len, fill)?),
+        }))
     }
 }
 
-fn bools(bytes: &[u8]) -> Result<Vec<bool>, TensorError> {
+fn bools(bytes: Vec<u8>) -> Result<Vec<bool>, TensorError> {
     bytes
-        .iter()
+        .into_iter()
         .enumerate()
-        .map(|(index, &byte)| match byte {
+        .map(|(index, byte)| match byte {
             0 => Ok(false),
             1 => Ok(true),
             _ => Err(TensorError::InvalidBool { index, byte }),

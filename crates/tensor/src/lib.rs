@@ -6,19 +6,36 @@
 //! over exactly that, and carries no strides, no device and no arithmetic. Views of other layouts
 //! exist only in files, and the readers resolve them. The alternative, a tensor with strides as
 //! array libraries have it, would make "these bytes" depend on how a value came to be.
+//!
+//! Files are opened before they are read: [`open_tensors`], [`pt::open`], [`safetensors::open`]
+//! and [`npy::open`] give [`TensorSource`]s, which know dtype and shape and fetch elements by
+//! position when asked. So a tensor larger than memory can be hashed and compared.
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors are kept in memory as the files have them, which is little-endian");
 
 mod cast;
+mod container;
 mod dtype;
 mod element;
 mod error;
+mod file_error;
 mod hash;
+mod layout;
+pub mod npy;
+mod open;
+mod partial_file;
+pub mod pt;
+pub mod safetensors;
+mod source;
 mod tensor;
 
+pub use container::Container;
 pub use dtype::{DType, UnknownDType};
 pub use element::Element;
 pub use error::TensorError;
+pub use file_error::{FileError, FileProblem};
 pub use hash::{BitHash, ByteHasher, ParseHashError, TensorHasher};
+pub use open::open_tensors;
+pub use source::{Chunks, TensorSource};
 pub use tensor::Tensor;

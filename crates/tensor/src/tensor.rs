@@ -1,5 +1,6 @@
 //! The tensor itself.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -74,7 +75,23 @@ impl Tensor {
                 actual,
             });
         }
-        Tensor::over(shape, Storage::from_le_bytes(dtype, bytes)?)
+        let len = bytes.len() / dtype.size();
+        let storage = infallible(Storage::filled(dtype, len, |out| {
+            out.copy_from_slice(bytes);
+            Ok(())
+        }))?;
+        Tensor::over(shape, storage)
+    }
+
+    /// A one-dimensional tensor of the whole storage.
+    pub(crate) fn flat(storage: Storage) -> Tensor {
+        let len = storage.bytes().len() / storage.dtype().size();
+        Tensor {
+            storage: Arc::new(storage),
+            offset: 0,
+            len,
+            shape: vec![len],
+        }
     }
 
     fn over(shape: Vec<usize>, storage: Storage) -> Result<Tensor, TensorError> {
@@ -214,11 +231,16 @@ impl Tensor {
         }
         let mut shape = first.shape.clone();
         shape[0] = rows;
-        let mut bytes = Vec::with_capacity(element_count(dtype, &shape)? * dtype.size());
-        for part in parts {
-            bytes.extend_from_slice(part.bytes());
-        }
-        Tensor::from_le_bytes(dtype, shape, &bytes)
+        let len = element_count(dtype, &shape)?;
+        let storage = infallible(Storage::filled(dtype, len, |mut out| {
+            for part in parts {
+                let (head, rest) = out.split_at_mut(part.bytes().len());
+                head.copy_from_slice(part.bytes());
+                out = rest;
+            }
+            Ok(())
+        }))?;
+        Tensor::over(shape, storage)
     }
 
     /// The hash of dtype, shape and bits; [`BitHash`] says of what exactly.
@@ -232,6 +254,14 @@ impl Tensor {
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor({}, {:?})", self.dtype(), self.shape)
+    }
+}
+
+/// Drops the error of a source that cannot fail.
+fn infallible<T>(result: Result<Result<T, TensorError>, Infallible>) -> Result<T, TensorError> {
+    match result {
+        Ok(inner) => inner,
+        Err(never) => match never {},
     }
 }
 

@@ -1,0 +1,114 @@
+//! What can be wrong with a file of tensors.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::npy::NpyProblem;
+use crate::pt::PtProblem;
+use crate::safetensors::SafetensorsProblem;
+use crate::{DType, TensorError};
+
+/// A file of tensors that could not be read or written, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct FileError {
+    /// The file, or the name given to a container in memory.
+    pub path: PathBuf,
+    /// What was wrong.
+    #[source]
+    pub problem: FileProblem,
+}
+
+impl FileError {
+    pub(crate) fn new(path: &Path, problem: impl Into<FileProblem>) -> FileError {
+        FileError {
+            path: path.to_owned(),
+            problem: problem.into(),
+        }
+    }
+}
+
+/// Why a file of tensors could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileProblem {
+    /// The system refused to open, read or write.
+    #[error("cannot {action}: {source}")]
+    Io {
+        /// What was being done, as a verb phrase.
+        action: &'static str,
+        /// What the system answered.
+        source: io::Error,
+    },
+    /// The file ends before something it should hold.
+    #[error(
+        "the file ends at byte {len}, but {what} takes bytes {start} to {end}: it is truncated or \
+         damaged"
+    )]
+    Truncated {
+        /// What should have been there.
+        what: String,
+        /// Where that begins.
+        start: u64,
+        /// Where it would end.
+        end: u64,
+        /// How long the file is.
+        len: u64,
+    },
+    /// The file name has an ending that no supported format has.
+    #[error(
+        "cannot tell the format from the name: expected it to end in .pt, .pth, .bin, \
+         .safetensors or .npy"
+    )]
+    UnknownExtension,
+    /// A tensor was expected where the file holds something else.
+    #[error("expected {expected}, found {found}")]
+    UnexpectedValue {
+        /// What the caller asked for.
+        expected: &'static str,
+        /// What the file holds.
+        found: &'static str,
+    },
+    /// A tensor has a size, or holds elements, that a tensor cannot have.
+    #[error("tensor {name:?}: {source}")]
+    Tensor {
+        /// The tensor's name in the file; empty if the format gives it none.
+        name: String,
+        /// What is wrong with it.
+        source: TensorError,
+    },
+    /// A range of elements ends past the last element.
+    #[error("elements {start}..{end} are not within a tensor of {len} elements")]
+    ElementsOutOfRange {
+        /// First element asked for.
+        start: usize,
+        /// One past the last element asked for.
+        end: usize,
+        /// How many there are.
+        len: usize,
+    },
+    /// The format has no way to write this dtype.
+    #[error("{format} files cannot hold {dtype} elements; cast the tensor first")]
+    UnsupportedDType {
+        /// The format's name.
+        format: &'static str,
+        /// The dtype it lacks.
+        dtype: DType,
+    },
+    /// The elements given to a writer do not make up the tensor it was told to expect.
+    #[error("the tensor announced as {expected} bytes of elements was given {actual}")]
+    WrongPayload {
+        /// How many bytes dtype and shape make.
+        expected: u64,
+        /// How many were written.
+        actual: u64,
+    },
+    /// A PyTorch file is not as it should be.
+    #[error(transparent)]
+    Pt(#[from] PtProblem),
+    /// A `.safetensors` file is not as it should be.
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsProblem),
+    /// An `.npy` file is not as it should be.
+    #[error(transparent)]
+    Npy(#[from] NpyProblem),
+}

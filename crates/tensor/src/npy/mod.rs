@@ -1,0 +1,289 @@
+//! `.npy` files of NumPy.
+//!
+//! Such a file is a header, which is the text of a Python dict, and the elements of one array in
+//! row-major or column-major order. The format is specified in NumPy's `numpy.lib.format`.
+
+mod header;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use header::Header;
+
+use crate::layout::{Layout, row_major_strides};
+use crate::partial_file::{Action, PartialFile};
+use crate::tensor::element_count;
+use crate::{Container, DType, FileError, FileProblem, Tensor, TensorSource};
+
+const MAGIC: &[u8; 6] = b"\x93NUMPY";
+
+/// The longest header read: NumPy's own limit is 10,000 characters.
+const MAX_HEADER: u64 = 1 << 20;
+
+/// The most dimensions an array can have, in NumPy 2; it was 32 before.
+const MAX_DIMENSIONS: usize = 64;
+
+/// The elements begin at a multiple of this.
+const ALIGNMENT: usize = 64;
+
+/// NumPy leaves room for the outermost dimension to grow to this many digits.
+const GROWTH_DIGITS: usize = 21;
+
+/// Why an `.npy` file could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NpyProblem {
+    /// The file does not begin as one of NumPy does.
+    #[error("this is not an .npy file: it does not begin with \"\\x93NUMPY\"")]
+    NotNpy,
+    /// The file has a version of the format that is not known.
+    #[error("the file has version {major}.{minor} of the format; 1.0, 2.0 and 3.0 can be read")]
+    UnsupportedVersion {
+        /// The first number.
+        major: u8,
+        /// The second number.
+        minor: u8,
+    },
+    /// The header's length is not plausible.
+    #[error("the header is said to have {len} bytes, more than the {limit} that are read")]
+    HeaderTooLarge {
+        /// The length in the file.
+        len: u64,
+        /// The longest read.
+        limit: u64,
+    },
+    /// The header is not the text of a dict with the three keys it should have.
+    #[error("the header is damaged at byte {at}: expected {expected}")]
+    InvalidHeader {
+        /// Where in the header.
+        at: usize,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// The elements have a type that is not known here.
+    #[error("the elements have type {descr:?}, which is not supported")]
+    UnsupportedDescr {
+        /// The type in NumPy's notation.
+        descr: String,
+    },
+    /// The elements are big-endian.
+    #[error(
+        "the elements are big-endian ({descr:?}); convert the array with \
+         a.astype(a.dtype.newbyteorder(\"<\")) and save it again"
+    )]
+    BigEndian {
+        /// The type in NumPy's notation.
+        descr: String,
+    },
+    /// The array has more dimensions than NumPy allows.
+    #[error("an array has {actual} dimensions, more than the {limit} that NumPy allows")]
+    TooManyDimensions {
+        /// Its number of dimensions.
+        actual: usize,
+        /// The largest number allowed.
+        limit: usize,
+    },
+    /// The elements do not fill the rest of the file.
+    #[error("the array takes {expected} bytes, but {actual} follow the header")]
+    PayloadSize {
+        /// The size of dtype and shape.
+        expected: u64,
+        /// The bytes that follow the header.
+        actual: u64,
+    },
+}
+
+/// The array in a file.
+///
+/// # Errors
+/// [`FileError`] with [`FileProblem::Npy`] if the file is not as the format demands, or has
+/// elements that no [`DType`] describes.
+pub fn open(path: impl AsRef<Path>) -> Result<TensorSource, FileError> {
+    open_container(Container::open(path)?)
+}
+
+/// The array in a container; like [`open`].
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_container(container: Container) -> Result<TensorSource, FileError> {
+    let fail = |problem| container.error(problem);
+    let start = container.bytes_at(0, container.len().min(8), "the file's beginning")?;
+    let &[.., major, minor] = start.as_slice() else {
+        return Err(fail(NpyProblem::NotNpy));
+    };
+    if !start.starts_with(MAGIC) || start.len() < 8 {
+        return Err(fail(NpyProblem::NotNpy));
+    }
+    // Version 3 is version 2 with a header in UTF-8 instead of Latin-1.
+    let length_len = match (major, minor) {
+        (1, 0) => 2,
+        (2 | 3, 0) => 4,
+        _ => return Err(fail(NpyProblem::UnsupportedVersion { major, minor })),
+    };
+    let mut len = [0; 8];
+    container.read_at(&mut len[..length_len], 8, "the header's length")?;
+    let len = u64::from_le_bytes(len);
+    if len > MAX_HEADER {
+        return Err(fail(NpyProblem::HeaderTooLarge {
+            len,
+            limit: MAX_HEADER,
+        }));
+    }
+    let header_at = 8 + length_len as u64;
+    let header = container.bytes_at(header_at, len, "the header")?;
+    let Header {
+        descr,
+        fortran_order,
+        shape,
+    } = Header::parse(&header).map_err(fail)?;
+    let dtype = dtype_of(&descr).map_err(fail)?;
+    if shape.len() > MAX_DIMENSIONS {
+        return Err(fail(too_many_dimensions(&shape)));
+    }
+
+    let count = element_count(dtype, &shape).map_err(|source| {
+        container.error(FileProblem::Tensor {
+            name: String::new(),
+            source,
+        })
+    })?;
+    let data_at = header_at + len;
+    let expected = (count * dtype.size()) as u64;
+    let actual = container.len() - data_at;
+    if expected != actual {
+        return Err(fail(NpyProblem::PayloadSize { expected, actual }));
+    }
+    let strides = if fortran_order {
+        let reversed: Vec<usize> = shape.iter().rev().copied().collect();
+        let mut strides = row_major_strides(&reversed);
+        strides.reverse();
+        strides
+    } else {
+        row_major_strides(&shape)
+    };
+    let layout = Layout {
+        start: data_at,
+        element: dtype.size(),
+        shape,
+        strides,
+    };
+    TensorSource::new(container, String::new(), dtype, layout)
+}
+
+/// The array in a file, in memory.
+///
+/// # Errors
+/// Those of [`open`], and if a bool in the file is neither 0 nor 1.
+pub fn read(path: impl AsRef<Path>) -> Result<Tensor, FileError> {
+    open(path)?.read()
+}
+
+/// Writes a tensor to a file in row-major order, with the bytes NumPy writes.
+///
+/// # Errors
+/// [`FileProblem::UnsupportedDType`] for `bf16`, which NumPy lacks;
+/// [`NpyProblem::TooManyDimensions`], [`FileProblem::Io`].
+pub fn write(path: impl AsRef<Path>, tensor: &Tensor) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let header = header_of(path, tensor)?;
+    let mut file = PartialFile::create(path)?;
+    write_parts(&mut file, &header, tensor)
+        .map_err(|source| FileError::new(path, Action::Write.failed(source)))?;
+    file.publish()
+}
+
+/// Writes a tensor, as the file of that name, to anything that takes bytes.
+///
+/// # Errors
+/// Those of [`write`](fn@write), with `name` as the path.
+pub fn write_to(out: impl Write, name: impl AsRef<Path>, tensor: &Tensor) -> Result<(), FileError> {
+    let name = name.as_ref();
+    let header = header_of(name, tensor)?;
+    write_parts(out, &header, tensor)
+        .map_err(|source| FileError::new(name, Action::Write.failed(source)))
+}
+
+fn write_parts(mut out: impl Write, header: &[u8], tensor: &Tensor) -> io::Result<()> {
+    out.write_all(header)?;
+    out.write_all(tensor.bytes())?;
+    out.flush()
+}
+
+/// Everything in front of the elements.
+fn header_of(path: &Path, tensor: &Tensor) -> Result<Vec<u8>, FileError> {
+    let dtype = tensor.dtype();
+    let Some(descr) = descr_of(dtype) else {
+        return Err(FileError::new(
+            path,
+            FileProblem::UnsupportedDType {
+                format: ".npy",
+                dtype,
+            },
+        ));
+    };
+    if tensor.shape().len() > MAX_DIMENSIONS {
+        return Err(FileError::new(path, too_many_dimensions(tensor.shape())));
+    }
+    let mut text = Header {
+        descr: descr.into(),
+        fortran_order: false,
+        shape: tensor.shape().into(),
+    }
+    .to_string();
+    if let Some(outermost) = tensor.shape().first() {
+        let digits = outermost.to_string().len();
+        text.push_str(&" ".repeat(GROWTH_DIGITS - digits));
+    }
+    // Magic, version and length take 10 bytes, the newline one. NumPy pads by 64 rather than by 0.
+    let padding = ALIGNMENT - (10 + text.len() + 1) % ALIGNMENT;
+    text.push_str(&" ".repeat(padding));
+    text.push('\n');
+
+    let mut header = MAGIC.to_vec();
+    header.extend([1, 0]);
+    // 64 dimensions of 20 digits stay far below 64 KiB.
+    header.extend((text.len() as u16).to_le_bytes());
+    header.extend(text.as_bytes());
+    Ok(header)
+}
+
+fn too_many_dimensions(shape: &[usize]) -> NpyProblem {
+    NpyProblem::TooManyDimensions {
+        actual: shape.len(),
+        limit: MAX_DIMENSIONS,
+    }
+}
+
+/// A dtype in NumPy's notation.
+fn descr_of(dtype: DType) -> Option<&'static str> {
+    match dtype {
+        DType::Bool => Some("|b1"),
+        DType::U8 => Some("|u1"),
+        DType::I8 => Some("|i1"),
+        DType::I16 => Some("<i2"),
+        DType::I32 => Some("<i4"),
+        DType::I64 => Some("<i8"),
+        DType::F16 => Some("<f2"),
+        DType::F32 => Some("<f4"),
+        DType::F64 => Some("<f8"),
+        DType::BF16 => None,
+    }
+}
+
+fn dtype_of(descr: &str) -> Result<DType, NpyProblem> {
+    let known = DType::ALL
+        .into_iter()
+        .find(|&dtype| descr_of(dtype) == Some(descr));
+    let swapped = || descr.strip_prefix('>').map(|rest| format!("<{rest}"));
+    match known {
+        Some(dtype) => Ok(dtype),
+        None if swapped().is_some_and(|little| dtype_of(&little).is_ok()) => {
+            Err(NpyProblem::BigEndian {
+                descr: descr.to_owned(),
+            })
+        }
+        None => Err(NpyProblem::UnsupportedDescr {
+            descr: descr.to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,179 @@
+//! The classes and functions that pickles of tensors name, and what calling them gives.
+
+use super::MAX_DIMENSIONS;
+use super::pickle::{Id, StorageRef, Value, Values, View};
+use crate::DType;
+
+/// A class or function a pickle may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Global {
+    OrderedDict,
+    Size,
+    RebuildTensor,
+    RebuildTensorV2,
+    RebuildParameter,
+    /// The class of a storage with elements of this type.
+    Storage(DType),
+}
+
+const GLOBALS: [(&str, Global); 15] = [
+    ("collections.OrderedDict", Global::OrderedDict),
+    ("torch.Size", Global::Size),
+    ("torch._utils._rebuild_tensor", Global::RebuildTensor),
+    ("torch._utils._rebuild_tensor_v2", Global::RebuildTensorV2),
+    ("torch._utils._rebuild_parameter", Global::RebuildParameter),
+    ("torch.BoolStorage", Global::Storage(DType::Bool)),
+    ("torch.ByteStorage", Global::Storage(DType::U8)),
+    ("torch.CharStorage", Global::Storage(DType::I8)),
+    ("torch.ShortStorage", Global::Storage(DType::I16)),
+    ("torch.IntStorage", Global::Storage(DType::I32)),
+    ("torch.LongStorage", Global::Storage(DType::I64)),
+    ("torch.HalfStorage", Global::Storage(DType::F16)),
+    ("torch.BFloat16Storage", Global::Storage(DType::BF16)),
+    ("torch.FloatStorage", Global::Storage(DType::F32)),
+    ("torch.DoubleStorage", Global::Storage(DType::F64)),
+];
+
+impl Global {
+    /// The global of that module and name, if it is one that tensors need.
+    pub(crate) fn named(name: &str) -> Option<Global> {
+        GLOBALS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|&(_, global)| global)
+    }
+
+    /// Its module and name, joined by a dot.
+    pub(crate) fn name(self) -> &'static str {
+        // Every variant is in the table, so the empty name is never seen.
+        GLOBALS
+            .iter()
+            .find(|&&(_, global)| global == self)
+            .map_or("", |&(name, _)| name)
+    }
+}
+
+/// The storage that a persistent id stands for.
+///
+/// It is the tuple ("storage", class, key, location, count). The location, such as `"cpu"` or
+/// `"cuda:0"`, says where the tensor was and has no bearing on its bits.
+pub(crate) fn storage(values: &Values, id: Id) -> Result<StorageRef, &'static str> {
+    let Value::Tuple(fields) = values.get(id) else {
+        return Err("it is not a tuple");
+    };
+    let &[kind, class, key, location, count] = fields.as_slice() else {
+        return Err("it does not have five fields");
+    };
+    match values.get(kind) {
+        Value::Str(kind) if **kind == *"storage" => {}
+        _ => return Err("it is not that of a storage"),
+    }
+    let &Value::Global(Global::Storage(dtype)) = values.get(class) else {
+        return Err("its class is not that of a storage");
+    };
+    let (Value::Str(key), Value::Str(_)) = (values.get(key), values.get(location)) else {
+        return Err("key and location are not strings");
+    };
+    let count = match values.get(count) {
+        &Value::Int(count) => u64::try_from(count).map_err(|_| "the element count is negative")?,
+        _ => return Err("the element count is not an integer"),
+    };
+    Ok(StorageRef {
+        dtype,
+        key: key.clone(),
+        count,
+    })
+}
+
+/// What a call returns.
+#[derive(Debug)]
+pub(crate) enum Called {
+    /// A value that is new.
+    Made(Value),
+    /// One of the arguments, as it is.
+    Argument(Id),
+}
+
+/// Calls a function with its arguments.
+pub(crate) fn call(
+    values: &Values,
+    function: Global,
+    arguments: &[Id],
+) -> Result<Called, &'static str> {
+    match (function, arguments) {
+        (Global::OrderedDict, []) => Ok(Called::Made(Value::Dict(Vec::new()))),
+        (Global::OrderedDict, _) => Err("an OrderedDict is made empty and filled afterwards"),
+        (Global::Size, &[sizes]) => match values.get(sizes) {
+            Value::Tuple(_) => Ok(Called::Argument(sizes)),
+            _ => Err("the sizes are not a tuple"),
+        },
+        (Global::RebuildTensor, &[storage, offset, shape, strides]) => {
+            view(values, storage, offset, shape, strides)
+        }
+        (Global::RebuildTensorV2, &[storage, offset, shape, strides, _, _]) => {
+            view(values, storage, offset, shape, strides)
+        }
+        (Global::RebuildTensorV2, &[storage, offset, shape, strides, _, _, metadata]) => {
+            match values.get(metadata) {
+                Value::None => view(values, storage, offset, shape, strides),
+                Value::Dict(flags) if flags.is_empty() => {
+                    view(values, storage, offset, shape, strides)
+                }
+                _ => Err(
+                    "the tensor is a negated or conjugated view; call resolve_neg() or \
+                          resolve_conj() on it before saving",
+                ),
+            }
+        }
+        (Global::RebuildParameter, &[data, _, _]) => match values.get(data) {
+            Value::Tensor(_) => Ok(Called::Argument(data)),
+            _ => Err("the parameter's data is not a tensor"),
+        },
+        (Global::Storage(_), _) => Err("a storage is named by a persistent id, not called"),
+        _ => Err("their number is wrong"),
+    }
+}
+
+fn view(
+    values: &Values,
+    storage: Id,
+    offset: Id,
+    shape: Id,
+    strides: Id,
+) -> Result<Called, &'static str> {
+    let Value::Storage(storage) = values.get(storage) else {
+        return Err("the first is not a storage");
+    };
+    let offset = index(values, offset)?;
+    let shape = indices(values, shape)?;
+    let strides = indices(values, strides)?;
+    if shape.len() != strides.len() {
+        return Err("there are not as many strides as dimensions");
+    }
+    let storage = storage.clone();
+    Ok(Called::Made(Value::Tensor(View {
+        storage,
+        offset,
+        shape,
+        strides,
+    })))
+}
+
+fn indices(values: &Values, id: Id) -> Result<Vec<usize>, &'static str> {
+    match values.get(id) {
+        Value::Tuple(items) if items.len() > MAX_DIMENSIONS => {
+            Err("there are more than the 64 dimensions that PyTorch allows")
+        }
+        Value::Tuple(items) => items.iter().map(|&item| index(values, item)).collect(),
+        _ => Err("shape or strides are not a tuple"),
+    }
+}
+
+fn index(values: &Values, id: Id) -> Result<usize, &'static str> {
+    match values.get(id) {
+        &Value::Int(value) => {
+            usize::try_from(value).map_err(|_| "an offset, size or stride is negative")
+        }
+        _ => Err("an offset, size or stride is not an integer"),
+    }
+}

@@ -1,0 +1,131 @@
+//! The values a PyTorch file can hold.
+
+/// A value of a PyTorch file, with tensors of type `T`.
+///
+/// `T` is [`TensorSource`](crate::TensorSource) when a file is opened and
+/// [`Tensor`](crate::Tensor) when it is read or written.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PtValue<T> {
+    /// A tensor, or a `torch.nn.Parameter`, which is one.
+    Tensor(T),
+    /// A Python tuple.
+    Tuple(Vec<PtValue<T>>),
+    /// A Python list.
+    List(Vec<PtValue<T>>),
+    /// A Python dict in its order. Keys are strings or integers, and no key comes twice.
+    Dict(Vec<(PtValue<T>, PtValue<T>)>),
+    /// An integer.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A string.
+    Str(String),
+    /// `True` or `False`.
+    Bool(bool),
+    /// `None`.
+    None,
+}
+
+impl<T> PtValue<T> {
+    /// What it is, in Python's words: `"a tensor"`, `"a dict"` and so on.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            PtValue::Tensor(_) => "a tensor",
+            PtValue::Tuple(_) => "a tuple",
+            PtValue::List(_) => "a list",
+            PtValue::Dict(_) => "a dict",
+            PtValue::Int(_) => "an integer",
+            PtValue::Float(_) => "a float",
+            PtValue::Str(_) => "a string",
+            PtValue::Bool(_) => "a bool",
+            PtValue::None => "None",
+        }
+    }
+
+    /// The value of a string key, if this is a dict that has it.
+    pub fn get(&self, key: &str) -> Option<&PtValue<T>> {
+        let PtValue::Dict(items) = self else {
+            return None;
+        };
+        items.iter().find_map(|(name, value)| match name {
+            PtValue::Str(name) if name == key => Some(value),
+            _ => None,
+        })
+    }
+
+    /// The same value with every tensor replaced by what `convert` makes of it.
+    ///
+    /// # Errors
+    /// The first error of `convert`.
+    pub fn try_map<U, E>(
+        self,
+        convert: &mut impl FnMut(T) -> Result<U, E>,
+    ) -> Result<PtValue<U>, E> {
+        fn all<T, U, E>(
+            items: Vec<PtValue<T>>,
+            convert: &mut impl FnMut(T) -> Result<U, E>,
+        ) -> Result<Vec<PtValue<U>>, E> {
+            items
+                .into_iter()
+                .map(|item| item.try_map(convert))
+                .collect()
+        }
+        Ok(match self {
+            PtValue::Tensor(tensor) => PtValue::Tensor(convert(tensor)?),
+            PtValue::Tuple(items) => PtValue::Tuple(all(items, convert)?),
+            PtValue::List(items) => PtValue::List(all(items, convert)?),
+            PtValue::Dict(items) => PtValue::Dict(
+                items
+                    .into_iter()
+                    .map(|(key, value)| Ok((key.try_map(convert)?, value.try_map(convert)?)))
+                    .collect::<Result<_, E>>()?,
+            ),
+            PtValue::Int(value) => PtValue::Int(value),
+            PtValue::Float(value) => PtValue::Float(value),
+            PtValue::Str(value) => PtValue::Str(value),
+            PtValue::Bool(value) => PtValue::Bool(value),
+            PtValue::None => PtValue::None,
+        })
+    }
+
+    /// Every tensor with its path: the keys and positions that lead to it, joined by dots.
+    ///
+    /// A tensor at the top has the empty path, the second of a tuple `"1"`, one of a state dict
+    /// its key.
+    pub fn tensors(self) -> Vec<(String, T)> {
+        let mut found = Vec::new();
+        self.collect(String::new(), &mut found);
+        found
+    }
+
+    fn collect(self, path: String, found: &mut Vec<(String, T)>) {
+        let join = |step: String| match path.as_str() {
+            "" => step,
+            path => format!("{path}.{step}"),
+        };
+        match self {
+            PtValue::Tensor(tensor) => found.push((path, tensor)),
+            PtValue::Tuple(items) | PtValue::List(items) => {
+                for (index, item) in items.into_iter().enumerate() {
+                    item.collect(join(index.to_string()), found);
+                }
+            }
+            PtValue::Dict(items) => {
+                for (key, value) in items {
+                    let step = match key {
+                        PtValue::Str(key) => key,
+                        PtValue::Int(key) => key.to_string(),
+                        // No reader makes such a dict; a caller who does gets the key's kind.
+                        other => other.kind().to_owned(),
+                    };
+                    value.collect(join(step), found);
+                }
+            }
+            PtValue::Int(_)
+            | PtValue::Float(_)
+            | PtValue::Str(_)
+            | PtValue::Bool(_)
+            | PtValue::None => {}
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! `.safetensors` files.
+//!
+//! Such a file is a length, a JSON header with name, dtype, shape and position of every tensor,
+//! and the tensors' bytes. The header is parsed and checked by the `safetensors` crate; tensors are
+//! then read by position, without the file in memory.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::path::Path;
+
+use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use crate::layout::Layout;
+use crate::partial_file::{Action, PartialFile};
+use crate::{Container, DType, FileError, FileProblem, Tensor, TensorSource};
+
+/// The bytes in front of the header, which hold its length.
+const LENGTH_LEN: u64 = 8;
+
+/// The longest header read, the limit of the format's reference implementation.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// Tensors begin at multiples of this in the files written.
+const ALIGNMENT: usize = 8;
+
+/// Why a `.safetensors` file could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SafetensorsProblem {
+    /// The header's length is not plausible.
+    #[error("the header is said to have {len} bytes, more than the {limit} the format allows")]
+    HeaderTooLarge {
+        /// The length in the file.
+        len: u64,
+        /// The longest allowed.
+        limit: u64,
+    },
+    /// The header is not JSON, or not consistent.
+    #[error("the header is not valid: {reason}")]
+    InvalidHeader {
+        /// What the parser says.
+        reason: String,
+    },
+    /// The tensors do not fill the rest of the file.
+    #[error("the header describes {described} bytes of tensors, but the file has {actual}")]
+    PayloadSize {
+        /// The bytes that the tensors in the header take.
+        described: u64,
+        /// The bytes that follow the header.
+        actual: u64,
+    },
+    /// A tensor has a dtype that is not known here.
+    #[error("tensor {name:?} has dtype {dtype}, which is not supported")]
+    UnsupportedDType {
+        /// The tensor's name.
+        name: String,
+        /// Its dtype as the format names it.
+        dtype: String,
+    },
+    /// Two tensors to write have the same name.
+    #[error("there are two tensors of the name {name:?}")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// The tensors in a file, by name, in the order in which they lie in it.
+///
+/// # Errors
+/// [`FileError`] with [`FileProblem::Safetensors`] if the file is not as the format demands.
+pub fn open(path: impl AsRef<Path>) -> Result<Vec<(String, TensorSource)>, FileError> {
+    open_container(Container::open(path)?)
+}
+
+/// The tensors in a container; like [`open`].
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)>, FileError> {
+    let fail = |problem| container.error(problem);
+    let mut len = [0; LENGTH_LEN as usize];
+    container.read_at(&mut len, 0, "the header's length")?;
+    let len = u64::from_le_bytes(len);
+    if len > MAX_HEADER {
+        return Err(fail(SafetensorsProblem::HeaderTooLarge {
+            len,
+            limit: MAX_HEADER,
+        }));
+    }
+    let header = container.bytes_at(LENGTH_LEN, len, "the header")?;
+    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| {
+        fail(SafetensorsProblem::InvalidHeader {
+            reason: e.to_string(),
+        })
+    })?;
+
+    let start = LENGTH_LEN + len;
+    let described = metadata.data_len() as u64;
+    let actual = container.len() - start;
+    if described != actual {
+        return Err(fail(SafetensorsProblem::PayloadSize { described, actual }));
+    }
+    let source = |name: String| {
+        let reason = || format!("it lists tensor {name:?} without describing it");
+        let info = metadata
+            .info(&name)
+            .ok_or_else(|| fail(SafetensorsProblem::InvalidHeader { reason: reason() }))?;
+        let dtype = supported(info.dtype).ok_or_else(|| {
+            let (name, dtype) = (name.clone(), info.dtype.to_string());
+            fail(SafetensorsProblem::UnsupportedDType { name, dtype })
+        })?;
+        // The parser has checked that each tensor begins where the one before it ends, and that
+        // its size is that of dtype and shape.
+        let position = start + info.data_offsets.0 as u64;
+        let layout = Layout::row_major(position, dtype.size(), &info.shape);
+        let source = TensorSource::new(container.clone(), name.clone(), dtype, layout)?;
+        Ok((name, source))
+    };
+    metadata.offset_keys().into_iter().map(source).collect()
+}
+
+/// The tensors in a file, by name, in memory.
+///
+/// # Errors
+/// Those of [`open`], and if a bool in the file is neither 0 nor 1.
+pub fn read(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>, FileError> {
+    open(path)?
+        .into_iter()
+        .map(|(name, source)| Ok((name, source.read()?)))
+        .collect()
+}
+
+/// Writes tensors to a file.
+///
+/// They are ordered by the size of their elements, largest first, then by name, so that each is
+/// aligned and the same tensors make the same file. The header's metadata says
+/// `"format": "pt"`, which the `transformers` library insists on.
+///
+/// # Errors
+/// [`SafetensorsProblem::DuplicateName`], [`FileProblem::Io`].
+pub fn write(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<(), FileError> {
+    let path = path.as_ref();
+    let prepared = prepare(path, tensors)?;
+    let mut file = PartialFile::create(path)?;
+    prepared
+        .write(&mut file)
+        .map_err(|source| FileError::new(path, Action::Write.failed(source)))?;
+    file.publish()
+}
+
+/// Writes tensors, as the file of that name, to anything that takes bytes.
+///
+/// # Errors
+/// Those of [`write`](fn@write), with `name` as the path.
+pub fn write_to(
+    out: impl Write,
+    name: impl AsRef<Path>,
+    tensors: &[(String, Tensor)],
+) -> Result<(), FileError> {
+    let name = name.as_ref();
+    prepare(name, tensors)?
+        .write(out)
+        .map_err(|source| FileError::new(name, Action::Write.failed(source)))
+}
+
+/// A header and the tensors in the order it has them.
+struct Prepared<'a> {
+    header: Vec<u8>,
+    tensors: Vec<&'a (String, Tensor)>,
+}
+
+impl Prepared<'_> {
+    fn write(&self, mut out: impl Write) -> io::Result<()> {
+        out.write_all(&(self.header.len() as u64).to_le_bytes())?;
+        out.write_all(&self.header)?;
+        for (_, tensor) in &self.tensors {
+            out.write_all(tensor.bytes())?;
+        }
+        out.flush()
+    }
+}
+
+fn prepare<'a>(path: &Path, tensors: &'a [(String, Tensor)]) -> Result<Prepared<'a>, FileError> {
+    let mut tensors: Vec<_> = tensors.iter().collect();
+    tensors.sort_by_key(|(name, tensor)| (std::cmp::Reverse(tensor.dtype().size()), name));
+    let mut names = HashSet::new();
+    let mut infos = Vec::with_capacity(tensors.len());
+    let mut offset = 0;
+    for (name, tensor) in &tensors {
+        if !names.insert(name) {
+            let name = name.clone();
+            return Err(FileError::new(
+                path,
+                SafetensorsProblem::DuplicateName { name },
+            ));
+        }
+        let end = offset + tensor.bytes().len();
+        let dtype = counterpart(tensor.dtype());
+        let shape = tensor.shape().to_vec();
+        infos.push((
+            name.clone(),
+            TensorInfo {
+                dtype,
+                shape,
+                data_offsets: (offset, end),
+            },
+        ));
+        offset = end;
+    }
+    let invalid = |reason: String| {
+        FileError::new(
+            path,
+            FileProblem::from(SafetensorsProblem::InvalidHeader { reason }),
+        )
+    };
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let metadata = Metadata::new(Some(metadata), infos).map_err(|e| invalid(e.to_string()))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|e| invalid(e.to_string()))?;
+    header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+    Ok(Prepared { header, tensors })
+}
+
+fn supported(dtype: Dtype) -> Option<DType> {
+    DType::ALL
+        .into_iter()
+        .find(|&own| counterpart(own) == dtype)
+}
+
+fn counterpart(dtype: DType) -> Dtype {
+    match dtype {
+        DType::Bool => Dtype::BOOL,
+        DType::U8 => Dtype::U8,
+        DType::I8 => Dtype::I8,
+        DType::I16 => Dtype::I16,
+        DType::I32 => Dtype::I32,
+        DType::I64 => Dtype::I64,
+        DType::F16 => Dtype::F16,
+        DType::BF16 => Dtype::BF16,
+        DType::F32 => Dtype::F32,
+        DType::F64 => Dtype::F64,
+    }
+}
