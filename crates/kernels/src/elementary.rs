@@ -129,3 +129,9 @@ pub fn gelu_tanh(x: f32) -> f32 {
     let x = f64::from(x);
     (x * 0.5 * (1.0 + tanh_wide(SQRT_2_OVER_PI * (x + 0.044715 * x * x * x)))) as f32
 }
+
+/// `max(x, 0)`; NaN stays NaN.
+#[inline(always)]
+pub fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}

@@ -1,1 +1,37 @@
-//! Pipeline.
+//! An index build is a graph of pure stages over named artifacts.
+//!
+//! A [`Stage`] is a function from artifacts to artifacts. An artifact has a name, the hash of its bits
+//! and the hash of what it was made from; a large one is a sequence of chunks, each a [`Value`] of its
+//! own. The [`Evaluator`] answers one question, "what is chunk 3 of `embs`?", by running the stage that
+//! makes it on the answers to the same question about its inputs, and remembers each answer in a
+//! [`Store`] under the hash of what it was made from.
+//!
+//! Everything else is a use of that: to *resume* is to ask again with the same store, to *verify* is to
+//! ask with an empty one and compare hashes, to *swap* is to answer one question by hand, and to
+//! *record* is to listen. The alternative, a program that walks through the build and writes files as it
+//! goes, would need each of these written again and kept true by hand.
+//!
+//! This crate knows nothing of BERT or of ColBERT's arithmetic, only the [names](artifact) of what flows.
+
+pub mod artifact;
+mod evaluate;
+pub mod grid;
+mod manifest;
+mod observe;
+mod pattern;
+pub mod publish;
+mod run;
+mod stage;
+mod store;
+mod value;
+
+pub use evaluate::{EvaluateError, Evaluator, Source};
+pub use grid::Grid;
+pub use manifest::{ArtifactRecord, ChunkRecord, FieldRecord, MANIFEST_VERSION};
+pub use observe::{ArtifactEvent, NoProgress, Observer, Progress, Tap, TapSink, TappedPassage};
+pub use pattern::ModulePattern;
+pub use publish::{PublishError, Staging, StagingError};
+pub use run::{Capture, RecordedRun, RunError, RunManifest, RunWriter, TapRecord, TapRows};
+pub use stage::{Call, Graph, Input, Keep, Output, Scope, Stage, StageError};
+pub use store::{DiskStore, MemoryStore, Store, StoreError};
+pub use value::Value;

@@ -1,0 +1,461 @@
+//! Finding out what an artifact is: by looking it up, or by running the stage that makes it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+
+use concord_tensor::{BitHash, ByteHasher};
+
+use crate::artifact;
+use crate::grid::Grid;
+use crate::manifest::{ArtifactRecord, ChunkRecord};
+use crate::observe::{ArtifactEvent, NoProgress, Observer, Progress, TapSink};
+use crate::stage::{Call, Graph, Input, Inputs, Keep, Scope, Stage, StageError};
+use crate::store::{Store, StoreError};
+use crate::value::Value;
+
+/// Why an artifact could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// A stage failed.
+    #[error("stage `{stage}`, chunk {chunk}: {source}")]
+    Stage {
+        /// The stage.
+        stage: String,
+        /// The chunk it was making.
+        chunk: usize,
+        /// What it said.
+        source: StageError,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nothing makes an artifact of this name.
+    #[error("no stage and no source makes an artifact `{0}`")]
+    UnknownArtifact(String),
+    /// A stage returned another number of values than it declares outputs.
+    #[error("stage `{stage}` declares {declared} outputs and returned {returned}")]
+    WrongOutputs {
+        /// The stage.
+        stage: String,
+        /// How many outputs it declares.
+        declared: usize,
+        /// How many values it returned.
+        returned: usize,
+    },
+    /// A stage, run again on the same inputs, made something else.
+    #[error(
+        "stage `{stage}` is not reproducible: chunk {chunk} of `{artifact}` was {before} and is {now} \
+         when computed again from the same inputs"
+    )]
+    NotReproducible {
+        /// The stage.
+        stage: String,
+        /// The artifact that differs.
+        artifact: String,
+        /// Its chunk.
+        chunk: usize,
+        /// The hash remembered.
+        before: BitHash,
+        /// The hash of the new value.
+        now: BitHash,
+    },
+    /// Whoever listens could not go on.
+    #[error("recording chunk {chunk} of `{artifact}`: {source}")]
+    Observer {
+        /// The artifact reported.
+        artifact: String,
+        /// Its chunk.
+        chunk: usize,
+        /// What the observer said.
+        source: StageError,
+    },
+}
+
+/// An artifact that no stage makes: an input of the graph.
+pub trait Source: Send + Sync {
+    /// The artifact's name.
+    fn name(&self) -> &'static str;
+    /// How many chunks it has.
+    fn chunks(&self) -> usize;
+    /// One of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn value(&self, chunk: usize) -> Result<Value, StageError>;
+}
+
+/// What is known of a chunk.
+#[derive(Clone)]
+struct Known {
+    record: ChunkRecord,
+    made_from: Option<BitHash>,
+}
+
+/// Answers what the artifacts of a graph are, computing only what the store does not hold.
+pub struct Evaluator<'a> {
+    graph: &'a Graph,
+    sources: &'a [&'a dyn Source],
+    grid: Grid,
+    store: &'a dyn Store,
+    observer: Option<&'a dyn Observer>,
+    progress: &'a dyn Progress,
+    known: RefCell<BTreeMap<(String, usize), Known>>,
+    /// The latest chunk of each transient artifact, for the stage that reads it next.
+    passing: RefCell<HashMap<String, (usize, Value)>>,
+}
+
+impl<'a> Evaluator<'a> {
+    /// An evaluator of `graph` over a collection cut by `grid`, remembering in `store`.
+    pub fn new(
+        graph: &'a Graph,
+        sources: &'a [&'a dyn Source],
+        grid: Grid,
+        store: &'a dyn Store,
+    ) -> Evaluator<'a> {
+        Evaluator {
+            graph,
+            sources,
+            grid,
+            store,
+            observer: None,
+            progress: &NoProgress,
+            known: RefCell::default(),
+            passing: RefCell::default(),
+        }
+    }
+
+    /// Tells `observer` about every chunk that becomes known.
+    #[must_use]
+    pub fn observed_by(mut self, observer: &'a dyn Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Tells `progress` how far it is.
+    #[must_use]
+    pub fn reporting_to(mut self, progress: &'a dyn Progress) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Everything about an artifact but its values.
+    ///
+    /// # Errors
+    /// When it, or something it is made from, cannot be computed.
+    pub fn artifact(&self, name: &str) -> Result<ArtifactRecord, EvaluateError> {
+        let known: Vec<Known> = (0..self.chunks(name)?)
+            .map(|chunk| self.known(name, chunk))
+            .collect::<Result<_, _>>()?;
+        let made_from: Vec<_> = known.iter().map(|k| k.made_from).collect();
+        Ok(ArtifactRecord::new(
+            name,
+            known.into_iter().map(|k| k.record).collect(),
+            &made_from,
+        ))
+    }
+
+    /// The number of chunks of an artifact.
+    ///
+    /// # Errors
+    /// When nothing makes it.
+    pub fn chunks(&self, name: &str) -> Result<usize, EvaluateError> {
+        if let Some(source) = self.source(name) {
+            return Ok(source.chunks());
+        }
+        Ok(match self.producer(name)?.0.scope() {
+            Scope::EachChunk => self.grid.chunks(),
+            Scope::Once => 1,
+        })
+    }
+
+    /// The value of one chunk of an artifact.
+    ///
+    /// # Errors
+    /// When it cannot be computed; and when it was computed before, is no longer at hand, and comes out
+    /// different.
+    pub fn load(&self, name: &str, chunk: usize) -> Result<Value, EvaluateError> {
+        let known = self.known(name, chunk)?;
+        if let Some((at, value)) = self.passing.borrow().get(name)
+            && *at == chunk
+        {
+            return Ok(value.clone());
+        }
+        if let Some(source) = self.source(name) {
+            return self.read_source(source, chunk);
+        }
+        if let Some(value) = self.store.get(&known.record)? {
+            return Ok(value);
+        }
+        // It was computed before, and whoever listens heard of it then.
+        let (stage, output) = self.producer(name)?;
+        let values = self.run(stage, chunk, known.made_from, None)?;
+        Ok(values[output].clone())
+    }
+
+    /// Every artifact known so far whose chunks are all known, in the order of the graph.
+    ///
+    /// # Errors
+    /// Never for artifacts of the graph; see [`Evaluator::chunks`].
+    pub fn known_artifacts(&self) -> Result<Vec<ArtifactRecord>, EvaluateError> {
+        let mut chunks_known: BTreeMap<String, usize> = BTreeMap::new();
+        for (name, _) in self.known.borrow().keys() {
+            *chunks_known.entry(name.clone()).or_default() += 1;
+        }
+        let mut complete = Vec::new();
+        for (name, count) in chunks_known {
+            if count == self.chunks(&name)? {
+                complete.push(self.artifact(&name)?);
+            }
+        }
+        complete.sort_by_key(|record| artifact::position(&record.name));
+        Ok(complete)
+    }
+
+    fn source(&self, name: &str) -> Option<&'a dyn Source> {
+        self.sources
+            .iter()
+            .copied()
+            .find(|source| source.name() == name)
+    }
+
+    fn producer(&self, name: &str) -> Result<(&'a dyn Stage, usize), EvaluateError> {
+        self.graph
+            .producer(name)
+            .ok_or_else(|| EvaluateError::UnknownArtifact(name.to_owned()))
+    }
+
+    /// Whether `stage` is the one that makes the artifact. It is not where a swap makes it instead: what
+    /// the stage itself computes under that name is then nobody's input.
+    fn makes(&self, stage: &dyn Stage, name: &str) -> Result<bool, EvaluateError> {
+        Ok(self.producer(name)?.0.name() == stage.name())
+    }
+
+    fn read_source(&self, source: &dyn Source, chunk: usize) -> Result<Value, EvaluateError> {
+        source
+            .value(chunk)
+            .map_err(|error| failed(source.name(), chunk, error))
+    }
+
+    fn known(&self, name: &str, chunk: usize) -> Result<Known, EvaluateError> {
+        if let Some(known) = self.known.borrow().get(&(name.to_owned(), chunk)) {
+            return Ok(known.clone());
+        }
+        if let Some(source) = self.source(name) {
+            let value = self.read_source(source, chunk)?;
+            let known = Known {
+                record: value.record(),
+                made_from: None,
+            };
+            self.learn(name, chunk, &known, Some(&value))?;
+            return Ok(known);
+        }
+        let (stage, output) = self.producer(name)?;
+        let key = self.key(stage, chunk)?;
+        let records = match self.remembered(stage, key)? {
+            Some(records) => {
+                for (output, record) in stage.outputs().iter().zip(&records) {
+                    if self.makes(stage, output.name)? {
+                        let known = Known {
+                            record: record.clone(),
+                            made_from: Some(key),
+                        };
+                        self.learn(output.name, chunk, &known, None)?;
+                    }
+                }
+                self.progress.reused(stage.name(), chunk);
+                records
+            }
+            None => {
+                let taps = self.observer.and_then(Observer::taps);
+                let values = self.run(stage, chunk, Some(key), taps)?;
+                self.progress.computed(stage.name(), chunk);
+                values.iter().map(Value::record).collect()
+            }
+        };
+        if stage.scope() == Scope::EachChunk {
+            let done = self.grid.chunk(chunk).end as u64;
+            self.progress
+                .advanced(stage.name(), done, self.grid.passages() as u64, "passages");
+        }
+        Ok(Known {
+            record: records[output].clone(),
+            made_from: Some(key),
+        })
+    }
+
+    /// The records of a stage's outputs, if they were made before from the same things and whatever has
+    /// to be in the store still is.
+    fn remembered(
+        &self,
+        stage: &dyn Stage,
+        key: BitHash,
+    ) -> Result<Option<Vec<ChunkRecord>>, EvaluateError> {
+        let tapped = stage.has_taps() && self.observer.is_some_and(|o| o.taps().is_some());
+        if tapped {
+            return Ok(None);
+        }
+        let Some(records) = self.store.remembered(key)? else {
+            return Ok(None);
+        };
+        let whole = records.len() == stage.outputs().len()
+            && stage
+                .outputs()
+                .iter()
+                .zip(&records)
+                .all(|(output, record)| output.keep == Keep::Transient || self.store.has(record));
+        Ok(whole.then_some(records))
+    }
+
+    /// Runs a stage, keeps what is to be kept, and learns what came out.
+    fn run(
+        &self,
+        stage: &dyn Stage,
+        chunk: usize,
+        key: Option<BitHash>,
+        taps: Option<&dyn TapSink>,
+    ) -> Result<Vec<Value>, EvaluateError> {
+        let advanced = |done, total, unit: &str| {
+            self.progress.advanced(stage.name(), done, total, unit);
+        };
+        let call = Call {
+            chunk,
+            first_pid: self.grid.chunk(chunk).start,
+            inputs: self,
+            taps,
+            advanced: &advanced,
+        };
+        let values = stage
+            .run(&call)
+            .map_err(|error| failed(stage.name(), chunk, error))?;
+        if values.len() != stage.outputs().len() {
+            return Err(EvaluateError::WrongOutputs {
+                stage: stage.name().to_owned(),
+                declared: stage.outputs().len(),
+                returned: values.len(),
+            });
+        }
+        let mut records = Vec::with_capacity(values.len());
+        for (output, value) in stage.outputs().iter().zip(&values) {
+            let record = value.record();
+            match output.keep {
+                Keep::Stored => self.store.put(&record, value)?,
+                Keep::Transient if self.makes(stage, output.name)? => {
+                    let mut passing = self.passing.borrow_mut();
+                    passing.insert(output.name.to_owned(), (chunk, value.clone()));
+                }
+                Keep::Transient => {}
+            }
+            if self.makes(stage, output.name)? {
+                let known = Known {
+                    record: record.clone(),
+                    made_from: key,
+                };
+                self.check_reproduced(stage, output.name, chunk, &known)?;
+                self.learn(output.name, chunk, &known, Some(value))?;
+            }
+            records.push(record);
+        }
+        if let Some(key) = key {
+            self.store.remember(key, &records)?;
+        }
+        Ok(values)
+    }
+
+    fn check_reproduced(
+        &self,
+        stage: &dyn Stage,
+        name: &str,
+        chunk: usize,
+        now: &Known,
+    ) -> Result<(), EvaluateError> {
+        match self.known.borrow().get(&(name.to_owned(), chunk)) {
+            Some(before) if before.record != now.record => Err(EvaluateError::NotReproducible {
+                stage: stage.name().to_owned(),
+                artifact: name.to_owned(),
+                chunk,
+                before: before.record.hash,
+                now: now.record.hash,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes what a chunk is, and tells the observer the first time.
+    fn learn(
+        &self,
+        name: &str,
+        chunk: usize,
+        known: &Known,
+        value: Option<&Value>,
+    ) -> Result<(), EvaluateError> {
+        let before = self
+            .known
+            .borrow_mut()
+            .insert((name.to_owned(), chunk), known.clone());
+        let (None, Some(observer)) = (before, self.observer) else {
+            return Ok(());
+        };
+        let loaded = match value {
+            None if observer.wants_value(name) => Some(self.load(name, chunk)?),
+            _ => None,
+        };
+        let event = ArtifactEvent {
+            artifact: name.to_owned(),
+            chunk,
+            made_from: known.made_from,
+            record: known.record.clone(),
+        };
+        observer
+            .artifact(&event, value.or(loaded.as_ref()))
+            .map_err(|source| EvaluateError::Observer {
+                artifact: name.to_owned(),
+                chunk,
+                source,
+            })
+    }
+
+    /// The hash of everything that the outputs of a stage for one chunk depend on.
+    fn key(&self, stage: &dyn Stage, chunk: usize) -> Result<BitHash, EvaluateError> {
+        let mut text = format!("stage {}\nsettings {}\n", stage.name(), stage.settings());
+        let mut told_apart = stage.scope() == Scope::Once;
+        for input in stage.inputs() {
+            let hash = match input {
+                Input::SameChunk(name) => {
+                    told_apart = true;
+                    self.known(name, chunk)?.record.hash
+                }
+                Input::Whole(name) => self.artifact(name)?.hash,
+            };
+            text.push_str(&format!("input {} {hash}\n", input.name()));
+        }
+        if !told_apart {
+            // Nothing but its number distinguishes this call from that for another chunk.
+            text.push_str(&format!("chunk {chunk}\n"));
+        }
+        let mut hasher = ByteHasher::new();
+        hasher.update(text.as_bytes());
+        Ok(hasher.finish())
+    }
+}
+
+impl Inputs for Evaluator<'_> {
+    fn chunks(&self, name: &str) -> Result<usize, EvaluateError> {
+        Evaluator::chunks(self, name)
+    }
+
+    fn load(&self, name: &str, chunk: usize) -> Result<Value, EvaluateError> {
+        Evaluator::load(self, name, chunk)
+    }
+}
+
+/// An error of a stage with its place; an error that only passed through the stage stays what it was.
+fn failed(stage: &str, chunk: usize, error: StageError) -> EvaluateError {
+    match error.downcast::<EvaluateError>() {
+        Ok(inner) => *inner,
+        Err(source) => EvaluateError::Stage {
+            stage: stage.to_owned(),
+            chunk,
+            source,
+        },
+    }
+}

@@ -1,0 +1,89 @@
+//! How artifacts are written down: by dtype, shape and hash.
+
+use concord_tensor::{BitHash, ByteHasher, DType};
+use serde::{Deserialize, Serialize};
+
+/// The version of the manifests that indexes and runs carry.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// One tensor of a chunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldRecord {
+    /// The name of the field; empty where the chunk is a single tensor.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The dtype.
+    pub dtype: DType,
+    /// The shape, outermost dimension first.
+    pub shape: Vec<usize>,
+    /// The hash of dtype, shape and bytes.
+    pub hash: BitHash,
+}
+
+/// One chunk of an artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRecord {
+    /// The hash of the chunk, made of its fields'.
+    pub hash: BitHash,
+    /// Its tensors.
+    pub fields: Vec<FieldRecord>,
+}
+
+/// One artifact.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactRecord {
+    /// The name, one of [`crate::artifact`].
+    pub name: String,
+    /// The hash of the artifact, made of its chunks'.
+    pub hash: BitHash,
+    /// The hash of what it was made from: stage, settings and inputs. Absent for a source or a swap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_from: Option<BitHash>,
+    /// Its chunks, in order.
+    pub chunks: Vec<ChunkRecord>,
+}
+
+impl ArtifactRecord {
+    /// The record of an artifact made of `chunks`, each from what `made_from` says.
+    pub fn new(name: &str, chunks: Vec<ChunkRecord>, made_from: &[Option<BitHash>]) -> Self {
+        let known: Option<Vec<BitHash>> = made_from.iter().copied().collect();
+        ArtifactRecord {
+            name: name.to_owned(),
+            hash: hash_in_order(chunks.iter().map(|chunk| chunk.hash)),
+            made_from: known.map(|keys| hash_in_order(keys.into_iter())),
+            chunks,
+        }
+    }
+
+    /// The shape of one field over all chunks: rows added up, the rest as in the first chunk.
+    pub fn total_shape(&self, field: &str) -> Option<(DType, Vec<usize>)> {
+        let mut parts = self
+            .chunks
+            .iter()
+            .flat_map(|c| &c.fields)
+            .filter(|part| part.name == field);
+        let first = parts.next()?;
+        let mut shape = first.shape.clone();
+        for part in parts {
+            if let (Some(rows), Some(more)) = (shape.first_mut(), part.shape.first()) {
+                *rows += more;
+            }
+        }
+        Some((first.dtype, shape))
+    }
+}
+
+/// One hash for several in order; for a single one, itself.
+pub(crate) fn hash_in_order(mut hashes: impl Iterator<Item = BitHash>) -> BitHash {
+    let (first, second) = (hashes.next(), hashes.next());
+    match (first, second) {
+        (Some(only), None) => only,
+        _ => {
+            let mut hasher = ByteHasher::new();
+            for hash in first.into_iter().chain(second).chain(hashes) {
+                hasher.update(hash.as_bytes());
+            }
+            hasher.finish()
+        }
+    }
+}

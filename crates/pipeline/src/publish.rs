@@ -1,0 +1,210 @@
+//! Nothing is half-written: files and folders appear under their final name when they are whole.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A file or folder could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path}: {source}{hint}", path = path.display(), hint = hint(source))]
+pub struct PublishError {
+    /// What was being written.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space and run the same command again, finished work is kept"
+        }
+        io::ErrorKind::PermissionDenied => "; choose a folder you may write to",
+        _ => "",
+    }
+}
+
+/// Turns an I/O error into a [`PublishError`] about `path`.
+pub fn writing(path: &Path) -> impl FnOnce(io::Error) -> PublishError + '_ {
+    move |source| PublishError {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Writes a file through `write` and gives it its name when it is whole and on disk.
+///
+/// # Errors
+/// When anything about it fails; the unfinished file is then gone.
+pub fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), PublishError> {
+    let partial = beside(path, ".", ".partial");
+    let written = (|| {
+        let mut file = BufWriter::new(File::create(&partial)?);
+        write(&mut file)?;
+        file.into_inner()
+            .map_err(|error| error.into_error())?
+            .sync_data()?;
+        fs::rename(&partial, path)
+    })();
+    written.map_err(|error| {
+        let _ = fs::remove_file(&partial);
+        writing(path)(error)
+    })
+}
+
+/// `path` with a prefix and a suffix around its last component.
+fn beside(path: &Path, prefix: &str, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(prefix);
+    name.push(path.file_name().unwrap_or(OsStr::new("out")));
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Why a folder cannot be prepared for `OUT`.
+#[derive(Debug, thiserror::Error)]
+pub enum StagingError {
+    /// Another process works on the same output.
+    #[error("another process is writing {path}: wait for it, or choose another --out", path = .0.display())]
+    Busy(PathBuf),
+    /// The folder cannot be made or locked.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// A hidden folder beside `OUT`, `.OUT.building`, where `OUT` is made and from which it is renamed.
+///
+/// It is locked while a process works in it. It stays when the process dies, so that the next one finds
+/// the finished work; it is gone once `OUT` is there.
+pub struct Staging {
+    out: PathBuf,
+    folder: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    /// Opens (or makes) and locks the staging folder of `out`.
+    ///
+    /// # Errors
+    /// When another process holds it, or it cannot be made.
+    pub fn open(out: &Path) -> Result<Staging, StagingError> {
+        let folder = Staging::folder_for(out);
+        loop {
+            fs::create_dir_all(&folder).map_err(writing(&folder))?;
+            let path = folder.join("lock");
+            let lock = match File::create(&path) {
+                // The folder went away between the two calls: its owner has just finished.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                result => result.map_err(writing(&path))?,
+            };
+            match lock.try_lock() {
+                Ok(()) if path.exists() => {
+                    return Ok(Staging {
+                        out: out.to_owned(),
+                        folder,
+                        _lock: lock,
+                    });
+                }
+                // The lock of a folder that has been removed since.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(StagingError::Busy(out.to_owned())),
+                Err(TryLockError::Error(error)) => return Err(writing(&path)(error).into()),
+            }
+        }
+    }
+
+    /// Where the staging folder of `out` is, whether or not it exists.
+    pub fn folder_for(out: &Path) -> PathBuf {
+        beside(&absolute(out), ".", ".building")
+    }
+
+    /// A path inside the staging folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Renames the finished folder `name` inside the staging folder to `OUT` and removes the rest.
+    ///
+    /// # Errors
+    /// When the rename fails, for one because `OUT` has come into being since.
+    pub fn publish(self, name: &str) -> Result<(), PublishError> {
+        let finished = self.path(name);
+        sync_folder(&finished).map_err(writing(&finished))?;
+        fs::rename(&finished, &self.out).map_err(writing(&self.out))?;
+        self.discard()
+    }
+
+    /// Removes the staging folder and all in it.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn discard(self) -> Result<(), PublishError> {
+        fs::remove_dir_all(&self.folder).map_err(writing(&self.folder))
+    }
+}
+
+/// `out` as an absolute path, so that its name and parent are there even for `.` and `x/..`.
+fn absolute(out: &Path) -> PathBuf {
+    std::path::absolute(out).unwrap_or_else(|_| out.to_owned())
+}
+
+/// Makes the entries of a folder durable, where the system can.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(folder)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes `value` as JSON, indented, with a newline at the end, atomically.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), PublishError> {
+    write_file(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_fails_half_way_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("codes.pt");
+        let result = write_file(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        let error = result.unwrap_err().to_string();
+        assert!(
+            error.contains("codes.pt") && error.contains("free some space"),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_second_opener_is_refused_until_the_first_is_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("index");
+        let first = Staging::open(&out).unwrap();
+        assert!(matches!(Staging::open(&out), Err(StagingError::Busy(_))));
+        fs::create_dir(first.path("finished")).unwrap();
+        first.publish("finished").unwrap();
+        assert!(out.is_dir());
+        assert_eq!(
+            fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "the staging folder is gone"
+        );
+        Staging::open(&out).unwrap().discard().unwrap();
+    }
+}

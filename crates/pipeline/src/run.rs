@@ -1,0 +1,409 @@
+//! Recorded runs: what a subject computed, kept in a folder.
+//!
+//! ```text
+//! RUN/manifest.json   what ran, on what, with which options; nothing that changes from run to run
+//! RUN/events.jsonl    one line per chunk of an artifact and per tap, in the order of computation
+//! RUN/blobs/…         the tensors that the capture level keeps, under their hashes, once each
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use concord_tensor::{BitHash, DType, TensorSource, open_tensors};
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::{ArtifactRecord, MANIFEST_VERSION};
+use crate::observe::{ArtifactEvent, Observer, Tap, TapSink};
+use crate::pattern::ModulePattern;
+use crate::publish::{PublishError, Staging, StagingError, write_json, writing};
+use crate::stage::StageError;
+use crate::store::{StoreError, blob_path, put_blobs};
+use crate::value::Value;
+
+/// What a recording keeps beside hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// Keep the values of artifacts.
+    pub artifact_values: bool,
+    /// Take taps at the modules that one of these covers.
+    pub taps: Vec<ModulePattern>,
+    /// Keep the values of taps.
+    pub tap_values: bool,
+    /// Take taps of these passages only; `None` means all.
+    pub passages: Option<BTreeSet<usize>>,
+}
+
+/// What ran, on what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunManifest {
+    /// Always `run`.
+    pub concord: String,
+    /// [`MANIFEST_VERSION`].
+    pub version: u32,
+    /// The subject in one word, as the command line has it.
+    pub subject: String,
+    /// The version of the numeric contract, where the native engine ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<u32>,
+    /// The hash of each input, by name.
+    pub inputs: BTreeMap<String, BitHash>,
+    /// The options that the results depend on, by name.
+    pub options: BTreeMap<String, serde_json::Value>,
+}
+
+impl RunManifest {
+    /// A manifest of the current version.
+    pub fn new(
+        subject: String,
+        contract: Option<u32>,
+        inputs: BTreeMap<String, BitHash>,
+        options: BTreeMap<String, serde_json::Value>,
+    ) -> RunManifest {
+        let concord = "run".to_owned();
+        RunManifest {
+            concord,
+            version: MANIFEST_VERSION,
+            subject,
+            contract,
+            inputs,
+            options,
+        }
+    }
+}
+
+/// One tap of one batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapRecord {
+    /// The path of the module.
+    pub tap: String,
+    /// The batch.
+    pub batch: usize,
+    /// The dtype of the values.
+    pub dtype: DType,
+    /// Values per token.
+    pub width: usize,
+    /// The passages of the batch, in the order of their rows.
+    pub passages: Vec<TapRows>,
+    /// The blob that holds the rows of all of them, where values are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BitHash>,
+}
+
+/// The rows of one passage in a tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapRows {
+    /// The passage.
+    pub pid: usize,
+    /// How many rows.
+    pub tokens: usize,
+    /// The hash of the tensor `(tokens, width)`.
+    pub hash: BitHash,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Event {
+    Artifact(ArtifactEvent),
+    Tap(TapRecord),
+}
+
+/// Why a run cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The output is there already.
+    #[error("{path} exists: choose another --out, or remove it", path = .0.display())]
+    Exists(PathBuf),
+    /// The staging folder cannot be had.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// Something could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A blob could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something could not be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line or file is not what a run has there.
+    #[error("{path}, line {line}: {source}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The folder holds something else.
+    #[error("{path} is not a recorded run that this version reads ({found})", path = path.display())]
+    NotARun {
+        /// The manifest.
+        path: PathBuf,
+        /// What it says it is.
+        found: String,
+    },
+}
+
+/// Writes a run. It is an [`Observer`]: hand it to an evaluator, then call [`RunWriter::finish`].
+pub struct RunWriter {
+    staging: Option<Staging>,
+    blobs: PathBuf,
+    capture: Capture,
+    events: Mutex<BufWriter<File>>,
+    events_path: PathBuf,
+}
+
+/// The folder inside the staging folder that becomes the run.
+const UNFINISHED: &str = "run";
+
+impl RunWriter {
+    /// Starts a run that will appear at `out`.
+    ///
+    /// # Errors
+    /// When `out` exists, another process is recording to it, or it cannot be written.
+    pub fn create(out: &Path, capture: Capture) -> Result<RunWriter, RunError> {
+        if out.exists() {
+            return Err(RunError::Exists(out.to_owned()));
+        }
+        let staging = Staging::open(out)?;
+        let folder = staging.path(UNFINISHED);
+        if folder.exists() {
+            // Left by a recording that was killed; a run is recorded from its beginning.
+            fs::remove_dir_all(&folder).map_err(writing(&folder))?;
+        }
+        let blobs = folder.join("blobs");
+        fs::create_dir_all(&blobs).map_err(writing(&blobs))?;
+        let events_path = folder.join("events.jsonl");
+        let events = File::create(&events_path).map_err(writing(&events_path))?;
+        let events = Mutex::new(BufWriter::new(events));
+        Ok(RunWriter {
+            staging: Some(staging),
+            blobs,
+            capture,
+            events,
+            events_path,
+        })
+    }
+
+    /// A folder for a working store, gone when the run is finished.
+    pub fn scratch(&self) -> Option<PathBuf> {
+        self.staging.as_ref().map(|staging| staging.path("store"))
+    }
+
+    /// Writes the manifest and gives the run its name.
+    ///
+    /// # Errors
+    /// When anything cannot be written.
+    pub fn finish(mut self, manifest: &RunManifest) -> Result<(), RunError> {
+        let events = &mut *self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events
+            .flush()
+            .and_then(|()| events.get_ref().sync_data())
+            .map_err(writing(&self.events_path))?;
+        if let Some(staging) = self.staging.take() {
+            write_json(&staging.path(UNFINISHED).join("manifest.json"), manifest)?;
+            staging.publish(UNFINISHED)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self, event: &Event) -> Result<(), StageError> {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        serde_json::to_writer(&mut *events, event)
+            .map_err(io::Error::from)
+            .and_then(|()| events.write_all(b"\n"))
+            .map_err(writing(&self.events_path))?;
+        Ok(())
+    }
+}
+
+impl Drop for RunWriter {
+    /// An unfinished run is of no use to anybody.
+    fn drop(&mut self) {
+        if let Some(staging) = self.staging.take() {
+            let _ = staging.discard();
+        }
+    }
+}
+
+impl Observer for RunWriter {
+    fn wants_value(&self, _: &str) -> bool {
+        self.capture.artifact_values
+    }
+
+    fn artifact(&self, event: &ArtifactEvent, value: Option<&Value>) -> Result<(), StageError> {
+        if let Some(value) = value.filter(|_| self.capture.artifact_values) {
+            put_blobs(&self.blobs, &event.record, value)?;
+        }
+        self.write(&Event::Artifact(event.clone()))
+    }
+
+    fn taps(&self) -> Option<&dyn TapSink> {
+        if self.capture.taps.is_empty() {
+            None
+        } else {
+            Some(self)
+        }
+    }
+}
+
+impl TapSink for RunWriter {
+    fn wants_passage(&self, pid: usize) -> bool {
+        self.capture
+            .passages
+            .as_ref()
+            .is_none_or(|passages| passages.contains(&pid))
+    }
+
+    fn wants_path(&self, path: &str) -> bool {
+        self.capture.taps.iter().any(|pattern| pattern.covers(path))
+    }
+
+    fn tap(&self, tap: Tap) -> Result<(), StageError> {
+        let mut passages = Vec::with_capacity(tap.passages.len());
+        let mut row = 0;
+        for passage in &tap.passages {
+            let rows = tap.rows.slice_rows(row..row + passage.tokens)?;
+            row += passage.tokens;
+            passages.push(TapRows {
+                pid: passage.pid,
+                tokens: passage.tokens,
+                hash: rows.hash(),
+            });
+        }
+        let (dtype, width) = (tap.rows.dtype(), tap.rows.row_len());
+        let mut blob = None;
+        if self.capture.tap_values {
+            let value = Value::from(tap.rows);
+            let record = value.record();
+            put_blobs(&self.blobs, &record, &value)?;
+            blob = Some(record.hash);
+        }
+        let (tap, batch) = (tap.path, tap.batch);
+        self.write(&Event::Tap(TapRecord {
+            tap,
+            batch,
+            dtype,
+            width,
+            passages,
+            blob,
+        }))
+    }
+}
+
+/// A run read back.
+pub struct RecordedRun {
+    folder: PathBuf,
+    manifest: RunManifest,
+    artifacts: Vec<ArtifactRecord>,
+    taps: Vec<TapRecord>,
+}
+
+impl RecordedRun {
+    /// Whether `folder` looks like a recorded run.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join("manifest.json").is_file() && folder.join("events.jsonl").is_file()
+    }
+
+    /// Opens the run in `folder`. Values stay on disk.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not a run.
+    pub fn open(folder: &Path) -> Result<RecordedRun, RunError> {
+        let path = folder.join("manifest.json");
+        let text = fs::read(&path).map_err(unreadable(&path))?;
+        let manifest: RunManifest =
+            serde_json::from_slice(&text).map_err(|source| RunError::Malformed {
+                path: path.clone(),
+                line: source.line(),
+                source,
+            })?;
+        if manifest.concord != "run" || manifest.version != MANIFEST_VERSION {
+            let found = format!("{} version {}", manifest.concord, manifest.version);
+            return Err(RunError::NotARun { path, found });
+        }
+        let path = folder.join("events.jsonl");
+        let file = File::open(&path).map_err(unreadable(&path))?;
+        let (mut chunks, mut taps) = (Vec::<ArtifactEvent>::new(), Vec::new());
+        for (at, line) in BufReader::new(file).lines().enumerate() {
+            let line = line.map_err(unreadable(&path))?;
+            let event = serde_json::from_str(&line).map_err(|source| RunError::Malformed {
+                path: path.clone(),
+                line: at + 1,
+                source,
+            })?;
+            match event {
+                Event::Artifact(event) => chunks.push(event),
+                Event::Tap(tap) => taps.push(tap),
+            }
+        }
+        Ok(RecordedRun {
+            folder: folder.to_owned(),
+            manifest,
+            artifacts: gather(chunks),
+            taps,
+        })
+    }
+
+    /// What ran.
+    pub fn manifest(&self) -> &RunManifest {
+        &self.manifest
+    }
+
+    /// The artifacts, in the order of the graph.
+    pub fn artifacts(&self) -> &[ArtifactRecord] {
+        &self.artifacts
+    }
+
+    /// The taps, in the order of computation.
+    pub fn taps(&self) -> &[TapRecord] {
+        &self.taps
+    }
+
+    /// The tensor with that hash, or `None` if the run did not keep it.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub fn tensor(&self, hash: BitHash) -> Result<Option<TensorSource>, StoreError> {
+        let path = blob_path(&self.folder.join("blobs"), hash);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        Ok(open_tensors(&path)?
+            .into_iter()
+            .next()
+            .map(|(_, source)| source))
+    }
+}
+
+/// Artifacts out of their chunks, in the order of the graph.
+fn gather(mut chunks: Vec<ArtifactEvent>) -> Vec<ArtifactRecord> {
+    chunks.sort_by(|a, b| {
+        let place = |e: &ArtifactEvent| crate::artifact::position(&e.artifact);
+        (place(a), &a.artifact, a.chunk).cmp(&(place(b), &b.artifact, b.chunk))
+    });
+    chunks
+        .chunk_by(|a, b| a.artifact == b.artifact)
+        .map(|chunks| {
+            let made_from: Vec<_> = chunks.iter().map(|chunk| chunk.made_from).collect();
+            let records = chunks.iter().map(|chunk| chunk.record.clone()).collect();
+            ArtifactRecord::new(&chunks[0].artifact, records, &made_from)
+        })
+        .collect()
+}
+
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> RunError + '_ {
+    move |source| RunError::Unreadable {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,229 @@
+//! Where values and the memory of what was computed live while a graph is evaluated.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use concord_tensor::{BitHash, FileError, safetensors};
+
+use crate::manifest::ChunkRecord;
+use crate::publish::{PublishError, write_json, writing};
+use crate::value::Value;
+
+/// Why the store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Something could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A blob could not be written.
+    #[error(transparent)]
+    Blob(#[from] FileError),
+    /// Something that is there could not be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Values by the hash of their bits, and the records of outputs by the hash of what they are made from.
+pub trait Store: Send + Sync {
+    /// Keeps a value. Equal tensors are kept once.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn put(&self, record: &ChunkRecord, value: &Value) -> Result<(), StoreError>;
+    /// Whether the value is here, as far as can be told without reading it.
+    fn has(&self, record: &ChunkRecord) -> bool;
+    /// The value, or `None` if it is not here or its bits are no longer those of the record.
+    ///
+    /// # Errors
+    /// When the store itself cannot be read.
+    fn get(&self, record: &ChunkRecord) -> Result<Option<Value>, StoreError>;
+    /// Notes what was made from `key`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn remember(&self, key: BitHash, outputs: &[ChunkRecord]) -> Result<(), StoreError>;
+    /// What was made from `key`, if anything was.
+    ///
+    /// # Errors
+    /// When the store itself cannot be read.
+    fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError>;
+}
+
+/// A store in a folder: `blobs/<first two digits>/<hash>.safetensors`, one tensor each, and
+/// `memory/<hash>.json`.
+pub struct DiskStore {
+    folder: PathBuf,
+}
+
+/// The name of the tensor inside a blob.
+pub(crate) const BLOB_TENSOR: &str = "tensor";
+
+impl DiskStore {
+    /// Opens the store in `folder`, making what is missing.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn open(folder: &Path) -> Result<DiskStore, StoreError> {
+        for part in ["blobs", "memory"] {
+            let part = folder.join(part);
+            fs::create_dir_all(&part).map_err(writing(&part))?;
+        }
+        Ok(DiskStore {
+            folder: folder.to_owned(),
+        })
+    }
+
+    fn blob(&self, hash: BitHash) -> PathBuf {
+        blob_path(&self.folder.join("blobs"), hash)
+    }
+
+    fn memory(&self, key: BitHash) -> PathBuf {
+        self.folder
+            .join("memory")
+            .join(format!("{}.json", hex(key)))
+    }
+}
+
+/// Where a blob of that hash lies under `blobs`.
+pub(crate) fn blob_path(blobs: &Path, hash: BitHash) -> PathBuf {
+    let digits = hex(hash);
+    blobs
+        .join(&digits[..2])
+        .join(format!("{digits}.safetensors"))
+}
+
+/// Writes the tensors of a value that are not there yet under `blobs`.
+pub(crate) fn put_blobs(
+    blobs: &Path,
+    record: &ChunkRecord,
+    value: &Value,
+) -> Result<(), StoreError> {
+    for (field, (_, tensor)) in record.fields.iter().zip(value.fields()) {
+        let path = blob_path(blobs, field.hash);
+        if !path.exists() {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder).map_err(writing(folder))?;
+            }
+            safetensors::write(&path, &[(BLOB_TENSOR.to_owned(), tensor.clone())])?;
+        }
+    }
+    Ok(())
+}
+
+fn hex(hash: BitHash) -> String {
+    hash.as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+impl Store for DiskStore {
+    fn put(&self, record: &ChunkRecord, value: &Value) -> Result<(), StoreError> {
+        put_blobs(&self.folder.join("blobs"), record, value)
+    }
+
+    fn has(&self, record: &ChunkRecord) -> bool {
+        record
+            .fields
+            .iter()
+            .all(|field| self.blob(field.hash).is_file())
+    }
+
+    fn get(&self, record: &ChunkRecord) -> Result<Option<Value>, StoreError> {
+        let mut fields = Vec::with_capacity(record.fields.len());
+        for field in &record.fields {
+            let path = self.blob(field.hash);
+            // A blob that is missing, cut short or altered is one that has to be made again.
+            let Ok(tensors) = safetensors::read(&path) else {
+                return Ok(None);
+            };
+            let Some((_, tensor)) = tensors.into_iter().next() else {
+                return Ok(None);
+            };
+            if tensor.hash() != field.hash {
+                fs::remove_file(&path).map_err(writing(&path))?;
+                return Ok(None);
+            }
+            fields.push((field.name.clone(), tensor));
+        }
+        Ok(Some(Value::from_parts(fields)))
+    }
+
+    fn remember(&self, key: BitHash, outputs: &[ChunkRecord]) -> Result<(), StoreError> {
+        Ok(write_json(&self.memory(key), &outputs)?)
+    }
+
+    fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError> {
+        let path = self.memory(key);
+        match fs::read(&path) {
+            // A note that does not parse was damaged; forgetting it costs one run of a stage.
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Unreadable { path, source }),
+        }
+    }
+}
+
+/// A store in memory.
+#[derive(Default)]
+pub struct MemoryStore {
+    state: Mutex<MemoryState>,
+}
+
+#[derive(Default)]
+struct MemoryState {
+    values: HashMap<BitHash, Value>,
+    memory: HashMap<BitHash, Vec<ChunkRecord>>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> MemoryStore {
+        MemoryStore::default()
+    }
+
+    /// Drops a value, as a disk might.
+    pub fn lose(&self, record: &ChunkRecord) {
+        let mut state = self.lock();
+        state.values.remove(&record.hash);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, MemoryState> {
+        // A panic while holding the lock leaves maps that are whole all the same.
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Store for MemoryStore {
+    fn put(&self, record: &ChunkRecord, value: &Value) -> Result<(), StoreError> {
+        self.lock().values.insert(record.hash, value.clone());
+        Ok(())
+    }
+
+    fn has(&self, record: &ChunkRecord) -> bool {
+        self.lock().values.contains_key(&record.hash)
+    }
+
+    fn get(&self, record: &ChunkRecord) -> Result<Option<Value>, StoreError> {
+        Ok(self.lock().values.get(&record.hash).cloned())
+    }
+
+    fn remember(&self, key: BitHash, outputs: &[ChunkRecord]) -> Result<(), StoreError> {
+        self.lock().memory.insert(key, outputs.to_vec());
+        Ok(())
+    }
+
+    fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError> {
+        Ok(self.lock().memory.get(&key).cloned())
+    }
+}
