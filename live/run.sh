@@ -8,6 +8,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 concord=${1:?usage: live/run.sh CONCORD [TORCH_VERSION]}
 data=$(dirname "$here")/target/live/data
 
+# The reference reads collections in the locale's encoding.
+export PYTHONUTF8=1
 python=$("$here/setup.sh" "${2:-1.13.1}")
 "$python" "$here/minilm_checkpoint.py" "$data/minilm"
 "$python" "$here/docstring_collection.py" "$data/docstrings" --passages 400

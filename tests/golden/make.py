@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 
 # Read when the reference and its libraries are imported: no GPU, nothing fetched, and the words
 # "checkpoint" and "collection.tsv" are files here and not names on a model hub.
-os.environ |= {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1", "PYTHONUTF8": "1"}
+os.environ |= {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
 os.chdir(HERE)
 
 import faiss  # noqa: E402
