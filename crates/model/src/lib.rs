@@ -1,4 +1,6 @@
 //! Model.
 
+pub mod checkpoint;
 pub mod config;
+pub mod hub;
 pub mod tokenizer;

@@ -24,6 +24,7 @@ const TOKENIZER: &str = "tokenizer.json";
 const VOCABULARY: &str = "vocab.txt";
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL_TOKENS: &str = "special_tokens_map.json";
+const ADDED_TOKENS: &str = "added_tokens.json";
 
 impl TokenizerFiles {
     /// Reads the tokenizer files in `folder`.
@@ -32,7 +33,14 @@ impl TokenizerFiles {
     /// There is neither `tokenizer.json` nor `vocab.txt`; a file cannot be read; there is
     /// `added_tokens.json` but no `tokenizer.json`.
     pub fn read(folder: &Path) -> Result<TokenizerFiles, TokenizerError> {
-        let read = |name| read_optional(&folder.join(name));
+        TokenizerFiles::collect(folder, |name| read_optional(&folder.join(name)))
+    }
+
+    /// The files that `read` finds by name; `folder` stands for their place in messages.
+    pub(crate) fn collect(
+        folder: &Path,
+        read: impl Fn(&str) -> Result<Option<Vec<u8>>, TokenizerError>,
+    ) -> Result<TokenizerFiles, TokenizerError> {
         let tokenizer = read(TOKENIZER)?;
         let vocabulary = match tokenizer {
             Some(_) => None,
@@ -43,7 +51,7 @@ impl TokenizerFiles {
                 folder: folder.to_owned(),
             });
         }
-        if tokenizer.is_none() && folder.join("added_tokens.json").exists() {
+        if tokenizer.is_none() && read(ADDED_TOKENS)?.is_some() {
             return Err(TokenizerError::AddedTokens);
         }
         Ok(TokenizerFiles {

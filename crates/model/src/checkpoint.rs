@@ -1,0 +1,241 @@
+//! A ColBERT checkpoint: the encoder's sizes and weights, ColBERT's settings, the tokenizer.
+//!
+//! A checkpoint is loaded whole and checked whole: every tensor the encoder needs is there and
+//! has the shape that the configuration says, the vocabulary fits the word table, and what the
+//! reference would initialise at random, or ignore, is an error or a notice. Weights are widened
+//! to `f32`, which is exact, so that two files which hold the same numbers are one checkpoint.
+
+mod content_hash;
+mod dnn;
+mod error;
+mod files;
+mod weights;
+
+use std::path::Path;
+
+use concord_tensor::BitHash;
+
+pub use error::CheckpointError;
+pub use weights::{Weights, WeightsError};
+
+use crate::config::{BertConfig, ColbertConfig, ConfigError, ConfigLayer};
+use crate::hub::{self, HubOptions, RepoId};
+use crate::tokenizer::{DocTokenizer, QueryTokenizer, TokenizerError, TokenizerFiles, WordPieces};
+use files::Files;
+
+/// A checkpoint in memory. Clones share the weights.
+#[derive(Debug, Clone)]
+pub struct Checkpoint {
+    name: String,
+    bert: BertConfig,
+    layer: ConfigLayer,
+    weights: Weights,
+    tokenizer_files: TokenizerFiles,
+    word_pieces: WordPieces,
+    notices: Vec<String>,
+}
+
+impl Checkpoint {
+    /// Loads the checkpoint that `spec` names: a `.dnn` file, a folder, or, if there is no such
+    /// folder, the id of a repository on the hub (`owner/name`), which is fetched into the cache
+    /// unless it is there.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    pub fn load(spec: &str, hub: &HubOptions) -> Result<Checkpoint, CheckpointError> {
+        if spec.ends_with(".dnn") {
+            return dnn::load(spec, hub);
+        }
+        let folder = Path::new(spec);
+        if folder.is_dir() {
+            return Checkpoint::from_files(spec, &Files::Folder(folder));
+        }
+        let repo = RepoId::parse(spec).filter(|_| !folder.exists());
+        let repo = repo.ok_or_else(|| CheckpointError::NotFound {
+            spec: spec.to_owned(),
+        })?;
+        let snapshot = hub::fetch(&repo, hub)?;
+        Checkpoint::from_files(spec, &Files::Folder(&snapshot))
+    }
+
+    /// Loads a checkpoint whose files are part of the program: pairs of a file's name and its
+    /// contents. `name` stands for the checkpoint in messages and in what is written.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    pub fn embedded(
+        name: &str,
+        files: &[(&'static str, &'static [u8])],
+    ) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::from_files(name, &Files::Memory { name, files })
+    }
+
+    fn from_files(name: &str, files: &Files<'_>) -> Result<Checkpoint, CheckpointError> {
+        let base = Base::read(files)?;
+        let (layer, mut notices) = match files.text("artifact.metadata")? {
+            Some(text) => {
+                let place = files.place("artifact.metadata");
+                (ConfigLayer::parse(&place, &text)?, Vec::new())
+            }
+            None => (
+                ConfigLayer::default(),
+                vec![
+                    "the checkpoint has no artifact.metadata: ColBERT's class defaults apply"
+                        .to_owned(),
+                ],
+            ),
+        };
+        let (file, sources) = files.weights()?;
+        let weights = Weights::read(&base.bert, sources);
+        let weights = weights.map_err(|source| CheckpointError::Weights {
+            file,
+            source: Box::new(source),
+        })?;
+        notices.extend(weights.notices());
+        Checkpoint::assemble(name, base, layer, weights, notices)
+    }
+
+    /// Puts the parts together, checking them against each other.
+    fn assemble(
+        name: &str,
+        base: Base,
+        mut layer: ConfigLayer,
+        weights: Weights,
+        notices: Vec<String>,
+    ) -> Result<Checkpoint, CheckpointError> {
+        if let Some(configured) = layer.dim.filter(|dim| *dim != weights.dim()) {
+            return Err(CheckpointError::Config(ConfigError::Dim {
+                configured,
+                rows: weights.dim(),
+            }));
+        }
+        // As the reference does: what a training run wrote here is where it started from.
+        layer.checkpoint = Some(Some(name.to_owned()));
+        Ok(Checkpoint {
+            name: name.to_owned(),
+            bert: base.bert,
+            layer,
+            weights,
+            tokenizer_files: base.tokenizer_files,
+            word_pieces: base.word_pieces,
+            notices,
+        })
+    }
+
+    /// What the user called the checkpoint: a folder, a hub id, a `.dnn` file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The encoder's sizes.
+    pub fn bert_config(&self) -> &BertConfig {
+        &self.bert
+    }
+
+    /// The encoder's tensors and ColBERT's projection, in `f32`.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// The settings that the checkpoint assigns: those of `artifact.metadata`, and `checkpoint`,
+    /// which is its own name.
+    pub fn config_layer(&self) -> &ConfigLayer {
+        &self.layer
+    }
+
+    /// The settings that apply: the class defaults, overridden by the checkpoint's, overridden by
+    /// each of `overrides` in turn, and checked against the encoder.
+    ///
+    /// # Errors
+    /// Those of [`ColbertConfig::check`].
+    pub fn colbert_config<'a>(
+        &'a self,
+        overrides: impl IntoIterator<Item = &'a ConfigLayer>,
+    ) -> Result<ColbertConfig, ConfigError> {
+        let layers = std::iter::once(&self.layer).chain(overrides);
+        let config = ColbertConfig::resolve(layers);
+        config.check(self.weights.dim(), self.bert.max_position_embeddings)?;
+        Ok(config)
+    }
+
+    /// The tokenizer.
+    pub fn word_pieces(&self) -> &WordPieces {
+        &self.word_pieces
+    }
+
+    /// The tokenizer for documents under `config`.
+    ///
+    /// # Errors
+    /// Those of [`DocTokenizer::new`].
+    pub fn doc_tokenizer(&self, config: &ColbertConfig) -> Result<DocTokenizer, TokenizerError> {
+        DocTokenizer::new(self.word_pieces.clone(), config)
+    }
+
+    /// The tokenizer for queries under `config`.
+    ///
+    /// # Errors
+    /// Those of [`QueryTokenizer::new`].
+    pub fn query_tokenizer(
+        &self,
+        config: &ColbertConfig,
+    ) -> Result<QueryTokenizer, TokenizerError> {
+        let positions = self.bert.max_position_embeddings;
+        QueryTokenizer::new(self.word_pieces.clone(), config, positions)
+    }
+
+    /// Whether the file has the pooler's tensors. Nothing is computed with them; but where they
+    /// are missing the reference draws them at random, which advances its generator and changes
+    /// its later shuffle of the sample.
+    pub fn has_pooler(&self) -> bool {
+        self.weights.has_pooler()
+    }
+
+    /// Remarks for the user about what was loaded.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// The hash of everything in the checkpoint that decides what is computed with it; see
+    /// [`content_hash`](self) for what goes in. Where the checkpoint lies and how its weights
+    /// are stored does not.
+    ///
+    /// The preimage is text, one line each: `concord checkpoint 1`; `encoder ` and `settings `
+    /// with the JSON of [`BertConfig`] and of the [`ConfigLayer`] without `checkpoint`; `pooler `
+    /// and whether it is there; `file NAME HASH` for each tokenizer file used, `tensor NAME HASH`
+    /// for each tensor, both by name.
+    pub fn hash(&self) -> BitHash {
+        content_hash::of(self)
+    }
+}
+
+/// What a checkpoint has beside its weights and ColBERT's settings.
+struct Base {
+    bert: BertConfig,
+    tokenizer_files: TokenizerFiles,
+    word_pieces: WordPieces,
+}
+
+impl Base {
+    fn read(files: &Files<'_>) -> Result<Base, CheckpointError> {
+        let text = files.text("config.json")?;
+        let text = text.ok_or_else(|| CheckpointError::MissingFile {
+            folder: files.place(""),
+            file: "config.json",
+        })?;
+        let bert = BertConfig::parse(&files.place("config.json"), &text)?;
+        let tokenizer_files = files.tokenizer()?;
+        let word_pieces = WordPieces::new(&tokenizer_files)?;
+        let highest = word_pieces.highest_id();
+        if highest as usize >= bert.vocab_size {
+            return Err(CheckpointError::Tokenizer(TokenizerError::Vocabulary {
+                highest,
+                rows: bert.vocab_size,
+            }));
+        }
+        Ok(Base {
+            bert,
+            tokenizer_files,
+            word_pieces,
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! The hash of a checkpoint's content.
+
+use std::fmt::Write;
+
+use concord_tensor::BitHash;
+use serde::Serialize;
+
+use super::Checkpoint;
+
+/// The hash whose preimage [`Checkpoint::hash`] describes.
+pub(super) fn of(checkpoint: &Checkpoint) -> BitHash {
+    let mut settings = checkpoint.layer.clone();
+    settings.checkpoint = None;
+    let mut preimage = String::from("concord checkpoint 1\n");
+    let mut line = |words: std::fmt::Arguments<'_>| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(preimage, "{words}");
+    };
+    line(format_args!("encoder {}", json(&checkpoint.bert)));
+    line(format_args!("settings {}", json(&settings)));
+    line(format_args!("pooler {}", checkpoint.has_pooler()));
+    for (name, hash) in checkpoint.tokenizer_files.hashes() {
+        line(format_args!("file {name} {hash}"));
+    }
+    for (name, tensor) in checkpoint.weights.iter() {
+        line(format_args!("tensor {name} {}", tensor.hash()));
+    }
+    BitHash::of_bytes(preimage.as_bytes())
+}
+
+/// The JSON of a configuration: a struct of plain values, whose keys are strings.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain values always have a JSON form")
+}

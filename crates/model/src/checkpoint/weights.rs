@@ -1,0 +1,301 @@
+//! The tensors of a checkpoint, by the reference's names.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use concord_tensor::{DType, FileError, Tensor, TensorError, TensorSource};
+use thiserror::Error;
+
+use crate::config::BertConfig;
+
+/// ColBERT's projection, `(dim, hidden)`.
+const PROJECTION: &str = "linear.weight";
+const POOLER: [&str; 2] = ["bert.pooler.dense.weight", "bert.pooler.dense.bias"];
+
+/// All tensors that a ColBERT encoder computes with, in `f32`, with the shapes that its
+/// configuration asks for.
+///
+/// The names are those of the reference's state dict: `bert.embeddings.…`,
+/// `bert.encoder.layer.N.…` (see [`BertConfig::tensor_shapes`]) and `linear.weight`.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    tensors: BTreeMap<String, Tensor>,
+    dim: usize,
+    has_pooler: bool,
+    ignored: Vec<String>,
+}
+
+/// Why a set of tensors is not that of the configured encoder.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// Tensors of the encoder are missing.
+    #[error("{count} tensors are missing, the first is {first:?}{hint}", count = missing.len(), first = missing[0])]
+    Missing {
+        /// Their names, in the order of the modules; at least one.
+        missing: Vec<String>,
+        /// What the names that are there suggest, or nothing.
+        hint: &'static str,
+    },
+    /// The encoder is there, but not ColBERT's projection.
+    #[error(
+        "there is no linear.weight: this is a BERT encoder without ColBERT's projection, not a ColBERT checkpoint"
+    )]
+    NoProjection,
+    /// A tensor of another shape than the configuration says.
+    #[error("{name:?} has the shape {found:?}, but by config.json it should have {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// The shape that the configuration asks for.
+        expected: Vec<usize>,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// A projection that is not a matrix with `hidden_size` columns.
+    #[error("\"linear.weight\" has the shape {found:?}; it should have (dim, {hidden})")]
+    ProjectionShape {
+        /// The encoder's hidden size.
+        hidden: usize,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// A tensor whose elements cannot be widened to `f32` without loss.
+    #[error("{name:?} holds {dtype} elements; weights are read from f32, f16 and bf16")]
+    ElementType {
+        /// The tensor.
+        name: String,
+        /// Its dtype.
+        dtype: DType,
+    },
+    /// A tensor that is there under its present name and under its old one.
+    #[error("{name:?} is there twice, also under the old name of its kind (gamma or beta)")]
+    Twice {
+        /// The present name.
+        name: String,
+    },
+    /// A tensor could not be read.
+    #[error("{0}")]
+    Read(#[from] FileError),
+    /// A tensor could not be widened.
+    #[error("{name:?}: {source}")]
+    Widen {
+        /// The tensor.
+        name: String,
+        /// Why.
+        source: TensorError,
+    },
+}
+
+impl Weights {
+    /// The weights among `tensors`, given by name.
+    ///
+    /// `LayerNorm.gamma` and `LayerNorm.beta`, as the oldest checkpoints have them, are read as
+    /// `weight` and `bias`. The pooler, the heads of pretraining (`cls.…`) and whatever else the
+    /// encoder does not use is left out.
+    ///
+    /// # Errors
+    /// [`WeightsError`]: something is missing or does not fit `config`.
+    pub fn new(
+        config: &BertConfig,
+        tensors: impl IntoIterator<Item = (String, Tensor)>,
+    ) -> Result<Weights, WeightsError> {
+        collect(config, tensors)
+    }
+
+    /// As [`Weights::new`]; of the tensors in a file only those needed are read.
+    pub(super) fn read(
+        config: &BertConfig,
+        sources: impl IntoIterator<Item = (String, TensorSource)>,
+    ) -> Result<Weights, WeightsError> {
+        collect(config, sources)
+    }
+
+    /// The tensor called `name`, in `f32`. All names of [`BertConfig::tensor_shapes`] and
+    /// `linear.weight` are there.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// All tensors, by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.tensors
+            .iter()
+            .map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The dimensions of an embedding: the rows of `linear.weight`.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// Whether the pooler's tensors were given, though they are not kept.
+    pub fn has_pooler(&self) -> bool {
+        self.has_pooler
+    }
+
+    /// Remarks for the user: what was ignored and what is missing without harm.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if !self.has_pooler {
+            notices.push(
+                "the checkpoint has no pooler: nothing is computed with it, but ColBERT would draw \
+                 one at random, which changes how it shuffles its sample"
+                    .to_owned(),
+            );
+        }
+        if let Some(first) = self.ignored.first() {
+            let count = self.ignored.len();
+            notices.push(format!(
+                "the encoder does not use {count} tensors of the checkpoint, the first is {first:?}"
+            ));
+        }
+        notices
+    }
+}
+
+/// A tensor in memory or in a file.
+trait Stored {
+    fn dtype(&self) -> DType;
+    fn shape(&self) -> &[usize];
+    fn load(&self) -> Result<Tensor, FileError>;
+}
+
+impl Stored for Tensor {
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape()
+    }
+
+    fn load(&self) -> Result<Tensor, FileError> {
+        Ok(self.clone())
+    }
+}
+
+impl Stored for TensorSource {
+    fn dtype(&self) -> DType {
+        self.dtype()
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.shape()
+    }
+
+    fn load(&self) -> Result<Tensor, FileError> {
+        self.read()
+    }
+}
+
+fn collect<S: Stored>(
+    config: &BertConfig,
+    stored: impl IntoIterator<Item = (String, S)>,
+) -> Result<Weights, WeightsError> {
+    let mut stored = by_present_name(stored)?;
+    let expected = config.tensor_shapes();
+    check_names(&expected, &stored)?;
+    let projection = stored[PROJECTION].shape();
+    let dim = match *projection {
+        [dim, hidden] if dim > 0 && hidden == config.hidden_size => dim,
+        _ => {
+            return Err(WeightsError::ProjectionShape {
+                hidden: config.hidden_size,
+                found: projection.to_vec(),
+            });
+        }
+    };
+    let has_pooler = POOLER.iter().all(|name| stored.contains_key(*name));
+    let mut tensors = BTreeMap::new();
+    let projection = (PROJECTION.to_owned(), vec![dim, config.hidden_size]);
+    for (name, shape) in expected.into_iter().chain([projection]) {
+        // `check_names` has seen that it is there.
+        let Some(tensor) = stored.remove(&name) else {
+            continue;
+        };
+        tensors.insert(name.clone(), widened(name, &shape, &tensor)?);
+    }
+    let ignored = stored.into_keys().filter(|name| !is_expected_extra(name));
+    Ok(Weights {
+        tensors,
+        dim,
+        has_pooler,
+        ignored: ignored.collect(),
+    })
+}
+
+/// Tensors that checkpoints commonly have and that the reference, too, passes over in silence.
+fn is_expected_extra(name: &str) -> bool {
+    name.contains("cls")
+        || POOLER.contains(&name)
+        || name == "bert.embeddings.position_ids"
+        || name == "bert.embeddings.token_type_ids"
+}
+
+fn by_present_name<S>(
+    stored: impl IntoIterator<Item = (String, S)>,
+) -> Result<BTreeMap<String, S>, WeightsError> {
+    let mut by_name = BTreeMap::new();
+    for (name, tensor) in stored {
+        let name = match name.rsplit_once('.') {
+            Some((module, "gamma")) => format!("{module}.weight"),
+            Some((module, "beta")) => format!("{module}.bias"),
+            _ => name,
+        };
+        if by_name.contains_key(&name) {
+            return Err(WeightsError::Twice { name });
+        }
+        by_name.insert(name, tensor);
+    }
+    Ok(by_name)
+}
+
+fn check_names<S>(
+    expected: &[(String, Vec<usize>)],
+    stored: &BTreeMap<String, S>,
+) -> Result<(), WeightsError> {
+    let names = expected.iter().map(|(name, _)| name.as_str());
+    let missing: Vec<String> = names
+        .filter(|name| !stored.contains_key(*name))
+        .map(str::to_owned)
+        .collect();
+    if missing.is_empty() {
+        return match stored.contains_key(PROJECTION) {
+            true => Ok(()),
+            false => Err(WeightsError::NoProjection),
+        };
+    }
+    let present: BTreeSet<&str> = stored.keys().map(String::as_str).collect();
+    let hint = hint(&missing[0], &present);
+    Err(WeightsError::Missing { missing, hint })
+}
+
+/// What is there in place of `missing`.
+fn hint(missing: &str, present: &BTreeSet<&str>) -> &'static str {
+    let plain = missing.strip_prefix("bert.").unwrap_or(missing);
+    if present.contains(plain) {
+        return "; the names lack the prefix \"bert.\", so this is a plain BertModel and not a \
+                ColBERT checkpoint";
+    }
+    if present.contains(format!("module.{missing}").as_str()) {
+        return "; the names have the prefix \"module.\" of a model saved inside its parallel \
+                wrapper: save the wrapped model instead";
+    }
+    ""
+}
+
+/// The tensor in `f32`, if it has `shape`.
+fn widened(name: String, shape: &[usize], stored: &impl Stored) -> Result<Tensor, WeightsError> {
+    if stored.shape() != shape {
+        return Err(WeightsError::Shape {
+            name,
+            expected: shape.to_vec(),
+            found: stored.shape().to_vec(),
+        });
+    }
+    let dtype = stored.dtype();
+    if !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
+        return Err(WeightsError::ElementType { name, dtype });
+    }
+    let widened = stored.load()?.cast(DType::F32);
+    widened.map_err(|source| WeightsError::Widen { name, source })
+}
