@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::closeness::ClosenessError;
 use crate::npy::NpyProblem;
 use crate::pt::PtProblem;
 use crate::safetensors::SafetensorsProblem;
@@ -86,6 +87,9 @@ pub enum FileProblem {
         /// How many there are.
         len: usize,
     },
+    /// Two tensors could not be compared.
+    #[error(transparent)]
+    Comparison(ClosenessError),
     /// The format has no way to write this dtype.
     #[error("{format} files cannot hold {dtype} elements; cast the tensor first")]
     UnsupportedDType {

@@ -15,6 +15,7 @@
 compile_error!("tensors are kept in memory as the files have them, which is little-endian");
 
 mod cast;
+pub mod closeness;
 mod container;
 mod dtype;
 mod element;

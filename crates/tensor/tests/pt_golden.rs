@@ -2,6 +2,8 @@
 //!
 //! `golden/make_golden.py` makes the files.
 
+#![allow(clippy::unwrap_used)] // in the functions that tests share
+
 use std::path::{Path, PathBuf};
 
 use concord_tensor::pt::{self, PtProblem, PtValue};
