@@ -1,1 +1,19 @@
-//! Index.
+//! The stages after the encoder, the ColBERT on-disk index, and search.
+//!
+//! Generators, formulas and orders are those of the reference, so that with the reference's embeddings
+//! and centroids in place the index comes out as the reference's, byte for byte. Where the reference
+//! leaves something open (the order of ties) or to its libraries (the order of additions), this crate
+//! says what it does.
+//!
+//! Stages know nothing of files and [`format`](mod@format) knows nothing of arithmetic: an index on disk
+//! is written from artifacts and read back into them. The alternative, stages that write their own files,
+//! would leave no place from which to take an artifact of another run.
+
+pub mod calibrate;
+pub mod cluster;
+pub mod codec;
+pub mod format;
+pub mod invert;
+pub mod random;
+pub mod sample;
+pub mod verify;

@@ -1,6 +1,18 @@
-//! Model.
+//! Checkpoints, tokenizers, BERT and the ColBERT head.
+//!
+//! A [`checkpoint`] is read into weights, settings and word pieces; the [`tokenizer`] turns texts into
+//! ids exactly as the reference does; the [`encoder`] turns ids into embeddings with the kernels'
+//! documented arithmetic. The [`stages`] put these into the graph of an index build.
+//!
+//! The decision here is that a batch is packed: rows of tokens one below the other, no padding, attention
+//! per passage. Frameworks pad passages to a rectangle because their kernels want one, and then what a
+//! passage's embedding is depends on its neighbours. [`numerics`] names other ways to compute, to be
+//! compared with.
 
 pub mod checkpoint;
 pub mod config;
+pub mod encoder;
 pub mod hub;
+pub mod numerics;
+pub mod stages;
 pub mod tokenizer;

@@ -1,0 +1,247 @@
+//! Making an encoder out of a checkpoint's weights.
+
+use concord_kernels::gelu::Gelu;
+use concord_kernels::linear::PackedWeights;
+use concord_pipeline::ModulePattern;
+use concord_tensor::{Tensor, TensorError};
+
+use super::layer::Layer;
+use super::modules::{Activate, LayerNorm, Linear, module_paths};
+use super::{Encoder, Tables};
+use crate::checkpoint::Checkpoint;
+use crate::config::{Activation, BertConfig};
+use crate::numerics::{Change, Numerics};
+
+/// Why an encoder cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The checkpoint lacks a tensor.
+    #[error("the checkpoint has no tensor `{0}`")]
+    Missing(String),
+    /// A tensor is not what its place needs.
+    #[error("tensor `{name}` of the checkpoint: {source}")]
+    Tensor {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: TensorError,
+    },
+    /// A pattern names no module.
+    #[error(
+        "`{pattern}` names no module of this checkpoint, whose modules run from \
+         bert.embeddings over bert.encoder.layer.0 to .{last} to linear and normalize",
+        last = layers.saturating_sub(1)
+    )]
+    NoSuchModule {
+        /// The pattern.
+        pattern: ModulePattern,
+        /// The number of layers there are.
+        layers: usize,
+    },
+    /// A module that cannot be cut out.
+    #[error(
+        "identity cannot stand at `{0}`: it can at linear layers (query, key, value, dense, linear), \
+         LayerNorm, intermediate_act_fn, attention.self, a whole layer, and normalize"
+    )]
+    NotRemovable(String),
+    /// What is left does not fit together.
+    #[error(
+        "`{path}` takes rows of {expected} values, but gets {found} with the modules before it cut out; \
+         cut it out as well, or none of them"
+    )]
+    Width {
+        /// The module whose input does not fit.
+        path: String,
+        /// What it takes.
+        expected: usize,
+        /// What it gets.
+        found: usize,
+    },
+}
+
+impl Encoder {
+    /// The encoder of a checkpoint, with the changes that `numerics` makes to it.
+    ///
+    /// # Errors
+    /// When the checkpoint lacks a tensor, or a patch names no module, one that cannot be cut out, or
+    /// leaves widths that do not fit.
+    pub fn build(checkpoint: &Checkpoint, numerics: &Numerics) -> Result<Encoder, BuildError> {
+        let config = checkpoint.bert_config();
+        check_patches(config, numerics)?;
+        let parts = Parts {
+            checkpoint,
+            config,
+            numerics,
+        };
+        let hidden = config.hidden_size;
+        let tables = Tables {
+            words: parts.values("bert.embeddings.word_embeddings.weight")?,
+            positions: parts.values("bert.embeddings.position_embeddings.weight")?,
+            token_type: parts.values("bert.embeddings.token_type_embeddings.weight")?[..hidden]
+                .to_vec(),
+            norm: parts.layer_norm("bert.embeddings.LayerNorm")?,
+        };
+        let layers = (0..config.num_hidden_layers)
+            .map(|number| parts.layer(&format!("bert.encoder.layer.{number}")))
+            .collect::<Result<_, _>>()?;
+        let linear = parts.linear("linear", hidden)?;
+        let normalize =
+            (!numerics.is_identity("normalize")).then(|| numerics.at("normalize").normalize);
+        let dim = linear.outputs;
+        Ok(Encoder {
+            tables,
+            layers,
+            linear,
+            normalize,
+            hidden,
+            dim,
+        })
+    }
+}
+
+/// Every patch must name something, and an identity something that can be cut out.
+fn check_patches(config: &BertConfig, numerics: &Numerics) -> Result<(), BuildError> {
+    let paths = module_paths(config);
+    for patch in &numerics.patches {
+        let mut named = paths.iter().filter(|path| patch.at.names(path)).peekable();
+        if named.peek().is_none() {
+            let (pattern, layers) = (patch.at.clone(), config.num_hidden_layers);
+            return Err(BuildError::NoSuchModule { pattern, layers });
+        }
+        if patch.change == Change::Identity
+            && let Some(path) = named.find(|path| !is_removable(path))
+        {
+            return Err(BuildError::NotRemovable(path.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn is_removable(path: &str) -> bool {
+    let layer = path
+        .strip_prefix("bert.encoder.layer.")
+        .is_some_and(|rest| !rest.contains('.'));
+    let last = path.rsplit('.').next().unwrap_or(path);
+    let leaf = [
+        "query",
+        "key",
+        "value",
+        "dense",
+        "LayerNorm",
+        "intermediate_act_fn",
+    ];
+    layer
+        || leaf.contains(&last)
+        || ["linear", "normalize"].contains(&path)
+        || path.ends_with(".attention.self")
+}
+
+struct Parts<'a> {
+    checkpoint: &'a Checkpoint,
+    config: &'a BertConfig,
+    numerics: &'a Numerics,
+}
+
+impl Parts<'_> {
+    fn tensor(&self, name: &str) -> Result<&Tensor, BuildError> {
+        self.checkpoint
+            .weights()
+            .get(name)
+            .ok_or_else(|| BuildError::Missing(name.to_owned()))
+    }
+
+    fn values(&self, name: &str) -> Result<Vec<f32>, BuildError> {
+        let slice = self.tensor(name)?.as_slice::<f32>();
+        let values = slice.map_err(|source| BuildError::Tensor {
+            name: name.to_owned(),
+            source,
+        })?;
+        Ok(values.to_vec())
+    }
+
+    /// A linear layer that gets rows of `found` values.
+    fn linear(&self, path: &str, found: usize) -> Result<Linear, BuildError> {
+        let path = path.to_owned();
+        if self.numerics.is_identity(&path) {
+            return Ok(Linear {
+                path,
+                outputs: found,
+                weights: None,
+            });
+        }
+        let name = format!("{path}.weight");
+        let weight = self.tensor(&name)?;
+        let (outputs, inputs) = (weight.rows(), weight.row_len());
+        if inputs != found {
+            return Err(BuildError::Width {
+                path,
+                expected: inputs,
+                found,
+            });
+        }
+        let packed = PackedWeights::pack(&self.values(&name)?, outputs, inputs);
+        let bias = format!("{path}.bias");
+        let bias = match self.checkpoint.weights().get(&bias) {
+            Some(_) => Some(self.values(&bias)?),
+            None => None,
+        };
+        let gemm = self.numerics.at(&path).gemm;
+        Ok(Linear {
+            path,
+            outputs,
+            weights: Some((packed, bias, gemm)),
+        })
+    }
+
+    fn layer_norm(&self, path: &str) -> Result<LayerNorm, BuildError> {
+        let cut = self.numerics.is_identity(path);
+        Ok(LayerNorm {
+            path: path.to_owned(),
+            gamma: self.values(&format!("{path}.weight"))?,
+            beta: self.values(&format!("{path}.bias"))?,
+            eps: self.config.layer_norm_eps as f32,
+            variance: (!cut).then(|| self.numerics.at(path).layer_norm),
+        })
+    }
+
+    fn activate(&self, path: &str) -> Activate {
+        let form = self.numerics.at(path).gelu;
+        match self.config.hidden_act {
+            _ if self.numerics.is_identity(path) => Activate::Identity,
+            Activation::Relu => Activate::Relu,
+            Activation::GeluErf => Activate::Gelu(form.unwrap_or(Gelu::Erf)),
+            Activation::GeluTanh => Activate::Gelu(form.unwrap_or(Gelu::Tanh)),
+        }
+    }
+
+    fn layer(&self, path: &str) -> Result<Layer, BuildError> {
+        let hidden = self.config.hidden_size;
+        let at = |module: &str| format!("{path}.{module}");
+        let linear = |module: &str, found| self.linear(&at(module), found);
+        let intermediate = linear("intermediate.dense", hidden)?;
+        let output = linear("output.dense", intermediate.outputs)?;
+        if output.outputs != hidden {
+            let (path, found) = (at("output.LayerNorm"), output.outputs);
+            return Err(BuildError::Width {
+                path,
+                expected: hidden,
+                found,
+            });
+        }
+        Ok(Layer {
+            path: path.to_owned(),
+            identity: self.numerics.is_identity(path),
+            query: linear("attention.self.query", hidden)?,
+            key: linear("attention.self.key", hidden)?,
+            value: linear("attention.self.value", hidden)?,
+            no_attention: self.numerics.is_identity(&at("attention.self")),
+            heads: self.config.num_attention_heads,
+            attention_output: linear("attention.output.dense", hidden)?,
+            attention_norm: self.layer_norm(&at("attention.output.LayerNorm"))?,
+            intermediate,
+            activate: self.activate(&at("intermediate.intermediate_act_fn")),
+            output,
+            output_norm: self.layer_norm(&at("output.LayerNorm"))?,
+        })
+    }
+}

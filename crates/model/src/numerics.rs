@@ -1,0 +1,322 @@
+//! Named alternatives of operations, and the modules they are placed at.
+//!
+//! Frameworks differ in how they add, in how they compute a variance or GELU, in whether they divide by
+//! a norm or multiply by its reciprocal. Each such way has a name here, `gemm=split-k:4`, and may be
+//! chosen for all modules or for some, `bert.encoder.layer.4.output.dense:gemm=split-k:3`. A module can
+//! also be cut out, `bert.encoder.layer.*.intermediate.dense:identity`. Runs that differ in one of them
+//! differ for a known reason.
+
+use std::fmt;
+use std::str::FromStr;
+
+use concord_kernels::gelu::Gelu;
+use concord_kernels::gemm::Gemm;
+use concord_kernels::layer_norm::Variance;
+use concord_kernels::normalize::Normalize;
+use concord_pipeline::ModulePattern;
+
+/// One operation, computed in one of its ways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// The matrix product of linear layers.
+    Gemm(Gemm),
+    /// The activation, where the checkpoint's is GELU.
+    Gelu(Gelu),
+    /// The variance in layer normalisation.
+    LayerNorm(Variance),
+    /// The last step, bringing embeddings to unit length.
+    Normalize(Normalize),
+}
+
+/// What is changed at a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The module gives back its input.
+    Identity,
+    /// The module, and those inside it, compute an operation in another way.
+    Variant(Variant),
+}
+
+/// A change at the modules that a pattern names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Which modules.
+    pub at: ModulePattern,
+    /// What is changed there.
+    pub change: Change,
+}
+
+/// Everything about a run's arithmetic that differs from the numeric contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Numerics {
+    /// Alternatives chosen for all modules. Of several for one operation, the last counts.
+    pub variants: Vec<Variant>,
+    /// Changes at some modules. Of several for one operation at one module, the last counts.
+    pub patches: Vec<Patch>,
+}
+
+/// The ways in which one module computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// The matrix product.
+    pub gemm: Gemm,
+    /// The form of GELU; `None` is the checkpoint's own.
+    pub gelu: Option<Gelu>,
+    /// The variance.
+    pub layer_norm: Variance,
+    /// The normalisation.
+    pub normalize: Normalize,
+}
+
+impl Arithmetic {
+    fn set(&mut self, variant: Variant) {
+        match variant {
+            Variant::Gemm(gemm) => self.gemm = gemm,
+            Variant::Gelu(gelu) => self.gelu = Some(gelu),
+            Variant::LayerNorm(variance) => self.layer_norm = variance,
+            Variant::Normalize(normalize) => self.normalize = normalize,
+        }
+    }
+}
+
+impl Numerics {
+    /// How the module at `path` computes.
+    pub fn at(&self, path: &str) -> Arithmetic {
+        let mut arithmetic = Arithmetic::default();
+        self.variants
+            .iter()
+            .for_each(|variant| arithmetic.set(*variant));
+        for patch in &self.patches {
+            if let Change::Variant(variant) = patch.change
+                && patch.at.covers(path)
+            {
+                arithmetic.set(variant);
+            }
+        }
+        arithmetic
+    }
+
+    /// Whether the module at `path` is cut out.
+    pub fn is_identity(&self, path: &str) -> bool {
+        self.patches
+            .iter()
+            .any(|patch| patch.change == Change::Identity && patch.at.names(path))
+    }
+
+    /// Whether a passage's embeddings are the same in every batch. All of the project's own orders are
+    /// so; a third-party product answers for itself.
+    pub fn is_batch_invariant(&self) -> bool {
+        let third_party = Variant::Gemm(Gemm::MatrixMultiply);
+        let placed = self.patches.iter().map(|patch| patch.change);
+        !self.variants.contains(&third_party)
+            && !placed
+                .into_iter()
+                .any(|c| c == Change::Variant(third_party))
+    }
+
+    /// Every option in words, as the command line has them.
+    pub fn words(&self) -> Vec<String> {
+        let variants = self.variants.iter().map(Variant::to_string);
+        variants
+            .chain(self.patches.iter().map(Patch::to_string))
+            .collect()
+    }
+}
+
+/// An option that names no variant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VariantError {
+    /// There is no such operation or change.
+    #[error(
+        "unknown option `{0}`: variants are gemm=…, gelu=…, layer_norm=…, normalize=…, and identity at a module"
+    )]
+    UnknownOption(String),
+    /// The operation has no such way.
+    #[error("unknown value `{value}` of {option}: choose one of {choices}")]
+    UnknownValue {
+        /// The operation.
+        option: &'static str,
+        /// What was asked for.
+        value: String,
+        /// The ways it has.
+        choices: &'static str,
+    },
+    /// A patch without its module or its change.
+    #[error(
+        "`{0}` is no patch: write MODULE:VARIANT, such as bert.encoder.layer.4.output.dense:gemm=split-k:3"
+    )]
+    NotAPatch(String),
+}
+
+const GEMMS: &str = "native, split-k:N, chunk:N, matrixmultiply";
+
+fn parse_gemm(value: &str) -> Option<Gemm> {
+    let count = |text: &str| {
+        text.parse::<usize>()
+            .ok()
+            .filter(|n| (1..=1 << 20).contains(n))
+    };
+    match value.split_once(':') {
+        None if value == "native" => Some(Gemm::Native),
+        None if value == "matrixmultiply" => Some(Gemm::MatrixMultiply),
+        Some(("split-k", n)) => count(n).map(Gemm::SplitK),
+        Some(("chunk", n)) => count(n).map(Gemm::Chunk),
+        _ => None,
+    }
+}
+
+impl FromStr for Variant {
+    type Err = VariantError;
+
+    fn from_str(text: &str) -> Result<Variant, VariantError> {
+        let unknown = || VariantError::UnknownOption(text.to_owned());
+        let (option, value) = text.split_once('=').ok_or_else(unknown)?;
+        let (option, choices, variant) = match option {
+            "gemm" => ("gemm", GEMMS, parse_gemm(value).map(Variant::Gemm)),
+            "gelu" => {
+                let form = match value {
+                    "erf" => Some(Gelu::Erf),
+                    "tanh" => Some(Gelu::Tanh),
+                    _ => None,
+                };
+                ("gelu", "erf, tanh", form.map(Variant::Gelu))
+            }
+            "layer_norm" => {
+                let variance = match value {
+                    "two-pass" => Some(Variance::TwoPass),
+                    "one-pass" => Some(Variance::OnePass),
+                    _ => None,
+                };
+                (
+                    "layer_norm",
+                    "two-pass, one-pass",
+                    variance.map(Variant::LayerNorm),
+                )
+            }
+            "normalize" => {
+                let form = match value {
+                    "divide" => Some(Normalize::Divide),
+                    "rsqrt" => Some(Normalize::Rsqrt),
+                    _ => None,
+                };
+                ("normalize", "divide, rsqrt", form.map(Variant::Normalize))
+            }
+            _ => return Err(unknown()),
+        };
+        variant.ok_or_else(|| VariantError::UnknownValue {
+            option,
+            value: value.to_owned(),
+            choices,
+        })
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Variant::Gemm(Gemm::Native) => f.write_str("gemm=native"),
+            Variant::Gemm(Gemm::Chunk(run)) => write!(f, "gemm=chunk:{run}"),
+            Variant::Gemm(Gemm::SplitK(parts)) => write!(f, "gemm=split-k:{parts}"),
+            Variant::Gemm(Gemm::MatrixMultiply) => f.write_str("gemm=matrixmultiply"),
+            Variant::Gelu(Gelu::Erf) => f.write_str("gelu=erf"),
+            Variant::Gelu(Gelu::Tanh) => f.write_str("gelu=tanh"),
+            Variant::LayerNorm(Variance::TwoPass) => f.write_str("layer_norm=two-pass"),
+            Variant::LayerNorm(Variance::OnePass) => f.write_str("layer_norm=one-pass"),
+            Variant::Normalize(Normalize::Divide) => f.write_str("normalize=divide"),
+            Variant::Normalize(Normalize::Rsqrt) => f.write_str("normalize=rsqrt"),
+        }
+    }
+}
+
+impl FromStr for Patch {
+    type Err = VariantError;
+
+    fn from_str(text: &str) -> Result<Patch, VariantError> {
+        let parts = text
+            .split_once(':')
+            .filter(|(at, change)| !at.is_empty() && !change.is_empty());
+        let (at, change) = parts.ok_or_else(|| VariantError::NotAPatch(text.to_owned()))?;
+        let change = match change {
+            "identity" => Change::Identity,
+            variant => Change::Variant(variant.parse()?),
+        };
+        Ok(Patch {
+            at: ModulePattern::new(at),
+            change,
+        })
+    }
+}
+
+impl fmt::Display for Patch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.change {
+            Change::Identity => write!(f, "{}:identity", self.at),
+            Change::Variant(variant) => write!(f, "{}:{variant}", self.at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_read_back_as_what_they_were() {
+        for word in [
+            "gemm=native",
+            "gemm=matrixmultiply",
+            "gemm=split-k:4",
+            "gemm=chunk:112",
+            "gelu=erf",
+            "gelu=tanh",
+            "layer_norm=one-pass",
+            "layer_norm=two-pass",
+            "normalize=rsqrt",
+            "normalize=divide",
+        ] {
+            assert_eq!(word.parse::<Variant>().unwrap().to_string(), word);
+        }
+        for word in [
+            "bert.encoder.layer.4.output.dense:gemm=split-k:3",
+            "bert.*.layer.*.intermediate.dense:identity",
+        ] {
+            assert_eq!(word.parse::<Patch>().unwrap().to_string(), word);
+        }
+    }
+
+    #[test]
+    fn an_unknown_value_is_answered_with_those_that_exist() {
+        for (word, said) in [
+            ("gemm=mkl", "matrixmultiply"),
+            ("gemm=split-k:0", "split-k:N"),
+            ("gemm=chunk:x", "chunk:N"),
+            ("gelu=fast", "erf, tanh"),
+            ("layer_norm=", "one-pass"),
+            ("normalize=l1", "rsqrt"),
+            ("gem=1", "gelu="),
+        ] {
+            let error = word.parse::<Variant>().unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        for word in ["linear", ":identity", "linear:", "linear:idendity"] {
+            assert!(word.parse::<Patch>().is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_patch_counts_at_its_modules_and_inside_them() {
+        let numerics = Numerics {
+            variants: vec!["gemm=chunk:7".parse().unwrap()],
+            patches: vec!["bert.encoder.layer.1:gemm=split-k:2".parse().unwrap()],
+        };
+        assert_eq!(
+            numerics.at("bert.encoder.layer.0.output.dense").gemm,
+            Gemm::Chunk(7)
+        );
+        assert_eq!(
+            numerics.at("bert.encoder.layer.1.output.dense").gemm,
+            Gemm::SplitK(2)
+        );
+        assert!(numerics.is_batch_invariant());
+    }
+}
