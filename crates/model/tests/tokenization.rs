@@ -36,7 +36,7 @@ fn golden_values() -> [Value; 2] {
 }
 
 fn numbers(value: &Value) -> Vec<u32> {
-    let items = value.as_array().unwrap().iter();
+    let items = rows(value).iter();
     items.map(|item| item.as_u64().unwrap() as u32).collect()
 }
 
@@ -44,8 +44,12 @@ fn masks(value: &Value) -> Vec<bool> {
     numbers(value).into_iter().map(|bit| bit == 1).collect()
 }
 
+fn rows(value: &Value) -> &Vec<Value> {
+    value.as_array().unwrap()
+}
+
 /// `[PAD]` is 0, `[UNK]` 1, `[CLS]` 2, `[SEP]` 3, `[MASK]` 4, the markers 5 and 6, the words
-/// `word1` to `word4` 10 to 13, `.` 14, `,` 15.
+/// 10 to 13, `.` 14, `,` 15, `##s` 16.
 fn tiny_vocabulary() -> String {
     let special = "[PAD] [UNK] [CLS] [SEP] [MASK] [unused0] [unused1] [x] [y] [z]";
     let pieces = "one two three four . , ##s";
@@ -78,22 +82,30 @@ fn documents_have_the_ids_masks_and_slices_of_the_reference() {
         let expected = &values["documents"];
         let bsize = expected["bsize"].as_u64().unwrap() as usize;
         let plan = BatchPlan::new(&lengths, NonZeroUsize::new(bsize).unwrap());
-        let reverse: Vec<u32> = plan.reverse_indices().iter().map(|&i| i as u32).collect();
-        assert_eq!(reverse, numbers(&expected["reverse_indices"]));
-
         let slices = expected["slices"].as_array().unwrap();
-        assert_eq!(plan.slices().len(), slices.len());
-        for (slice, expected) in plan.slices().zip(slices) {
-            let ids = expected["input_ids"].as_array().unwrap();
-            let mask = expected["attention_mask"].as_array().unwrap();
-            assert_eq!(slice.len(), ids.len());
-            for (&document, (ids, mask)) in slice.iter().zip(ids.iter().zip(mask)) {
-                let mut padded = documents[document].clone();
-                padded.resize(plan.width(), tokenizer.word_pieces().special().pad);
-                assert_eq!(padded, numbers(ids), "{:?}", texts[document]);
-                let attended = masks(mask).iter().filter(|kept| **kept).count();
-                assert_eq!(attended, documents[document].len(), "{:?}", texts[document]);
-            }
+        let sizes: Vec<usize> = slices.iter().map(|s| rows(&s["input_ids"]).len()).collect();
+        assert!(plan.slices().map(<[usize]>::len).eq(sizes));
+
+        let ids: Vec<&Value> = slices.iter().flat_map(|s| rows(&s["input_ids"])).collect();
+        let mask: Vec<&Value> = slices
+            .iter()
+            .flat_map(|s| rows(&s["attention_mask"]))
+            .collect();
+        let attended = |place: usize| masks(mask[place]).iter().filter(|kept| **kept).count();
+        // Documents of one length stand in any order there: its sort is not stable.
+        for (place, &document) in plan.order().iter().enumerate() {
+            assert_eq!(attended(place), lengths[document]);
+        }
+        let places = numbers(&expected["reverse_indices"]);
+        for (document, place) in places.into_iter().enumerate() {
+            let mut padded = documents[document].clone();
+            padded.resize(plan.width(), tokenizer.word_pieces().special().pad);
+            assert_eq!(
+                padded,
+                numbers(ids[place as usize]),
+                "{:?}",
+                texts[document]
+            );
         }
         let skiplist: Vec<u32> = tokenizer.skiplist().iter().copied().collect();
         assert_eq!(skiplist, numbers(&values["skiplist"]));
@@ -163,6 +175,30 @@ fn an_untruncated_query_has_the_ids_of_the_reference() {
         compared += 1;
     }
     assert_eq!(compared, 1);
+}
+
+#[test]
+fn a_query_with_a_context_has_the_ids_of_the_reference() {
+    let queries = Queries::open(golden("queries.tsv")).unwrap();
+    let tokenizer = QueryTokenizer::new(golden_pieces(), &golden_config(), 64).unwrap();
+    let contexts = ["the river in winter", "fox"];
+    for values in golden_values() {
+        let expected = &values["queries_with_context"];
+        for (place, (query, context)) in queries.iter().zip(contexts).enumerate() {
+            let mut tokens = tokenizer.encode_with_context(&query.text, context).unwrap();
+            // The reference pads the contexts of a batch to the longest.
+            let width = rows(&expected["input_ids"][place]).len();
+            tokens
+                .ids
+                .resize(width, tokenizer.word_pieces().special().pad);
+            tokens.attention_mask.resize(width, false);
+            assert_eq!(tokens.ids, numbers(&expected["input_ids"][place]));
+            assert_eq!(
+                tokens.attention_mask,
+                masks(&expected["attention_mask"][place])
+            );
+        }
+    }
 }
 
 #[test]
