@@ -49,11 +49,14 @@ impl Record {
     }
 
     /// The ZIP64 extra field, empty if every number is small.
-    fn large_numbers(&self) -> Vec<u8> {
+    ///
+    /// `stored` is the size in the archive. It equals the size, but in front of the data PyTorch
+    /// has 0 for it, the size after compression not being known there.
+    fn large_numbers(&self, stored: u64) -> Vec<u8> {
         let mut numbers = Vec::new();
         if self.size >= TOO_LARGE {
             numbers.extend(self.size.to_le_bytes());
-            numbers.extend(self.size.to_le_bytes());
+            numbers.extend(stored.to_le_bytes());
         }
         if self.header >= TOO_LARGE {
             numbers.extend(self.header.to_le_bytes());
@@ -96,7 +99,7 @@ impl<W: Write> ZipWriter<W> {
             written: 0,
             crc: crc32fast::Hasher::new(),
         };
-        let large = record.large_numbers();
+        let large = record.large_numbers(0);
         let data_at = self.at + (30 + record.name.len() + large.len() + 4) as u64;
         let padding = data_at.next_multiple_of(ALIGNMENT) - data_at;
 
@@ -141,7 +144,7 @@ impl<W: Write> ZipWriter<W> {
             bytes.extend(b"PK\x07\x08");
             bytes.extend(record.crc.clone().finalize().to_le_bytes());
             for size in [record.size; 2] {
-                if record.large_numbers().is_empty() {
+                if record.large_numbers(0).is_empty() {
                     bytes.extend((size as u32).to_le_bytes());
                 } else {
                     bytes.extend(size.to_le_bytes());
@@ -156,7 +159,7 @@ impl<W: Write> ZipWriter<W> {
     pub(crate) fn finish(mut self) -> io::Result<W> {
         let start = self.at;
         for record in std::mem::take(&mut self.finished) {
-            let large = record.large_numbers();
+            let large = record.large_numbers(record.size);
             let mut bytes = b"PK\x01\x02\0\0\0\0".to_vec();
             bytes.extend(record.flags().to_le_bytes());
             bytes.extend([0; 6]); // method, time, date
