@@ -72,10 +72,10 @@ pub enum CorpusError {
         /// Its score.
         score: f64,
     },
-    /// A query or document id cannot be a field of the file that is to be written.
-    #[error("the id {id:?} cannot be written to a {format} file, whose fields end at white space")]
+    /// A query id, a document id or a tag cannot be a field of the file that is to be written.
+    #[error("{id:?} cannot be a field of a {format} file, whose fields end at white space")]
     IdNotInFormat {
-        /// The offending id.
+        /// The offending text.
         id: String,
         /// The file format.
         format: &'static str,

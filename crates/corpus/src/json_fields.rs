@@ -85,6 +85,22 @@ pub(crate) fn number(map: &Map<String, Value>, field: &'static str) -> Result<f6
     })
 }
 
+/// The array under `field`.
+pub(crate) fn array<'a>(
+    map: &'a Map<String, Value>,
+    field: &'static str,
+) -> Result<&'a [Value], LineProblem> {
+    match map.get(field) {
+        None => Err(LineProblem::MissingField { field }),
+        Some(Value::Array(items)) => Ok(items),
+        Some(other) => Err(LineProblem::FieldType {
+            field,
+            expected: "an array",
+            found: kind(other),
+        }),
+    }
+}
+
 /// The kind of `value` in words.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {

@@ -1,4 +1,4 @@
-//! Collections and queries, read from the files people have.
+//! Collections, queries, relevance judgements and rankings, read from the files people have.
 //!
 //! The key decision: **files are read strictly, one line at a time, and a line that the reference
 //! would refuse or misread is an error that names the file and the line.** An index is only as
@@ -15,6 +15,8 @@
 //! |---|---|
 //! | [`Collection`] | ColBERT's `.tsv`, BEIR's `corpus.jsonl` |
 //! | [`Queries`] | `qid TAB text`, JSON lines of ColBERT and of BEIR |
+//! | [`Qrels`] | four columns (ColBERT, TREC), three columns with a header (BEIR) |
+//! | [`Ranking`] | ColBERT's ranking TSV, TREC runs, JSON lines |
 //!
 //! Every reader has an `open(path)` and a `parse…(name, impl BufRead)`; the latter takes any
 //! stream, `name` standing for the file in messages.
@@ -26,11 +28,15 @@ mod json_fields;
 mod lines;
 mod packed_strings;
 pub mod python_float;
+pub mod qrels;
 pub mod queries;
+pub mod ranking;
 mod remarks;
 mod whitespace;
 
 pub use collection::Collection;
 pub use document_ids::{DocumentIds, PlainPids};
 pub use error::{CorpusError, LineProblem};
+pub use qrels::{Grades, Judgement, Qrels};
 pub use queries::{Queries, Query};
+pub use ranking::{Ranked, Ranking};

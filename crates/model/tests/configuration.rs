@@ -1,5 +1,7 @@
 //! Encoder and ColBERT configurations, through the public interface.
 
+#![allow(clippy::unwrap_used)]
+
 use concord_model::config::{Activation, BertConfig, ColbertConfig, ConfigError, ConfigLayer};
 use serde_json::{Map, Value, json};
 

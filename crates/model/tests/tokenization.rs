@@ -1,5 +1,7 @@
 //! Documents and queries as token ids, against the real ColBERT and `transformers`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,68 @@
+//! TREC runs.
+
+use std::io::Write;
+
+use super::builder::Builder;
+use super::tsv::{integer, number};
+use super::{Ranked, Ranking};
+use crate::document_ids::DocumentIds;
+use crate::error::{CorpusError, LineProblem};
+use crate::python_float::python_repr;
+use crate::whitespace::contains_space;
+
+const COLUMNS: &str = "qid Q0 document rank score tag";
+
+pub(super) fn parse_line(
+    line: &str,
+    documents: &impl DocumentIds,
+    builder: &mut Builder,
+) -> Result<(), LineProblem> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [qid, _, document, rank, score, _] = fields[..] else {
+        return Err(LineProblem::Columns {
+            found: fields.len(),
+            expected: COLUMNS,
+        });
+    };
+    let pid = documents.pid_of(document);
+    let ranked = Ranked {
+        pid: pid.ok_or_else(|| LineProblem::UnknownDocument {
+            id: document.to_owned(),
+        })?,
+        rank: integer("the rank", rank)?,
+        score: number("the score", score)?,
+    };
+    builder.push(qid, ranked);
+    Ok(())
+}
+
+pub(super) fn write(
+    ranking: &Ranking,
+    out: &mut impl Write,
+    documents: &impl DocumentIds,
+    tag: &str,
+) -> Result<(), CorpusError> {
+    check(tag)?;
+    for (qid, found) in ranking.iter() {
+        check(qid)?;
+        for Ranked { pid, rank, score } in found {
+            let document = documents.external_id(*pid);
+            check(&document)?;
+            let score = python_repr(*score);
+            writeln!(out, "{qid} Q0 {document} {rank} {score} {tag}")
+                .map_err(CorpusError::Write)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what would not be one field.
+fn check(id: &str) -> Result<(), CorpusError> {
+    match id.is_empty() || contains_space(id) {
+        true => Err(CorpusError::IdNotInFormat {
+            id: id.to_owned(),
+            format: "TREC",
+        }),
+        false => Ok(()),
+    }
+}
