@@ -34,8 +34,7 @@ impl Layout {
         }
     }
 
-    /// The number of bytes read to get them all at once if they lie in row-major order without
-    /// gaps.
+    /// Whether the elements lie one after another in row-major order.
     fn is_contiguous(&self) -> bool {
         let expected = row_major_strides(&self.shape);
         self.shape

@@ -23,6 +23,9 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Tensors begin at multiples of this in the files written.
 const ALIGNMENT: usize = 8;
 
+/// The key under which the header keeps metadata instead of a tensor.
+const RESERVED: &str = "__metadata__";
+
 /// Why a `.safetensors` file could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SafetensorsProblem {
@@ -56,6 +59,9 @@ pub enum SafetensorsProblem {
         /// Its dtype as the format names it.
         dtype: String,
     },
+    /// A tensor to write has the name under which the header keeps other things.
+    #[error("no tensor can have the name \"__metadata__\", which the format reserves")]
+    ReservedName,
     /// Two tensors to write have the same name.
     #[error("there are two tensors of the name {name:?}")]
     DuplicateName {
@@ -137,7 +143,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>, FileError> 
 /// `"format": "pt"`, which the `transformers` library insists on.
 ///
 /// # Errors
-/// [`SafetensorsProblem::DuplicateName`], [`FileProblem::Io`].
+/// [`SafetensorsProblem::DuplicateName`], [`SafetensorsProblem::ReservedName`],
+/// [`FileProblem::Io`].
 pub fn write(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<(), FileError> {
     let path = path.as_ref();
     let prepared = prepare(path, tensors)?;
@@ -187,6 +194,9 @@ fn prepare<'a>(path: &Path, tensors: &'a [(String, Tensor)]) -> Result<Prepared<
     let mut infos = Vec::with_capacity(tensors.len());
     let mut offset = 0;
     for (name, tensor) in &tensors {
+        if name == RESERVED {
+            return Err(FileError::new(path, SafetensorsProblem::ReservedName));
+        }
         if !names.insert(name) {
             let name = name.clone();
             return Err(FileError::new(

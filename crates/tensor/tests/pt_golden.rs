@@ -266,12 +266,17 @@ fn what_torch_1_13_wrote_is_written_byte_for_byte() {
 
 #[test]
 fn a_single_tensor_begins_where_the_reference_maps_it() {
-    let elements: Vec<i32> = (0..50).collect();
-    let mut file = Vec::new();
-    let value = PtValue::Tensor(Tensor::vector(elements.clone()));
-    pt::write_to(&mut file, "0.codes.pt", &value).unwrap();
-    let payload: &[i32] = bytemuck::cast_slice(&file[320..520]);
-    assert_eq!(payload, elements);
+    for dtype in DType::ALL {
+        let tensor = Tensor::vector(vec![1_u8; 70_000]).cast(dtype).unwrap();
+        for shape in [vec![70_000], vec![700, 100], vec![7, 100, 100]] {
+            let value = PtValue::Tensor(tensor.reshape(shape).unwrap());
+            for name_len in 1..=21 {
+                let mut file = Vec::new();
+                pt::write_to(&mut file, format!("{}.pt", "n".repeat(name_len)), &value).unwrap();
+                assert!(&file[320..][..tensor.bytes().len()] == tensor.bytes());
+            }
+        }
+    }
 }
 
 #[test]

@@ -205,3 +205,13 @@ fn the_same_tensors_make_the_same_safetensors_file_in_any_order() {
         "{error}"
     );
 }
+
+#[test]
+fn a_name_that_safetensors_reserve_is_refused() {
+    let tensor = ("__metadata__".to_owned(), Tensor::scalar(1_u8));
+    let error = safetensors::write_to(Vec::new(), "x.safetensors", &[tensor]).unwrap_err();
+    assert!(
+        error.to_string().contains("which the format reserves"),
+        "{error}"
+    );
+}

@@ -184,9 +184,14 @@ impl Closeness {
     }
 
     fn slices<T: Scalar>(&mut self, a: &Tensor, b: &Tensor) -> Result<(), ClosenessError> {
-        let (a, b) = (a.as_slice::<T>()?, b.as_slice::<T>()?);
-        for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
-            if a.iter().zip(b).all(|(&a, &b)| a.bits() == b.bits()) {
+        let bytes = BLOCK * T::DTYPE.size();
+        let blocks = a
+            .as_slice::<T>()?
+            .chunks(BLOCK)
+            .zip(b.as_slice::<T>()?.chunks(BLOCK));
+        let raw = a.bytes().chunks(bytes).zip(b.bytes().chunks(bytes));
+        for ((a, b), (raw_a, raw_b)) in blocks.zip(raw) {
+            if raw_a == raw_b {
                 self.equal_block(a);
             } else {
                 for (index, (&a, &b)) in a.iter().zip(b).enumerate() {

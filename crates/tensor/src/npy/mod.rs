@@ -107,11 +107,13 @@ pub fn open(path: impl AsRef<Path>) -> Result<TensorSource, FileError> {
 /// Those of [`open`].
 pub fn open_container(container: Container) -> Result<TensorSource, FileError> {
     let fail = |problem| container.error(problem);
-    let start = container.bytes_at(0, container.len().min(8), "the file's beginning")?;
-    let &[.., major, minor] = start.as_slice() else {
+    let mut start = [0; 8];
+    if container.len() < start.len() as u64 {
         return Err(fail(NpyProblem::NotNpy));
-    };
-    if !start.starts_with(MAGIC) || start.len() < 8 {
+    }
+    container.read_at(&mut start, 0, "the file's beginning")?;
+    let [magic @ .., major, minor] = start;
+    if magic != *MAGIC {
         return Err(fail(NpyProblem::NotNpy));
     }
     // Version 3 is version 2 with a header in UTF-8 instead of Latin-1.

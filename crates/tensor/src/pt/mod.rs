@@ -12,11 +12,13 @@
 //! layout has the elements, and two indexes can then be compared with any tool.
 
 mod archive;
+mod opcode;
 mod pickle;
 mod pickle_writer;
 mod problem;
 mod rebuild;
 mod resolve;
+mod unpickled;
 mod value;
 mod writer;
 mod zip_writer;

@@ -5,155 +5,15 @@
 //! knows a handful of names ([`Global`]); any other name is an error. Instructions are described
 //! in CPython's `pickletools` module.
 //!
-//! Values live in one arena and refer to each other by number. So a value that a pickle uses a
-//! thousand times takes room once, and one that contains itself is no cycle in memory; whoever
-//! walks the result must bound the walk. No instruction copies a value of unbounded size, so that
-//! a short pickle cannot make a large arena.
+//! No instruction copies a value of unbounded size, so that a short pickle cannot make many large
+//! values.
 
 use std::collections::HashMap;
-use std::rc::Rc;
 
 use super::PtProblem;
+use super::opcode as op;
 use super::rebuild::{self, Called, Global};
-use crate::DType;
-
-/// The most values a pickle may describe.
-///
-/// The checkpoint of a large model has some ten thousand, and a list of numbers one for each.
-pub(crate) const MAX_VALUES: usize = 2_000_000;
-
-/// The number of a value in the arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Id(usize);
-
-/// A value of a pickle.
-#[derive(Clone, Debug)]
-pub(crate) enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Str(Rc<str>),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    /// Keys and values in the order they were set; a later pair of equal key replaces the former.
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    Storage(StorageRef),
-    Tensor(View),
-}
-
-impl Value {
-    /// What it is, for errors.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Value::None => "None",
-            Value::Bool(_) => "a bool",
-            Value::Int(_) => "an integer",
-            Value::Float(_) => "a float",
-            Value::Str(_) => "a string",
-            Value::Tuple(_) => "a tuple",
-            Value::List(_) => "a list",
-            Value::Dict(_) => "a dict",
-            Value::Global(_) => "a class or function",
-            Value::Storage(_) => "a storage",
-            Value::Tensor(_) => "a tensor",
-        }
-    }
-}
-
-/// A storage as a pickle names it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct StorageRef {
-    pub(crate) dtype: DType,
-    /// The name of its entry below `data/`.
-    pub(crate) key: Rc<str>,
-    pub(crate) count: u64,
-}
-
-/// A tensor as a pickle describes it, not yet checked against its storage.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) storage: StorageRef,
-    pub(crate) offset: usize,
-    pub(crate) shape: Vec<usize>,
-    pub(crate) strides: Vec<usize>,
-}
-
-/// What running a pickle leaves: its values, and which of them is the result.
-#[derive(Debug)]
-pub(crate) struct Unpickled {
-    values: Values,
-    pub(crate) root: Id,
-}
-
-impl Unpickled {
-    pub(crate) fn get(&self, id: Id) -> &Value {
-        self.values.get(id)
-    }
-}
-
-/// The arena of values.
-#[derive(Debug, Default)]
-pub(crate) struct Values(Vec<Value>);
-
-impl Values {
-    pub(crate) fn get(&self, id: Id) -> &Value {
-        &self.0[id.0]
-    }
-
-    fn add(&mut self, value: Value) -> Result<Id, PtProblem> {
-        if self.0.len() == MAX_VALUES {
-            return Err(PtProblem::TooManyValues { limit: MAX_VALUES });
-        }
-        self.0.push(value);
-        Ok(Id(self.0.len() - 1))
-    }
-}
-
-/// The instructions that are known, by their name in `pickletools`.
-mod op {
-    pub(super) const MARK: u8 = b'(';
-    pub(super) const STOP: u8 = b'.';
-    pub(super) const POP: u8 = b'0';
-    pub(super) const POP_MARK: u8 = b'1';
-    pub(super) const DUP: u8 = b'2';
-    pub(super) const BINFLOAT: u8 = b'G';
-    pub(super) const BININT: u8 = b'J';
-    pub(super) const BININT1: u8 = b'K';
-    pub(super) const BININT2: u8 = b'M';
-    pub(super) const NONE: u8 = b'N';
-    pub(super) const BINPERSID: u8 = b'Q';
-    pub(super) const REDUCE: u8 = b'R';
-    pub(super) const BINUNICODE: u8 = b'X';
-    pub(super) const APPEND: u8 = b'a';
-    pub(super) const BUILD: u8 = b'b';
-    pub(super) const GLOBAL: u8 = b'c';
-    pub(super) const APPENDS: u8 = b'e';
-    pub(super) const BINGET: u8 = b'h';
-    pub(super) const LONG_BINGET: u8 = b'j';
-    pub(super) const BINPUT: u8 = b'q';
-    pub(super) const LONG_BINPUT: u8 = b'r';
-    pub(super) const SETITEM: u8 = b's';
-    pub(super) const TUPLE: u8 = b't';
-    pub(super) const SETITEMS: u8 = b'u';
-    pub(super) const EMPTY_DICT: u8 = b'}';
-    pub(super) const EMPTY_LIST: u8 = b']';
-    pub(super) const EMPTY_TUPLE: u8 = b')';
-    pub(super) const PROTO: u8 = 0x80;
-    pub(super) const TUPLE1: u8 = 0x85;
-    pub(super) const TUPLE2: u8 = 0x86;
-    pub(super) const TUPLE3: u8 = 0x87;
-    pub(super) const NEWTRUE: u8 = 0x88;
-    pub(super) const NEWFALSE: u8 = 0x89;
-    pub(super) const LONG1: u8 = 0x8a;
-    pub(super) const LONG4: u8 = 0x8b;
-    pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
-    pub(super) const BINUNICODE8: u8 = 0x8d;
-    pub(super) const STACK_GLOBAL: u8 = 0x93;
-    pub(super) const MEMOIZE: u8 = 0x94;
-    pub(super) const FRAME: u8 = 0x95;
-}
+use super::unpickled::{Id, MAX_VALUES, Unpickled, Value, Values};
 
 /// Runs a pickle.
 ///
@@ -172,10 +32,7 @@ pub(crate) fn run(pickle: &[u8]) -> Result<Unpickled, PtProblem> {
     };
     while machine.step()? {}
     let root = machine.pop()?;
-    Ok(Unpickled {
-        values: machine.values,
-        root,
-    })
+    Ok(Unpickled::new(machine.values, root))
 }
 
 struct Machine<'a> {
@@ -480,7 +337,7 @@ impl Machine<'_> {
 
     fn append(&mut self, items: Vec<Id>) -> Result<(), PtProblem> {
         let list = self.top()?;
-        match &mut self.values.0[list.0] {
+        match self.values.get_mut(list) {
             Value::List(list) => {
                 list.extend(items);
                 Ok(())
@@ -496,7 +353,7 @@ impl Machine<'_> {
             return Err(self.needs("as many values as keys"));
         }
         let dict = self.top()?;
-        match &mut self.values.0[dict.0] {
+        match self.values.get_mut(dict) {
             Value::Dict(dict) => {
                 dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
                 Ok(())

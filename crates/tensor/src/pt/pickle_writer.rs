@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{PtProblem, PtValue};
+use super::{PtProblem, PtValue, opcode as op};
 use crate::layout::row_major_strides;
 use crate::{DType, Tensor};
 
@@ -38,14 +38,14 @@ const BATCH: usize = 1000;
 impl Pickler {
     fn new() -> Pickler {
         Pickler {
-            out: b"\x80\x02".to_vec(),
+            out: vec![op::PROTO, 2],
             memoized: 0,
             known: HashMap::new(),
         }
     }
 
     fn finish(mut self) -> Vec<u8> {
-        self.out.push(b'.');
+        self.out.push(op::STOP);
         self.out
     }
 
@@ -61,7 +61,7 @@ impl Pickler {
             }
             PtValue::Tuple(items) => {
                 if items.len() > 3 {
-                    self.out.push(b'(');
+                    self.out.push(op::MARK);
                 }
                 for item in items {
                     self.value(item, tensors)?;
@@ -69,18 +69,22 @@ impl Pickler {
                 self.end_tuple(items.len());
             }
             PtValue::List(items) => {
-                self.out.push(b']');
+                self.out.push(op::EMPTY_LIST);
                 self.memoize();
                 for batch in items.chunks(BATCH) {
                     self.begin_batch(batch.len());
                     for item in batch {
                         self.value(item, tensors)?;
                     }
-                    self.out.push(if batch.len() > 1 { b'e' } else { b'a' });
+                    self.out.push(if batch.len() > 1 {
+                        op::APPENDS
+                    } else {
+                        op::APPEND
+                    });
                 }
             }
             PtValue::Dict(items) => {
-                self.out.push(b'}');
+                self.out.push(op::EMPTY_DICT);
                 self.memoize();
                 for batch in items.chunks(BATCH) {
                     self.begin_batch(batch.len());
@@ -91,17 +95,23 @@ impl Pickler {
                         self.value(key, tensors)?;
                         self.value(value, tensors)?;
                     }
-                    self.out.push(if batch.len() > 1 { b'u' } else { b's' });
+                    self.out.push(if batch.len() > 1 {
+                        op::SETITEMS
+                    } else {
+                        op::SETITEM
+                    });
                 }
             }
             PtValue::Int(value) => self.int(*value),
             PtValue::Float(value) => {
-                self.out.push(b'G');
+                self.out.push(op::BINFLOAT);
                 self.out.extend(value.to_be_bytes());
             }
             PtValue::Str(text) => self.text(text)?,
-            PtValue::Bool(value) => self.out.push(if *value { 0x88 } else { 0x89 }),
-            PtValue::None => self.out.push(b'N'),
+            PtValue::Bool(value) => self
+                .out
+                .push(if *value { op::NEWTRUE } else { op::NEWFALSE }),
+            PtValue::None => self.out.push(op::NONE),
         }
         Ok(())
     }
@@ -111,9 +121,9 @@ impl Pickler {
         let strides = row_major_strides(shape);
         let count: usize = shape.iter().product();
         self.global("torch._utils\n_rebuild_tensor_v2");
-        self.out.push(b'(');
+        self.out.push(op::MARK);
 
-        self.out.push(b'(');
+        self.out.push(op::MARK);
         self.word("storage");
         self.global(storage_class(dtype));
         // A key is a short number, so this never fails.
@@ -121,25 +131,25 @@ impl Pickler {
         self.word("cpu");
         self.int(count as i64);
         self.end_tuple(5);
-        self.out.push(b'Q');
+        self.out.push(op::BINPERSID);
 
         self.int(0);
         self.sizes(shape);
         self.sizes(&strides);
-        self.out.push(0x89); // requires no gradient
+        self.out.push(op::NEWFALSE); // requires no gradient
         self.global("collections\nOrderedDict"); // and has no hooks
         self.end_tuple(0);
-        self.out.push(b'R');
+        self.out.push(op::REDUCE);
         self.memoize();
 
         self.end_tuple(6);
-        self.out.push(b'R');
+        self.out.push(op::REDUCE);
         self.memoize();
     }
 
     fn sizes(&mut self, sizes: &[usize]) {
         if sizes.len() > 3 {
-            self.out.push(b'(');
+            self.out.push(op::MARK);
         }
         for &size in sizes {
             self.int(size as i64);
@@ -150,29 +160,29 @@ impl Pickler {
     /// Makes a tuple of the last values, in front of which there is a mark if they are many.
     fn end_tuple(&mut self, len: usize) {
         match len {
-            0 => return self.out.push(b')'), // the only empty tuple; never in the memo
-            1 => self.out.push(0x85),
-            2 => self.out.push(0x86),
-            3 => self.out.push(0x87),
-            _ => self.out.push(b't'),
+            0 => return self.out.push(op::EMPTY_TUPLE), // the only empty tuple; never in the memo
+            1 => self.out.push(op::TUPLE1),
+            2 => self.out.push(op::TUPLE2),
+            3 => self.out.push(op::TUPLE3),
+            _ => self.out.push(op::TUPLE),
         }
         self.memoize();
     }
 
     fn begin_batch(&mut self, len: usize) {
         if len > 1 {
-            self.out.push(b'(');
+            self.out.push(op::MARK);
         }
     }
 
     fn int(&mut self, value: i64) {
         if let Ok(value) = u8::try_from(value) {
-            self.out.extend([b'K', value]);
+            self.out.extend([op::BININT1, value]);
         } else if let Ok(value) = u16::try_from(value) {
-            self.out.push(b'M');
+            self.out.push(op::BININT2);
             self.out.extend(value.to_le_bytes());
         } else if let Ok(value) = i32::try_from(value) {
-            self.out.push(b'J');
+            self.out.push(op::BININT);
             self.out.extend(value.to_le_bytes());
         } else {
             // The fewest bytes whose last one has the sign.
@@ -182,7 +192,7 @@ impl Pickler {
             while len > 1 && bytes[len - 1] == fill && (bytes[len - 2] ^ fill) < 0x80 {
                 len -= 1;
             }
-            self.out.extend([0x8a, len as u8]);
+            self.out.extend([op::LONG1, len as u8]);
             self.out.extend(&bytes[..len]);
         }
     }
@@ -199,7 +209,7 @@ impl Pickler {
 
     /// A string shorter than 4 GiB.
     fn short_text(&mut self, text: &str) {
-        self.out.push(b'X');
+        self.out.push(op::BINUNICODE);
         self.out.extend((text.len() as u32).to_le_bytes());
         self.out.extend(text.as_bytes());
         self.memoize();
@@ -216,7 +226,7 @@ impl Pickler {
     /// A class or function: its module, a newline, its name.
     fn global(&mut self, name: &'static str) {
         if !self.recall(name) {
-            self.out.push(b'c');
+            self.out.push(op::GLOBAL);
             self.out.extend(name.as_bytes());
             self.out.push(b'\n');
             self.memoize();
@@ -228,12 +238,12 @@ impl Pickler {
         let Some(&key) = self.known.get(name) else {
             return false;
         };
-        self.keyed(b'h', b'j', key);
+        self.keyed(op::BINGET, op::LONG_BINGET, key);
         true
     }
 
     fn memoize(&mut self) {
-        self.keyed(b'q', b'r', self.memoized);
+        self.keyed(op::BINPUT, op::LONG_BINPUT, self.memoized);
         self.memoized += 1;
     }
 

@@ -1,7 +1,7 @@
 //! The classes and functions that pickles of tensors name, and what calling them gives.
 
 use super::MAX_DIMENSIONS;
-use super::pickle::{Id, StorageRef, Value, Values, View};
+use super::unpickled::{Id, StorageRef, Value, Values, View};
 use crate::DType;
 
 /// A class or function a pickle may name.

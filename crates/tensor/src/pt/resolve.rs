@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use super::archive::{Archive, Extent};
-use super::pickle::{Id, MAX_VALUES, StorageRef, Unpickled, Value, View};
+use super::unpickled::{Id, MAX_VALUES, StorageRef, Unpickled, Value, View};
 use super::{PtProblem, PtValue};
 use crate::file_error::FileError;
 use crate::layout::Layout;

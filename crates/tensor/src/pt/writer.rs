@@ -16,8 +16,8 @@ const VERSION: &[u8] = b"3\n";
 /// Writes a value to a file, with the bytes PyTorch 1.13 writes for it under that file name.
 ///
 /// The file name matters to the bytes, and through them to where tensors begin: the entries are in
-/// a folder named after it. A single tensor in a file with a name of up to 30 bytes begins at byte
-/// 320, where the ColBERT reference expects it.
+/// a folder named after it. A single tensor of up to three dimensions in a file whose name has up
+/// to 21 bytes before its ending begins at byte 320, where the ColBERT reference expects it.
 ///
 /// # Errors
 /// [`FileError`] if the file cannot be written, and with [`FileProblem::Pt`] if its name has

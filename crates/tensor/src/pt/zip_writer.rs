@@ -211,3 +211,56 @@ impl<W: Write> ZipWriter<W> {
 fn short(number: u64) -> u32 {
     number.min(TOO_LARGE) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(size: u64, header: u64) -> Record {
+        let crc = crc32fast::Hasher::new();
+        Record {
+            name: String::new(),
+            header,
+            size,
+            written: size,
+            crc,
+        }
+    }
+
+    #[test]
+    fn only_numbers_beyond_32_bits_are_in_the_extra_field() {
+        let large = 5_u64 << 32;
+        let words = |numbers: &[u64]| {
+            let body: Vec<u8> = numbers
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect();
+            [&[1, 0, body.len() as u8, 0][..], &body].concat()
+        };
+        assert!(record(1, TOO_LARGE - 1).large_numbers(1).is_empty());
+        assert_eq!(record(large, 7).large_numbers(0), words(&[large, 0]));
+        assert_eq!(
+            record(large, 7).large_numbers(large),
+            words(&[large, large])
+        );
+        assert_eq!(record(3, large).large_numbers(3), words(&[large]));
+        assert_eq!(
+            record(TOO_LARGE, large).large_numbers(0),
+            words(&[TOO_LARGE, 0, large])
+        );
+    }
+
+    #[test]
+    fn data_begins_at_multiples_of_64() {
+        for len in 1..100 {
+            let folder = "f".repeat(len);
+            let mut zip = ZipWriter::new(Vec::new(), &folder);
+            for name in ["a", "bb"] {
+                zip.begin(name, 3).unwrap();
+                assert_eq!(zip.at % ALIGNMENT, 0);
+                zip.data(&[1, 2, 3]).unwrap();
+                zip.end().unwrap();
+            }
+        }
+    }
+}
