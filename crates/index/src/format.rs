@@ -22,7 +22,7 @@ mod writer;
 
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
 pub use reader::{Index, IndexError, IndexTensors};
-pub use writer::{WriteError, write_index};
+pub use writer::{WriteError, file_records, write_index};
 
 /// The name of a chunk's codes.
 pub(crate) fn codes_file(chunk: usize) -> String {

@@ -12,8 +12,10 @@
 pub mod calibrate;
 pub mod cluster;
 pub mod codec;
+pub mod evaluate;
 pub mod format;
 pub mod invert;
 pub mod random;
 pub mod sample;
+pub mod search;
 pub mod verify;

@@ -14,5 +14,6 @@ pub mod config;
 pub mod encoder;
 pub mod hub;
 pub mod numerics;
+pub mod query;
 pub mod stages;
 pub mod tokenizer;

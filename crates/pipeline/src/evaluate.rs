@@ -43,22 +43,8 @@ pub enum EvaluateError {
         returned: usize,
     },
     /// A stage, run again on the same inputs, made something else.
-    #[error(
-        "stage `{stage}` is not reproducible: chunk {chunk} of `{artifact}` was {before} and is {now} \
-         when computed again from the same inputs"
-    )]
-    NotReproducible {
-        /// The stage.
-        stage: String,
-        /// The artifact that differs.
-        artifact: String,
-        /// Its chunk.
-        chunk: usize,
-        /// The hash remembered.
-        before: BitHash,
-        /// The hash of the new value.
-        now: BitHash,
-    },
+    #[error(transparent)]
+    NotReproducible(Box<NotReproducible>),
     /// Whoever listens could not go on.
     #[error("recording chunk {chunk} of `{artifact}`: {source}")]
     Observer {
@@ -69,6 +55,25 @@ pub enum EvaluateError {
         /// What the observer said.
         source: StageError,
     },
+}
+
+/// A stage that is not pure: run again on the same inputs, it made something else.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "stage `{stage}` is not reproducible: chunk {chunk} of `{artifact}` was {before} and is {now} when \
+     computed again from the same inputs"
+)]
+pub struct NotReproducible {
+    /// The stage.
+    pub stage: String,
+    /// The artifact that differs.
+    pub artifact: String,
+    /// Its chunk.
+    pub chunk: usize,
+    /// The hash remembered.
+    pub before: BitHash,
+    /// The hash of the new value.
+    pub now: BitHash,
 }
 
 /// An artifact that no stage makes: an input of the graph.
@@ -320,6 +325,7 @@ impl<'a> Evaluator<'a> {
         let call = Call {
             chunk,
             first_pid: self.grid.chunk(chunk).start,
+            passages: self.grid.passages(),
             inputs: self,
             taps,
             advanced: &advanced,
@@ -369,13 +375,15 @@ impl<'a> Evaluator<'a> {
         now: &Known,
     ) -> Result<(), EvaluateError> {
         match self.known.borrow().get(&(name.to_owned(), chunk)) {
-            Some(before) if before.record != now.record => Err(EvaluateError::NotReproducible {
-                stage: stage.name().to_owned(),
-                artifact: name.to_owned(),
-                chunk,
-                before: before.record.hash,
-                now: now.record.hash,
-            }),
+            Some(before) if before.record != now.record => {
+                Err(EvaluateError::NotReproducible(Box::new(NotReproducible {
+                    stage: stage.name().to_owned(),
+                    artifact: name.to_owned(),
+                    chunk,
+                    before: before.record.hash,
+                    now: now.record.hash,
+                })))
+            }
             _ => Ok(()),
         }
     }

@@ -25,7 +25,7 @@ mod stage;
 mod store;
 mod value;
 
-pub use evaluate::{EvaluateError, Evaluator, Source};
+pub use evaluate::{EvaluateError, Evaluator, NotReproducible, Source};
 pub use grid::Grid;
 pub use manifest::{ArtifactRecord, ChunkRecord, FieldRecord, MANIFEST_VERSION};
 pub use observe::{ArtifactEvent, NoProgress, Observer, Progress, Tap, TapSink, TappedPassage};

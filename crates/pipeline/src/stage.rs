@@ -86,6 +86,7 @@ pub trait Stage: Send + Sync {
 pub struct Call<'a> {
     pub(crate) chunk: usize,
     pub(crate) first_pid: usize,
+    pub(crate) passages: usize,
     pub(crate) inputs: &'a dyn Inputs,
     pub(crate) taps: Option<&'a dyn TapSink>,
     pub(crate) advanced: &'a dyn Fn(u64, u64, &str),
@@ -106,6 +107,11 @@ impl<'a> Call<'a> {
     /// The first passage of the chunk; for taps and messages, never for arithmetic.
     pub fn first_pid(&self) -> usize {
         self.first_pid
+    }
+
+    /// The number of passages of the collection; for messages and checks, never for arithmetic.
+    pub fn passages(&self) -> usize {
+        self.passages
     }
 
     /// The input named: its same chunk, or the only chunk of a whole artifact.

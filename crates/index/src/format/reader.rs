@@ -229,17 +229,14 @@ impl Index {
     /// When a file is missing, cannot be read, is not what the manifest says, or does not fit the others.
     pub fn open(folder: &Path) -> Result<Index, IndexError> {
         let tensors = IndexTensors::open(folder)?;
-        if let Some(manifest) = IndexManifest::read(folder)? {
-            if let Some(finding) = manifest
-                .files
-                .iter()
-                .find_map(|file| Finding::of(folder, file))
-            {
-                return Err(IndexError::Damaged {
-                    path: folder.to_owned(),
-                    finding,
-                });
-            }
+        let files = IndexManifest::read(folder)?
+            .map(|manifest| manifest.files)
+            .unwrap_or_default();
+        if let Some(finding) = files.iter().find_map(|file| Finding::of(folder, file)) {
+            return Err(IndexError::Damaged {
+                path: folder.to_owned(),
+                finding,
+            });
         }
         let read = Parts {
             folder,

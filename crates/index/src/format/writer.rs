@@ -202,10 +202,7 @@ fn padded(ivf: &Tensor, lengths: &[i64]) -> Result<Tensor, TensorError> {
 ///
 /// # Errors
 /// When one cannot be read.
-pub(crate) fn file_records(
-    folder: &Path,
-    mut names: Vec<String>,
-) -> std::io::Result<Vec<FileRecord>> {
+pub fn file_records(folder: &Path, mut names: Vec<String>) -> std::io::Result<Vec<FileRecord>> {
     names.sort();
     names
         .iter()

@@ -1,0 +1,309 @@
+//! Building an index: resumable, and there at once when it is whole.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use concord_index::format::{IndexManifest, ManifestError, WriteError, write_index};
+use concord_index::verify::LOG;
+use concord_kernels::CONTRACT_VERSION;
+use concord_pipeline::publish::{PublishError, write_json, writing};
+use concord_pipeline::{
+    DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::native::Native;
+
+/// Why an index could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The output holds something else.
+    #[error("{path} holds something that is no index of Concord: choose another --out", path = .0.display())]
+    Occupied(PathBuf),
+    /// The output holds an index of something else.
+    #[error(
+        "{path} holds an index that was built otherwise ({difference}): choose another --out, or remove it",
+        path = path.display()
+    )]
+    OtherIndex {
+        /// The output.
+        path: PathBuf,
+        /// What differs.
+        difference: String,
+    },
+    /// The output cannot be looked at.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Unreadable {
+        /// The output.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The manifest that is there cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The staging folder cannot be had.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// Something cannot be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An artifact cannot be computed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The index cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Where the inputs of a build lay, for whoever searches the index later. Part of the log, not of the
+/// index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The checkpoint: an absolute path or a hub id.
+    pub checkpoint: String,
+    /// The collection's absolute path.
+    pub collection: String,
+}
+
+/// The log of a build: what changes from run to run, and is no part of the index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildLog {
+    /// Where the inputs lay.
+    pub origin: Origin,
+    /// When the build began, in seconds since 1970.
+    pub started: u64,
+    /// How long the last process took, in seconds.
+    pub seconds: f64,
+    /// The number of threads.
+    pub threads: usize,
+    /// Per stage: chunks computed by the last process, and chunks found finished.
+    pub stages: BTreeMap<String, StageLog>,
+}
+
+/// What became of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageLog {
+    /// Chunks that the last process computed.
+    pub computed: usize,
+    /// Chunks that an earlier process had finished.
+    pub reused: usize,
+    /// When the last chunk was there, in seconds after the beginning.
+    pub done_after: f64,
+}
+
+impl BuildLog {
+    /// The log of the index in `folder`, if it has one that can be read.
+    pub fn read(folder: &Path) -> Option<BuildLog> {
+        serde_json::from_slice(&fs::read(folder.join(LOG)).ok()?).ok()
+    }
+}
+
+/// What a build came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BuildReport {
+    /// The manifest of the index.
+    pub manifest: IndexManifest,
+    /// The index was there already.
+    pub already_there: bool,
+    /// The log.
+    pub log: Option<BuildLog>,
+    /// Remarks for the user.
+    pub notices: Vec<String>,
+}
+
+/// How an index is laid out, beside what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Follow the inverted file by the zeros that the reference writes.
+    pub pad_ivf: bool,
+}
+
+/// Builds the index of `native` at `out`, taking up what an earlier process left.
+///
+/// # Errors
+/// When `out` holds something else, another process builds there, or anything cannot be computed or
+/// written. What was finished stays for the next attempt.
+pub fn build(
+    native: &Native,
+    layout: Layout,
+    origin: &Origin,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<BuildReport, BuildError> {
+    let begun = Instant::now();
+    let started = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let mut manifest = IndexManifest {
+        concord: "index".to_owned(),
+        version: MANIFEST_VERSION,
+        contract: CONTRACT_VERSION,
+        inputs: native.inputs(),
+        options: native.options(),
+        artifacts: Vec::new(),
+        files: Vec::new(),
+    };
+    manifest
+        .options
+        .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
+    if let Some(there) = index_at(out, &manifest)? {
+        remove_leftovers(out)?;
+        let (log, notices) = (BuildLog::read(out), native.notices(None)?);
+        return Ok(BuildReport {
+            manifest: there,
+            already_there: true,
+            log,
+            notices,
+        });
+    }
+    let staging = Staging::open(out)?;
+    let store = DiskStore::open(&staging.path("store"))?;
+    let folder = staging.path("index");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).map_err(writing(&folder))?;
+    }
+    fs::create_dir(&folder).map_err(writing(&folder))?;
+    let stages = StageCounter {
+        inner: progress,
+        begun,
+        stages: Mutex::default(),
+    };
+    let config = native.published_config(origin);
+    let (artifacts, files, notices) = native.evaluate(&store, None, &stages, |evaluator| {
+        let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
+        Ok::<_, BuildError>((
+            evaluator.known_artifacts()?,
+            names,
+            native.notices(Some(evaluator))?,
+        ))
+    })?;
+    manifest.artifacts = artifacts;
+    manifest.files = concord_index::format::file_records(&folder, files).map_err(|source| {
+        BuildError::Unreadable {
+            path: folder.clone(),
+            source,
+        }
+    })?;
+    manifest.write(&folder)?;
+    let log = BuildLog {
+        origin: origin.clone(),
+        started,
+        seconds: begun.elapsed().as_secs_f64(),
+        threads: native.threads(),
+        stages: stages.stages.into_inner().unwrap_or_default(),
+    };
+    write_json(&folder.join(LOG), &log)?;
+    staging.publish("index")?;
+    Ok(BuildReport {
+        manifest,
+        already_there: false,
+        log: Some(log),
+        notices,
+    })
+}
+
+/// The manifest of the index at `out`, if it is what would be built; nothing, if there is nothing.
+fn index_at(out: &Path, wanted: &IndexManifest) -> Result<Option<IndexManifest>, BuildError> {
+    let unreadable = |source| BuildError::Unreadable {
+        path: out.to_owned(),
+        source,
+    };
+    match fs::read_dir(out) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err(BuildError::Occupied(out.to_owned()));
+        }
+        Err(error) => return Err(unreadable(error)),
+        Ok(mut entries) => {
+            if entries.next().transpose().map_err(unreadable)?.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+    let there = IndexManifest::read(out)?.ok_or_else(|| BuildError::Occupied(out.to_owned()))?;
+    match difference(&there, wanted) {
+        None => Ok(Some(there)),
+        Some(difference) => Err(BuildError::OtherIndex {
+            path: out.to_owned(),
+            difference,
+        }),
+    }
+}
+
+/// The first thing in which two builds differ before anything is computed.
+fn difference(there: &IndexManifest, wanted: &IndexManifest) -> Option<String> {
+    if there.contract != wanted.contract {
+        return Some(format!("numeric contract {} there", there.contract));
+    }
+    if let Some((name, _)) = wanted
+        .inputs
+        .iter()
+        .find(|(k, v)| there.inputs.get(*k) != Some(*v))
+    {
+        return Some(format!("another {name}"));
+    }
+    if let Some((name, value)) = wanted
+        .options
+        .iter()
+        .find(|(k, v)| there.options.get(*k) != Some(*v))
+    {
+        let old = there
+            .options
+            .get(name)
+            .map_or("nothing".to_owned(), ToString::to_string);
+        return Some(format!("{name} is {old} there and {value} here"));
+    }
+    (there.inputs != wanted.inputs || there.options != wanted.options)
+        .then(|| "other options or swaps".to_owned())
+}
+
+/// Removes the staging folder of a process that was killed after the index was there.
+fn remove_leftovers(out: &Path) -> Result<(), BuildError> {
+    if Staging::folder_for(out).exists() {
+        Staging::open(out)?.discard()?;
+    }
+    Ok(())
+}
+
+/// Counts what each stage did, and passes everything on.
+struct StageCounter<'a> {
+    inner: &'a dyn Progress,
+    begun: Instant,
+    stages: Mutex<BTreeMap<String, StageLog>>,
+}
+
+impl StageCounter<'_> {
+    fn note(&self, stage: &str, note: impl FnOnce(&mut StageLog)) {
+        let mut stages = self
+            .stages
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let entry = stages.entry(stage.to_owned()).or_default();
+        note(entry);
+        entry.done_after = self.begun.elapsed().as_secs_f64();
+    }
+}
+
+impl Progress for StageCounter<'_> {
+    fn advanced(&self, stage: &str, done: u64, total: u64, unit: &str) {
+        self.inner.advanced(stage, done, total, unit);
+    }
+
+    fn reused(&self, stage: &str, chunk: usize) {
+        self.note(stage, |entry| entry.reused += 1);
+        self.inner.reused(stage, chunk);
+    }
+
+    fn computed(&self, stage: &str, chunk: usize) {
+        self.note(stage, |entry| entry.computed += 1);
+        self.inner.computed(stage, chunk);
+    }
+}

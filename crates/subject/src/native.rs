@@ -1,0 +1,338 @@
+//! The native engine: a checkpoint, a collection and options, as a graph of stages.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use concord_corpus::Collection;
+use concord_index::calibrate::Calibrate;
+use concord_index::cluster::Cluster;
+use concord_index::codec::{Compress, can_pack};
+use concord_index::invert::Invert;
+use concord_index::sample::{Plan, Sample, SamplePids, Split};
+use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::isa::Isa;
+use concord_model::checkpoint::Checkpoint;
+use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
+use concord_model::encoder::{BuildError, Encoder};
+use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
+use concord_model::tokenizer::TokenizerError;
+use concord_pipeline::artifact::{
+    AVG_RESIDUAL, CENTROIDS, EMBS, IVF, PLAN, RESIDUALS, SAMPLE_HELDOUT, VALUES,
+};
+use concord_pipeline::{EvaluateError, Evaluator, Graph, Grid, Observer, Progress, Source, Store};
+use concord_tensor::BitHash;
+use serde_json::{Value as Json, json};
+
+use crate::build::Origin;
+use crate::swap::{Swap, SwapError};
+use crate::word::NativeOptions;
+
+/// The reference's seed.
+pub const DEFAULT_SEED: u32 = 12345;
+
+/// Passages in a batch, where nobody says otherwise.
+const DEFAULT_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+
+/// What the index depends on beside checkpoint, collection and arithmetic. What is unset is what the
+/// checkpoint says.
+#[derive(Clone, Debug)]
+pub struct IndexSettings {
+    /// Bits per residual dimension.
+    pub nbits: Option<usize>,
+    /// The most tokens of a passage.
+    pub doc_maxlen: Option<usize>,
+    /// Iterations of k-means.
+    pub kmeans_niters: Option<usize>,
+    /// The seed of the sample and its shuffle.
+    pub seed: u32,
+    /// Artifacts that are given instead of computed.
+    pub swaps: Vec<Swap>,
+}
+
+impl Default for IndexSettings {
+    fn default() -> IndexSettings {
+        IndexSettings {
+            nbits: None,
+            doc_maxlen: None,
+            kmeans_niters: None,
+            seed: DEFAULT_SEED,
+            swaps: Vec::new(),
+        }
+    }
+}
+
+/// Why the native engine cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum NativeError {
+    /// The collection is empty.
+    #[error("the collection has no passages")]
+    Empty,
+    /// A setting does not go with the checkpoint.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The number of bits does not go with the width of an embedding.
+    #[error(
+        "embeddings of {dim} dimensions cannot be packed with nbits = {nbits}: nbits is 1, 2, 4 or 8, and \
+         8 times it divides the dimensions"
+    )]
+    Bits {
+        /// The width.
+        dim: usize,
+        /// The bits asked for.
+        nbits: usize,
+    },
+    /// A setting that is not supported.
+    #[error("the checkpoint sets pool_factor = {0}, and pooling is not supported: set it to 1")]
+    Pooling(usize),
+    /// The encoder cannot be made.
+    #[error(transparent)]
+    Encoder(#[from] BuildError),
+    /// The tokenizer cannot be made.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A swap cannot be used.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
+    /// Threads cannot be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// An artifact cannot be computed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+}
+
+/// The native engine on one checkpoint and one collection.
+pub struct Native {
+    checkpoint: Arc<Checkpoint>,
+    collection: Arc<Collection>,
+    options: NativeOptions,
+    seed: u32,
+    swaps: Vec<Swap>,
+    config: ColbertConfig,
+    graph: Graph,
+    grid: Grid,
+    pool: rayon::ThreadPool,
+}
+
+impl Native {
+    /// Prepares the graph.
+    ///
+    /// # Errors
+    /// When the settings do not go together.
+    pub fn new(
+        checkpoint: Arc<Checkpoint>,
+        collection: Arc<Collection>,
+        options: NativeOptions,
+        settings: IndexSettings,
+    ) -> Result<Native, NativeError> {
+        if collection.is_empty() {
+            return Err(NativeError::Empty);
+        }
+        let IndexSettings {
+            nbits,
+            doc_maxlen,
+            kmeans_niters,
+            seed,
+            swaps,
+        } = settings;
+        let overrides = ConfigLayer {
+            nbits,
+            doc_maxlen,
+            kmeans_niters,
+            ..ConfigLayer::default()
+        };
+        let config = checkpoint.colbert_config([&overrides])?;
+        if config.pool_factor != 1 {
+            return Err(NativeError::Pooling(config.pool_factor));
+        }
+        let encoder = Encoder::build(&checkpoint, &options.numerics)?;
+        if !can_pack(encoder.dim(), config.nbits) {
+            return Err(NativeError::Bits {
+                dim: encoder.dim(),
+                nbits: config.nbits,
+            });
+        }
+        let isa = options.isa.unwrap_or_else(Isa::fastest);
+        let tokenizer = Arc::new(checkpoint.doc_tokenizer(&config)?);
+        let hash = checkpoint.hash();
+        let mut graph = Graph::new()
+            .with(Tokenize {
+                tokenizer: Arc::clone(&tokenizer),
+                checkpoint: hash,
+                doc_maxlen: config.doc_maxlen,
+            })
+            .with(Encode {
+                encoder: Arc::new(encoder),
+                tokenizer,
+                checkpoint: hash,
+                numerics: options.numerics.clone(),
+                batch: options.batch.unwrap_or(DEFAULT_BATCH),
+                isa,
+            })
+            .with(Gather)
+            .with(SamplePids { seed })
+            .with(Sample)
+            .with(Split { seed })
+            .with(Cluster {
+                iterations: config.kmeans_niters,
+                isa,
+            })
+            .with(Calibrate {
+                nbits: config.nbits,
+                isa,
+            })
+            .with(Compress {
+                nbits: config.nbits,
+                isa,
+            })
+            .with(Invert);
+        for swap in &swaps {
+            graph = swap.put_into(graph);
+        }
+        let threads = options.threads.map_or(0, NonZeroUsize::get);
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()?;
+        let grid = Grid::new(collection.len());
+        Ok(Native {
+            checkpoint,
+            collection,
+            options,
+            seed,
+            swaps,
+            config,
+            graph,
+            grid,
+            pool,
+        })
+    }
+
+    /// The subject in one word.
+    pub fn word(&self) -> String {
+        self.options.to_string()
+    }
+
+    /// ColBERT's configuration of this run.
+    pub fn config(&self) -> &ColbertConfig {
+        &self.config
+    }
+
+    /// The configuration as the index's metadata has it: with the names of checkpoint and collection,
+    /// but not where they lie, so that the same index has the same bytes wherever it is built.
+    pub fn published_config(&self, origin: &Origin) -> ColbertConfig {
+        let mut config = self.config.clone();
+        config.checkpoint = Some(last_component(&origin.checkpoint));
+        config.collection = last_component(&origin.collection).into();
+        config
+    }
+
+    /// How the collection is cut.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// The number of threads.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// The hash of each input.
+    pub fn inputs(&self) -> BTreeMap<String, BitHash> {
+        let collection = Passages::new(&self.collection).hash();
+        let mut inputs = BTreeMap::from([
+            ("checkpoint".to_owned(), self.checkpoint.hash()),
+            ("collection".to_owned(), collection),
+        ]);
+        for swap in &self.swaps {
+            inputs.insert(format!("swap {}", swap.artifact()), swap.hash());
+        }
+        inputs
+    }
+
+    /// The options that the artifacts depend on. Batch size, threads and instruction set are not among
+    /// them, but where a third-party product makes them so.
+    pub fn options(&self) -> BTreeMap<String, Json> {
+        let config = &self.config;
+        let mut options = BTreeMap::from([
+            ("contract".to_owned(), json!(CONTRACT_VERSION)),
+            (
+                "precision".to_owned(),
+                json!(self.options.precision.to_string()),
+            ),
+            ("nbits".to_owned(), json!(config.nbits)),
+            ("doc_maxlen".to_owned(), json!(config.doc_maxlen)),
+            ("kmeans_niters".to_owned(), json!(config.kmeans_niters)),
+            ("seed".to_owned(), json!(self.seed)),
+            ("numerics".to_owned(), json!(self.options.numerics.words())),
+        ]);
+        if !self.options.numerics.is_batch_invariant() {
+            let batch = self.options.batch.unwrap_or(DEFAULT_BATCH);
+            options.insert("batch".to_owned(), json!(batch));
+        }
+        options
+    }
+
+    /// Evaluates the graph: every artifact becomes known. Then `finish` is called with the evaluator.
+    ///
+    /// # Errors
+    /// When an artifact cannot be computed, or `finish` fails.
+    pub fn evaluate<T: Send, E: Send + From<EvaluateError>>(
+        &self,
+        store: &dyn Store,
+        observer: Option<&dyn Observer>,
+        progress: &dyn Progress,
+        finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        self.pool.install(|| {
+            let passages = Passages::new(&self.collection);
+            let count = count_of(&self.collection);
+            let sources: [&dyn Source; 2] = [&passages, &count];
+            let mut evaluator =
+                Evaluator::new(&self.graph, &sources, self.grid, store).reporting_to(progress);
+            if let Some(observer) = observer {
+                evaluator = evaluator.observed_by(observer);
+            }
+            // In the order of the graph, so that what one needs of another passes through memory.
+            for name in [
+                EMBS,
+                SAMPLE_HELDOUT,
+                CENTROIDS,
+                AVG_RESIDUAL,
+                RESIDUALS,
+                IVF,
+                VALUES,
+            ] {
+                evaluator.artifact(name)?;
+            }
+            finish(&evaluator)
+        })
+    }
+
+    /// Remarks for the user: about the checkpoint, the collection, and, once it is known, the plan.
+    pub fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError> {
+        let mut notices = self.checkpoint.notices().to_vec();
+        notices.extend_from_slice(self.collection.notices());
+        if let Some(evaluator) = evaluator
+            && let Ok(plan) = Plan::from_value(&evaluator.load(PLAN, 0)?)
+            && plan.num_partitions < plan.num_partitions_by_rule
+        {
+            notices.push(format!(
+                "the collection is too small for {} centroids; it gets {}",
+                plan.num_partitions_by_rule, plan.num_partitions
+            ));
+        }
+        Ok(notices)
+    }
+}
+
+/// The file name of a path; a hub id stays whole.
+fn last_component(location: &str) -> String {
+    let path = Path::new(location);
+    let name = path.file_name().filter(|_| path.is_absolute());
+    name.map_or_else(
+        || location.to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}

@@ -1,0 +1,160 @@
+//! Building an index again to see whether it comes out the same.
+
+use std::sync::Arc;
+
+use concord_corpus::Collection;
+use concord_index::format::IndexManifest;
+use concord_kernels::CONTRACT_VERSION;
+use concord_model::checkpoint::Checkpoint;
+use concord_model::numerics::VariantError;
+use concord_pipeline::{DiskStore, EvaluateError, Progress, StoreError};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::native::{IndexSettings, Native, NativeError};
+use crate::word::{NativeOptions, Subject, WordError};
+
+/// What came of building an index again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RebuildReport {
+    /// How many artifacts were compared.
+    pub compared: usize,
+    /// Those that came out with another hash, or not at all, in the order of the graph.
+    pub differing: Vec<String>,
+}
+
+/// Why an index cannot be built again.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The index was built under another numeric contract.
+    #[error(
+        "the index was built under numeric contract {0}, and this program computes under {CONTRACT_VERSION}: \
+         use the version of Concord that built it"
+    )]
+    Contract(u32),
+    /// An input is not what the index was built from.
+    #[error("the {0} is not the one that the index was built from")]
+    OtherInput(String),
+    /// The index was built with artifacts from elsewhere.
+    #[error("the index was built with artifacts swapped in, which cannot be computed again")]
+    Swapped,
+    /// An option of the manifest cannot be used.
+    #[error("the manifest's option `{0}` is not one that this program knows")]
+    Option(String),
+    /// A variant of the manifest does not exist.
+    #[error(transparent)]
+    Variant(#[from] VariantError),
+    /// A word of the manifest is none.
+    #[error(transparent)]
+    Word(#[from] WordError),
+    /// The engine cannot run.
+    #[error(transparent)]
+    Native(#[from] NativeError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A working folder cannot be made.
+    #[error("cannot make a working folder: {0}")]
+    Scratch(#[from] std::io::Error),
+    /// An artifact cannot be computed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+}
+
+/// Computes everything that `manifest` records again, with nothing remembered, and compares the hashes.
+/// `compute` says with which batch size, threads and instruction set; they must not matter.
+///
+/// # Errors
+/// When the inputs are not those of the index, or something cannot be computed.
+pub fn rebuild(
+    manifest: &IndexManifest,
+    checkpoint: Checkpoint,
+    collection: Collection,
+    compute: NativeOptions,
+    progress: &dyn Progress,
+) -> Result<RebuildReport, RebuildError> {
+    if manifest.contract != CONTRACT_VERSION {
+        return Err(RebuildError::Contract(manifest.contract));
+    }
+    if manifest
+        .inputs
+        .keys()
+        .any(|input| input.starts_with("swap "))
+    {
+        return Err(RebuildError::Swapped);
+    }
+    let number = |name: &str| {
+        let value = manifest.options.get(name).and_then(Json::as_u64);
+        value.ok_or_else(|| RebuildError::Option(name.to_owned()))
+    };
+    let settings = IndexSettings {
+        nbits: Some(number("nbits")? as usize),
+        doc_maxlen: Some(number("doc_maxlen")? as usize),
+        kmeans_niters: Some(number("kmeans_niters")? as usize),
+        seed: number("seed")? as u32,
+        swaps: Vec::new(),
+    };
+    let options = recorded_options(manifest, compute)?;
+    let native = Native::new(
+        Arc::new(checkpoint),
+        Arc::new(collection),
+        options,
+        settings,
+    )?;
+    if let Some((name, _)) = native
+        .inputs()
+        .into_iter()
+        .find(|(name, hash)| manifest.inputs.get(name) != Some(hash))
+    {
+        return Err(RebuildError::OtherInput(name));
+    }
+    let scratch = tempfile::tempdir()?;
+    let store = DiskStore::open(scratch.path())?;
+    let again = native.evaluate(&store, None, progress, |evaluator| {
+        evaluator.known_artifacts()
+    })?;
+    let differing = manifest
+        .artifacts
+        .iter()
+        .filter(|recorded| {
+            !again
+                .iter()
+                .any(|a| a.name == recorded.name && a.hash == recorded.hash)
+        })
+        .map(|recorded| recorded.name.clone())
+        .collect();
+    Ok(RebuildReport {
+        compared: manifest.artifacts.len(),
+        differing,
+    })
+}
+
+/// The options of the subject that built the index, computing as `compute` says.
+fn recorded_options(
+    manifest: &IndexManifest,
+    compute: NativeOptions,
+) -> Result<NativeOptions, RebuildError> {
+    let text = |name: &str| manifest.options.get(name).and_then(Json::as_str);
+    let unknown = |name: &str| RebuildError::Option(name.to_owned());
+    let mut word = format!(
+        "native,precision={}",
+        text("precision").ok_or_else(|| unknown("precision"))?
+    );
+    let numerics = manifest.options.get("numerics").and_then(Json::as_array);
+    for part in numerics.ok_or_else(|| unknown("numerics"))? {
+        word.push(',');
+        word.push_str(part.as_str().ok_or_else(|| unknown("numerics"))?);
+    }
+    if let Some(batch) = manifest.options.get("batch") {
+        word.push_str(&format!(",batch={batch}"));
+    }
+    let Subject::Native(options) = word.parse()? else {
+        return Err(unknown("numerics"));
+    };
+    Ok(NativeOptions {
+        batch: options.batch.or(compute.batch),
+        threads: compute.threads,
+        isa: compute.isa,
+        ..options
+    })
+}

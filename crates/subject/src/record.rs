@@ -1,0 +1,61 @@
+//! Recording a native run.
+
+use std::path::Path;
+
+use concord_kernels::CONTRACT_VERSION;
+use concord_pipeline::{
+    Capture, DiskStore, EvaluateError, MemoryStore, Progress, RunError, RunManifest, RunWriter,
+    Store, StoreError,
+};
+
+use crate::native::Native;
+
+/// Why a run could not be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The run could not be written.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The working store could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An artifact could not be computed.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+}
+
+/// Runs `native` from the beginning and records it at `out`. Returns remarks for the user.
+///
+/// # Errors
+/// When it cannot be computed or written; nothing is then left at `out`.
+pub fn record(
+    native: &Native,
+    capture: Capture,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<Vec<String>, RecordError> {
+    let writer = RunWriter::create(out, capture)?;
+    let store: Box<dyn Store> = match writer.scratch() {
+        Some(folder) => {
+            // What an earlier, killed recording left is not to be trusted with skipping taps.
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder)
+                    .map_err(concord_pipeline::publish::writing(&folder))
+                    .map_err(StoreError::from)?;
+            }
+            Box::new(DiskStore::open(&folder)?)
+        }
+        None => Box::new(MemoryStore::new()),
+    };
+    let notices = native.evaluate(&*store, Some(&writer), progress, |evaluator| {
+        Ok::<_, RecordError>(native.notices(Some(evaluator))?)
+    })?;
+    let manifest = RunManifest::new(
+        native.word(),
+        Some(CONTRACT_VERSION),
+        native.inputs(),
+        native.options(),
+    );
+    writer.finish(&manifest)?;
+    Ok(notices)
+}

@@ -1,0 +1,302 @@
+//! Swaps: artifacts that are given instead of computed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use concord_index::format::{IndexError, IndexTensors};
+use concord_pipeline::artifact::{
+    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS,
+    LOCAL_SAMPLE_EMBS, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
+};
+use concord_pipeline::{
+    Call, Graph, Input, Keep, Output, RecordedRun, RunError, Scope, Stage, StageError, StoreError,
+    Value,
+};
+use concord_tensor::{BitHash, DType, FileError, Tensor, TensorError, open_tensors};
+
+/// How a swapped artifact is cut into chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// It is one chunk.
+    Whole,
+    /// A row a passage.
+    Passages,
+    /// A row an embedding.
+    Embeddings,
+}
+
+/// The artifacts that can be swapped: name, dtype in the graph, cut, and the stage that does it.
+const SWAPPABLE: [(&str, DType, Rows, &str); 12] = [
+    (SAMPLED_PIDS, DType::I64, Rows::Whole, "swap sampled_pids"),
+    (DOCLENS, DType::I64, Rows::Passages, "swap doclens"),
+    (EMBS, DType::F16, Rows::Embeddings, "swap embs"),
+    (
+        LOCAL_SAMPLE_EMBS,
+        DType::F16,
+        Rows::Whole,
+        "swap local_sample_embs",
+    ),
+    (SAMPLE, DType::F16, Rows::Whole, "swap sample"),
+    (
+        SAMPLE_HELDOUT,
+        DType::F16,
+        Rows::Whole,
+        "swap sample_heldout",
+    ),
+    (CENTROIDS, DType::F32, Rows::Whole, "swap centroids"),
+    (
+        BUCKET_CUTOFFS,
+        DType::F32,
+        Rows::Whole,
+        "swap bucket_cutoffs",
+    ),
+    (
+        BUCKET_WEIGHTS,
+        DType::F32,
+        Rows::Whole,
+        "swap bucket_weights",
+    ),
+    (AVG_RESIDUAL, DType::F32, Rows::Whole, "swap avg_residual"),
+    (CODES, DType::I32, Rows::Embeddings, "swap codes"),
+    (RESIDUALS, DType::U8, Rows::Embeddings, "swap residuals"),
+];
+
+/// Why a swap cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum SwapError {
+    /// It is not `NAME=WHERE`.
+    #[error("`{0}` is no swap: write ARTIFACT=PATH, such as centroids=other-index/centroids.pt")]
+    NotASwap(String),
+    /// The artifact does not exist or cannot be swapped.
+    #[error("`{0}` cannot be swapped: choose one of {names}", names = SWAPPABLE.map(|s| s.0).join(", "))]
+    NotSwappable(String),
+    /// There is no such artifact where it should come from.
+    #[error("{path} holds no `{artifact}`", path = path.display())]
+    NotThere {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What was looked for.
+        artifact: String,
+    },
+    /// A JSON file of numbers cannot be read.
+    #[error("{path}: {problem}", path = path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A tensor file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A run's blob cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tensor cannot take the artifact's place.
+    #[error("`{artifact}` from {path}: {source}", path = path.display())]
+    Tensor {
+        /// The artifact.
+        artifact: String,
+        /// Where the tensor is from.
+        path: PathBuf,
+        /// What is wrong.
+        source: TensorError,
+    },
+}
+
+/// An artifact from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Swap {
+    place: usize,
+    tensor: Arc<Tensor>,
+}
+
+impl Swap {
+    /// Reads `ARTIFACT=PATH`; the path is a tensor file, a JSON list of numbers, an index or a run.
+    ///
+    /// Floating-point numbers are rounded or widened to the dtype that the artifact has in the graph,
+    /// as the reference casts embeddings to f16 before it compresses them.
+    ///
+    /// # Errors
+    /// When there is no such artifact, or no such tensor.
+    pub fn read(text: &str) -> Result<Swap, SwapError> {
+        let (artifact, path) = text
+            .split_once('=')
+            .ok_or_else(|| SwapError::NotASwap(text.to_owned()))?;
+        let place = SWAPPABLE
+            .iter()
+            .position(|(name, ..)| *name == artifact)
+            .ok_or_else(|| SwapError::NotSwappable(artifact.to_owned()))?;
+        let path = Path::new(path);
+        let wrong = |source| SwapError::Tensor {
+            artifact: artifact.to_owned(),
+            path: path.to_owned(),
+            source,
+        };
+        let parts = find(artifact, path)?;
+        let tensor = Tensor::concat_rows(&parts).map_err(wrong)?;
+        let tensor = tensor.cast(SWAPPABLE[place].1).map_err(wrong)?;
+        Ok(Swap {
+            place,
+            tensor: Arc::new(tensor),
+        })
+    }
+
+    /// The artifact that is swapped.
+    pub fn artifact(&self) -> &'static str {
+        SWAPPABLE[self.place].0
+    }
+
+    /// The hash of what takes its place.
+    pub fn hash(&self) -> BitHash {
+        self.tensor.hash()
+    }
+
+    /// The graph with this swap in it.
+    pub fn put_into(&self, graph: Graph) -> Graph {
+        let (name, _, rows, stage) = SWAPPABLE[self.place];
+        let inputs = match rows {
+            Rows::Whole => vec![],
+            Rows::Passages => vec![Input::SameChunk(concord_pipeline::artifact::PASSAGES)],
+            Rows::Embeddings => vec![Input::Whole(DOCLENS)],
+        };
+        graph.swapped(SwapStage {
+            stage,
+            rows,
+            inputs,
+            outputs: [Output {
+                name,
+                keep: Keep::Stored,
+            }],
+            tensor: Arc::clone(&self.tensor),
+        })
+    }
+}
+
+/// The chunks of an artifact at `path`.
+fn find(artifact: &str, path: &Path) -> Result<Vec<Tensor>, SwapError> {
+    let missing = || SwapError::NotThere {
+        path: path.to_owned(),
+        artifact: artifact.to_owned(),
+    };
+    if RecordedRun::is_at(path) {
+        let run = RecordedRun::open(path)?;
+        let record = run
+            .artifacts()
+            .iter()
+            .find(|a| a.name == artifact)
+            .ok_or_else(missing)?;
+        let mut parts = Vec::new();
+        for field in record.chunks.iter().flat_map(|chunk| &chunk.fields) {
+            parts.push(run.tensor(field.hash)?.ok_or_else(missing)?.read()?);
+        }
+        return Ok(parts);
+    }
+    if IndexTensors::is_at(path) {
+        let index = IndexTensors::open(path)?;
+        if artifact == DOCLENS {
+            return Ok(index.doclens()?);
+        }
+        let sources = index.artifact(artifact)?.ok_or_else(missing)?;
+        return Ok(sources
+            .iter()
+            .map(|source| source.read())
+            .collect::<Result<_, _>>()?);
+    }
+    if path
+        .extension()
+        .is_some_and(|extension| extension == "json")
+    {
+        let problem = |problem: String| SwapError::Json {
+            path: path.to_owned(),
+            problem,
+        };
+        let text = fs::read(path).map_err(|error| problem(error.to_string()))?;
+        let numbers: Vec<i64> =
+            serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
+        return Ok(vec![Tensor::vector(numbers)]);
+    }
+    // Of `buckets.pt` the weights are the second tensor; everything else stands first or by its name.
+    let mut tensors = open_tensors(path)?;
+    let named = tensors.iter().position(|(name, _)| name == artifact);
+    let place = named.unwrap_or(usize::from(artifact == BUCKET_WEIGHTS && tensors.len() > 1));
+    if place >= tensors.len() {
+        return Err(missing());
+    }
+    Ok(vec![tensors.swap_remove(place).1.read()?])
+}
+
+/// Gives the chunks of a tensor as an artifact.
+struct SwapStage {
+    stage: &'static str,
+    rows: Rows,
+    inputs: Vec<Input>,
+    outputs: [Output; 1],
+    tensor: Arc<Tensor>,
+}
+
+impl Stage for SwapStage {
+    fn name(&self) -> &'static str {
+        self.stage
+    }
+
+    fn settings(&self) -> String {
+        self.tensor.hash().to_string()
+    }
+
+    fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    fn scope(&self) -> Scope {
+        if self.rows == Rows::Whole {
+            Scope::Once
+        } else {
+            Scope::EachChunk
+        }
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
+        let name = self.outputs[0].name;
+        let (range, total) = match self.rows {
+            Rows::Whole => return Ok(vec![self.tensor.as_ref().clone().into()]),
+            Rows::Passages => {
+                let own = call
+                    .field(concord_pipeline::artifact::PASSAGES, "ends")?
+                    .len();
+                (call.first_pid()..call.first_pid() + own, call.passages())
+            }
+            Rows::Embeddings => {
+                let (mut range, mut total) = (0..0, 0);
+                for (chunk, doclens) in call.chunks(DOCLENS)?.enumerate() {
+                    let doclens = doclens?;
+                    let doclens = doclens.field("").ok_or("doclens are one tensor")?;
+                    let own = doclens.as_slice::<i64>()?.iter().sum::<i64>() as usize;
+                    if chunk == call.chunk() {
+                        range = total..total + own;
+                    }
+                    total += own;
+                }
+                (range, total)
+            }
+        };
+        if self.tensor.rows() != total {
+            let found = self.tensor.rows();
+            return Err(
+                format!("the `{name}` given has {found} rows, and {total} are needed").into(),
+            );
+        }
+        Ok(vec![self.tensor.slice_rows(range)?.into()])
+    }
+}

@@ -1,0 +1,212 @@
+//! Subjects as the command line names them: one word, options after commas.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use concord_kernels::isa::{Isa, IsaError};
+use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
+
+/// A subject.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// The native engine.
+    Native(NativeOptions),
+    /// A recorded run in a folder.
+    Recorded(PathBuf),
+}
+
+/// The precision that the encoder computes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision throughout.
+    #[default]
+    F32,
+}
+
+/// The options of a native subject. What is unset is left to whoever runs it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NativeOptions {
+    /// The precision.
+    pub precision: Precision,
+    /// Passages in a batch.
+    pub batch: Option<NonZeroUsize>,
+    /// Threads.
+    pub threads: Option<NonZeroUsize>,
+    /// The instruction set.
+    pub isa: Option<Isa>,
+    /// What is computed otherwise than the numeric contract says.
+    pub numerics: Numerics,
+}
+
+/// Why a word is no subject.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordError {
+    /// It names nothing.
+    #[error(
+        "`{0}` is no subject: write `native`, with options after commas (native,batch=8,gemm=split-k:4), \
+         or the path of a recorded run"
+    )]
+    Unknown(String),
+    /// An option that is not `name=value` or a patch.
+    #[error(
+        "unknown option `{0}` of native: it has precision=, batch=, threads=, isa=, gemm=, gelu=, \
+         layer_norm=, normalize=, and MODULE:VARIANT or MODULE:identity"
+    )]
+    UnknownOption(String),
+    /// A number that is none, or zero.
+    #[error("`{option}={value}`: a whole number from 1 on is needed")]
+    NotANumber {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+    },
+    /// A precision that does not exist.
+    #[error("unknown precision `{0}`: choose one of f32")]
+    UnknownPrecision(String),
+    /// An instruction set that does not exist, or not here.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+    /// A variant that does not exist.
+    #[error(transparent)]
+    Variant(#[from] VariantError),
+}
+
+impl FromStr for Precision {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Precision, WordError> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            other => Err(WordError::UnknownPrecision(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Precision::F32 => f.write_str("f32"),
+        }
+    }
+}
+
+fn number(option: &'static str, value: &str) -> Result<NonZeroUsize, WordError> {
+    value.parse().map_err(|_| WordError::NotANumber {
+        option,
+        value: value.to_owned(),
+    })
+}
+
+impl NativeOptions {
+    fn set(&mut self, word: &str) -> Result<(), WordError> {
+        // A patch has its colon before any `=`: `linear:gemm=chunk:7` against `gemm=chunk:7`.
+        let patch = word.find(':').is_some_and(|at| !word[..at].contains('='));
+        if patch {
+            self.numerics.patches.push(word.parse::<Patch>()?);
+            return Ok(());
+        }
+        match word.split_once('=') {
+            Some(("precision", value)) => self.precision = value.parse()?,
+            Some(("batch", value)) => self.batch = Some(number("batch", value)?),
+            Some(("threads", value)) => self.threads = Some(number("threads", value)?),
+            Some(("isa", value)) => self.isa = Some(value.parse::<Isa>()?.checked()?),
+            _ => match word.parse::<Variant>() {
+                Ok(variant) => self.numerics.variants.push(variant),
+                Err(VariantError::UnknownOption(word)) => {
+                    return Err(WordError::UnknownOption(word));
+                }
+                Err(error) => return Err(error.into()),
+            },
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Subject {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Subject, WordError> {
+        let mut parts = text.split(',');
+        if parts.next() == Some("native") {
+            let mut options = NativeOptions::default();
+            parts.try_for_each(|part| options.set(part))?;
+            return Ok(Subject::Native(options));
+        }
+        let path = PathBuf::from(text);
+        if path.is_dir() {
+            Ok(Subject::Recorded(path))
+        } else {
+            Err(WordError::Unknown(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for NativeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("native")?;
+        if self.precision != Precision::default() {
+            write!(f, ",precision={}", self.precision)?;
+        }
+        if let Some(batch) = self.batch {
+            write!(f, ",batch={batch}")?;
+        }
+        for word in self.numerics.words() {
+            write!(f, ",{word}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn native(word: &str) -> NativeOptions {
+        match word.parse() {
+            Ok(Subject::Native(options)) => options,
+            other => panic!("{word}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_come_after_commas_in_any_order() {
+        let a = native(
+            "native,batch=8,gemm=split-k:4,bert.encoder.layer.4.output.dense:gemm=split-k:3",
+        );
+        let b = native(
+            "native,bert.encoder.layer.4.output.dense:gemm=split-k:3,gemm=split-k:4,batch=8",
+        );
+        assert_eq!(a, b);
+        assert_eq!(a.batch, NonZeroUsize::new(8));
+        assert_eq!(
+            (a.numerics.variants.len(), a.numerics.patches.len()),
+            (1, 1)
+        );
+    }
+
+    #[test]
+    fn a_word_reads_back_without_what_does_not_matter() {
+        let word = "native,batch=7,gelu=tanh,bert.encoder.layer.*.output.dense:identity";
+        assert_eq!(native(word).to_string(), word);
+        assert_eq!(native("native,threads=2,isa=scalar").to_string(), "native");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_there_is() {
+        for (word, said) in [
+            ("natve", "native"),
+            ("native,batch=0", "whole number from 1"),
+            ("native,speed=9", "precision="),
+            ("native,precision=f8", "f32"),
+            ("native,gemm=fast", "matrixmultiply"),
+            ("native,isa=mmx", "avx512"),
+            ("native,linear:", "MODULE:VARIANT"),
+        ] {
+            let error = word.parse::<Subject>().unwrap_err().to_string();
+            assert!(error.contains(said), "{word}: {error}");
+        }
+    }
+}
