@@ -11,6 +11,8 @@
 //! and [`npy::open`] give [`TensorSource`]s, which know dtype and shape and fetch elements by
 //! position when asked. So a tensor larger than memory can be hashed and compared.
 
+#![forbid(unsafe_code)]
+
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors are kept in memory as the files have them, which is little-endian");
 

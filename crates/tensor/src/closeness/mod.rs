@@ -192,7 +192,7 @@ impl Closeness {
         let raw = a.bytes().chunks(bytes).zip(b.bytes().chunks(bytes));
         for ((a, b), (raw_a, raw_b)) in blocks.zip(raw) {
             if raw_a == raw_b {
-                self.equal_block(a);
+                self.equal(a);
             } else {
                 for (index, (&a, &b)) in a.iter().zip(b).enumerate() {
                     self.pair(a, b, self.elements + index);
@@ -204,22 +204,23 @@ impl Closeness {
     }
 
     /// Takes elements that both tensors have, bit for bit.
-    fn equal_block<T: Scalar>(&mut self, block: &[T]) {
-        let nans = block.iter().filter(|element| element.is_nan()).count();
+    fn equal<T: Scalar>(&mut self, elements: &[T]) {
+        let nans = elements.iter().filter(|element| element.is_nan()).count();
         self.nans.a += nans;
         self.nans.b += nans;
         self.nans.both += nans;
         self.not_close += if self.tolerance.equal_nan { 0 } else { nans };
         if T::DTYPE.is_float() {
-            self.ulps.add_equal(block.len() - nans);
+            self.ulps.add_equal(elements.len() - nans);
         }
     }
 
     fn pair<T: Scalar>(&mut self, a: T, b: T, at: usize) {
-        if a.bits() != b.bits() {
-            self.differing += 1;
-            self.first_difference.get_or_insert(at);
+        if a.bits() == b.bits() {
+            return self.equal(&[a]);
         }
+        self.differing += 1;
+        self.first_difference.get_or_insert(at);
         if !T::is_close(a, b, &self.tolerance) {
             self.not_close += 1;
         }
@@ -232,14 +233,13 @@ impl Closeness {
         if let Some(ulps) = T::ulps(a, b) {
             self.ulps.add(ulps, at);
         }
-        let difference = T::difference(a, b);
+        let (difference, scale) = T::difference_and_scale(a, b);
         if difference.is_infinite() {
             self.infinite += 1;
         } else if difference > 0.0 {
             self.sum_abs += difference;
-            let relative = difference / a.magnitude().max(b.magnitude());
             raise(&mut self.max_abs, difference, at);
-            raise(&mut self.max_rel, relative, at);
+            raise(&mut self.max_rel, difference / scale, at);
         }
     }
 

@@ -13,11 +13,9 @@ pub(super) trait Scalar: Element {
 
     fn is_nan(self) -> bool;
 
-    /// |a − b|, rounded once to `f64`; 0 for equal infinities. Neither is a NaN.
-    fn difference(a: Self, b: Self) -> f64;
-
-    /// The absolute value, rounded to `f64`.
-    fn magnitude(self) -> f64;
+    /// |a − b|, rounded once to `f64`, and max(|a|, |b|), rounded likewise. The difference of equal
+    /// infinities is 0. Neither is a NaN.
+    fn difference_and_scale(a: Self, b: Self) -> (f64, f64);
 
     /// How many floats of this type lie between the two, one of them counted. Nothing for
     /// integers. Neither is a NaN.
@@ -37,12 +35,9 @@ macro_rules! integers {
                 false
             }
 
-            fn difference(a: $type, b: $type) -> f64 {
-                (a as i64).abs_diff(b as i64) as f64
-            }
-
-            fn magnitude(self) -> f64 {
-                (self as i64).unsigned_abs() as f64
+            fn difference_and_scale(a: $type, b: $type) -> (f64, f64) {
+                let (a, b) = (a as i64, b as i64);
+                (a.abs_diff(b) as f64, a.unsigned_abs().max(b.unsigned_abs()) as f64)
             }
 
             fn ulps(_: $type, _: $type) -> Option<u64> {
@@ -69,12 +64,10 @@ macro_rules! floats {
                 <$type>::is_nan(self)
             }
 
-            fn difference(a: $type, b: $type) -> f64 {
-                if a == b { 0.0 } else { (f64::from(a) - f64::from(b)).abs() }
-            }
-
-            fn magnitude(self) -> f64 {
-                f64::from(self).abs()
+            fn difference_and_scale(a: $type, b: $type) -> (f64, f64) {
+                let (a, b) = (f64::from(a), f64::from(b));
+                let difference = if a == b { 0.0 } else { (a - b).abs() };
+                (difference, a.abs().max(b.abs()))
             }
 
             fn ulps(a: $type, b: $type) -> Option<u64> {
