@@ -1,0 +1,149 @@
+//! Where two builds say that they started from something else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::side::{Holding, Side};
+
+/// Something that the two sides were told, and told differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// What kind of thing.
+    pub about: About,
+    /// Its name: `checkpoint`, `nbits`, …
+    pub name: String,
+    /// What the first side has; `None` where it says nothing of it.
+    pub a: Option<String>,
+    /// What the second has.
+    pub b: Option<String>,
+}
+
+/// What a remark is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum About {
+    /// An input, by its hash.
+    Input,
+    /// An option that the results depend on.
+    Option,
+    /// The version of the numeric contract.
+    Contract,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.name;
+        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
+        let (a, b) = (side(&self.a), side(&self.b));
+        match self.about {
+            About::Input => write!(f, "the {name}s differ ({a} and {b})"),
+            About::Option => write!(f, "option `{name}` differs ({a} and {b})"),
+            About::Contract => {
+                write!(
+                    f,
+                    "the versions of the numeric contract differ ({a} and {b})"
+                )
+            }
+        }
+    }
+}
+
+/// The settings of a ColBERT index that its bits depend on, as `metadata.json` names them.
+const INDEX_SETTINGS: [&str; 8] = [
+    "dim",
+    "doc_maxlen",
+    "kmeans_niters",
+    "mask_punctuation",
+    "nbits",
+    "pool_factor",
+    "protected_tokens",
+    "similarity",
+];
+
+/// What a side says of how it was made.
+#[derive(Default)]
+struct Told {
+    contract: Option<u32>,
+    inputs: BTreeMap<String, String>,
+    options: BTreeMap<String, String>,
+}
+
+/// Remarks on what the two sides say differently of how they were made; files say nothing.
+///
+/// Sides of different kinds do not name the same things, so of those only what both name is compared.
+pub(super) fn remarks(a: &Side, b: &Side) -> Vec<Remark> {
+    let same_kind = a.kind() == b.kind();
+    let (a, b) = (told(a), told(b));
+    let mut remarks = Vec::new();
+    if let (Some(version_a), Some(version_b)) = (a.contract, b.contract)
+        && version_a != version_b
+    {
+        remarks.push(Remark {
+            about: About::Contract,
+            name: "contract".to_owned(),
+            a: Some(version_a.to_string()),
+            b: Some(version_b.to_string()),
+        });
+    }
+    for (about, a, b) in [
+        (About::Input, &a.inputs, &b.inputs),
+        (About::Option, &a.options, &b.options),
+    ] {
+        let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+        for name in names {
+            let (a, b) = (a.get(name), b.get(name));
+            if a != b && (same_kind || (a.is_some() && b.is_some())) {
+                remarks.push(Remark {
+                    about,
+                    name: name.clone(),
+                    a: a.cloned(),
+                    b: b.cloned(),
+                });
+            }
+        }
+    }
+    remarks
+}
+
+fn told(side: &Side) -> Told {
+    match side.holding() {
+        Holding::Run(run) => {
+            let manifest = run.manifest();
+            Told {
+                contract: manifest.contract,
+                inputs: texts(&manifest.inputs),
+                options: texts(&manifest.options),
+            }
+        }
+        Holding::Index(index) => match index.manifest() {
+            Some(manifest) => Told {
+                contract: Some(manifest.contract),
+                inputs: texts(&manifest.inputs),
+                options: texts(&manifest.options),
+            },
+            None => Told {
+                options: index_settings(|key| index.setting(key)),
+                ..Told::default()
+            },
+        },
+        Holding::File(_) => Told::default(),
+    }
+}
+
+fn texts(named: &BTreeMap<String, impl ToString>) -> BTreeMap<String, String> {
+    let text = |(name, value): (&String, _)| (name.clone(), ToString::to_string(value));
+    named.iter().map(text).collect()
+}
+
+fn index_settings<'a>(setting: impl Fn(&str) -> Option<&'a Json>) -> BTreeMap<String, String> {
+    INDEX_SETTINGS
+        .iter()
+        .filter_map(|&name| {
+            let value = setting(&format!("config.{name}"))?;
+            Some((name.to_owned(), value.to_string()))
+        })
+        .collect()
+}

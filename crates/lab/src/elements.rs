@@ -1,0 +1,123 @@
+//! The elements of a tensor that lies in several places, in order and in bounded memory.
+
+use std::path::PathBuf;
+use std::vec;
+
+use concord_pipeline::{RecordedRun, StoreError};
+use concord_tensor::closeness::ClosenessError;
+use concord_tensor::{BitHash, FileError, Tensor, TensorError, TensorSource};
+
+use crate::side::{Form, Part};
+
+/// The most bytes of one side that are in memory at a time.
+pub(crate) const PIECE: usize = 4 << 20;
+
+/// Why the elements of an artifact could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ElementsError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A blob of a run cannot be opened.
+    #[error(transparent)]
+    Blob(#[from] StoreError),
+    /// A blob of a run that was there is not any more.
+    #[error("the run no longer has the tensor {0}; was it changed meanwhile?")]
+    Gone(BitHash),
+    /// A blob of a run is not the tensor that its hash stands for.
+    #[error("{path} is damaged: it holds {found}, and was recorded as {recorded}", path = path.display())]
+    Damaged {
+        /// The blob.
+        path: PathBuf,
+        /// What it was when it was recorded.
+        recorded: String,
+        /// What it is now.
+        found: String,
+    },
+    /// Elements could not be cut or converted.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The elements do not make up the tensors that were announced.
+    #[error(transparent)]
+    Closeness(#[from] ClosenessError),
+}
+
+/// Opens a blob of a run and checks that it is what was recorded; `None` if the run did not keep it.
+pub(crate) fn open_blob(
+    run: &RecordedRun,
+    hash: BitHash,
+    form: &Form,
+) -> Result<Option<TensorSource>, ElementsError> {
+    let Some(source) = run.tensor(hash)? else {
+        return Ok(None);
+    };
+    if source.dtype() != form.dtype || source.shape() != form.shape {
+        return Err(ElementsError::Damaged {
+            path: source.path().to_owned(),
+            recorded: format!("{} {:?}", form.dtype, form.shape),
+            found: format!("{} {:?}", source.dtype(), source.shape()),
+        });
+    }
+    Ok(Some(source))
+}
+
+/// Reads the elements of several parts, one part after another.
+pub(crate) struct Elements<'a> {
+    rest: vec::IntoIter<Part<'a>>,
+    current: Option<Current>,
+}
+
+struct Current {
+    from: Origin,
+    next: usize,
+    end: usize,
+}
+
+enum Origin {
+    File(TensorSource),
+    Memory(Tensor),
+}
+
+impl<'a> Elements<'a> {
+    pub(crate) fn new(parts: Vec<Part<'a>>) -> Elements<'a> {
+        Elements {
+            rest: parts.into_iter(),
+            current: None,
+        }
+    }
+
+    /// How many elements can be taken at once; 0 at the end.
+    pub(crate) fn available(&mut self) -> Result<usize, ElementsError> {
+        loop {
+            if let Some(current) = self.current.as_ref().filter(|c| c.next < c.end) {
+                return Ok(current.end - current.next);
+            }
+            let Some(part) = self.rest.next() else {
+                return Ok(0);
+            };
+            let end = part.len();
+            let from = match part {
+                Part::File { source, .. } => Origin::File(source),
+                Part::Memory(tensor) => Origin::Memory(tensor.reshape(vec![end])?),
+                Part::Blob { run, hash, form } => {
+                    Origin::File(open_blob(run, hash, &form)?.ok_or(ElementsError::Gone(hash))?)
+                }
+            };
+            self.current = Some(Current { from, next: 0, end });
+        }
+    }
+
+    /// The next `count` elements, at most as many as are [available](Elements::available), as a
+    /// one-dimensional tensor.
+    pub(crate) fn take(&mut self, count: usize) -> Result<Tensor, ElementsError> {
+        let Some(current) = &mut self.current else {
+            return Err(TensorError::NothingToConcatenate.into());
+        };
+        let range = current.next..current.next + count;
+        current.next = range.end;
+        Ok(match &current.from {
+            Origin::File(source) => source.read_range(range)?,
+            Origin::Memory(tensor) => tensor.slice_rows(range)?,
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! What can be compared.
+
+mod artifact;
+mod index_folder;
+mod recorded_run;
+mod tensor_file;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use concord_index::format::{IndexError, IndexTensors, ManifestError};
+use concord_pipeline::{RecordedRun, RunError};
+use concord_tensor::FileError;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use artifact::{Artifact, Field, Form, Part, Recorded, Values};
+pub(crate) use index_folder::IndexFolder;
+use tensor_file::TensorFile;
+
+/// One of the two things that are compared. Its elements stay on disk until they are needed.
+pub struct Side {
+    path: PathBuf,
+    holding: Holding,
+}
+
+/// What a side is, opened.
+pub(crate) enum Holding {
+    Run(Box<RecordedRun>),
+    Index(Box<IndexFolder>),
+    File(TensorFile),
+}
+
+/// What a side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SideKind {
+    /// A recorded run of the native engine.
+    NativeRun,
+    /// A recorded run of another subject.
+    ForeignRun,
+    /// An index with a manifest, built by Concord.
+    ConcordIndex,
+    /// An index without one, built by another program.
+    ForeignIndex,
+    /// A single file.
+    File,
+}
+
+impl fmt::Display for SideKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SideKind::NativeRun | SideKind::ForeignRun => "recorded run",
+            SideKind::ConcordIndex => "index",
+            SideKind::ForeignIndex => "index without concord.json",
+            SideKind::File => "tensor file",
+        })
+    }
+}
+
+/// The kinds of side, for messages about what is none of them.
+const KINDS: &str = "a side is a recorded run (a folder with manifest.json and events.jsonl), a ColBERT \
+                     index (a folder with metadata.json), a tensor file (.pt, .pth, .bin, .safetensors, \
+                     .npy), or a .json file with a list of integers";
+
+/// Why something cannot be one side of a comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum SideError {
+    /// There is nothing at the path.
+    #[error("{path} does not exist", path = .0.display())]
+    Missing(PathBuf),
+    /// The folder is neither a run nor an index.
+    #[error("{path} is neither a recorded run nor an index; {KINDS}", path = .0.display())]
+    UnknownFolder(PathBuf),
+    /// The file's ending is that of no kind.
+    #[error("cannot tell from its name what {path} is; {KINDS}", path = .0.display())]
+    UnknownFile(PathBuf),
+    /// The path or a JSON file cannot be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Unreadable {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A `.json` file holds something else than a list of integers.
+    #[error("{path} is not a list of integers such as doclens.0.json: {source}", path = path.display())]
+    NotAList {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// A file has no tensors in it.
+    #[error("{path} holds no tensors", path = .0.display())]
+    NoTensors(PathBuf),
+    /// The run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The index cannot be read.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The index's manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The tensor file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The chunks of an artifact do not make one tensor.
+    #[error(
+        "{path}: chunk {chunk} of `{artifact}`{field} does not continue the chunks before it: {what}",
+        path = path.display(), field = in_field(field)
+    )]
+    Ragged {
+        /// The run or index.
+        path: PathBuf,
+        /// The artifact.
+        artifact: String,
+        /// Its field; empty where it has only one.
+        field: String,
+        /// The chunk, from 0.
+        chunk: usize,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file of an index holds another tensor than its manifest says.
+    #[error(
+        "{path}: the files of `{artifact}` have shape {found:?}, and concord.json says {recorded:?}; \
+         `concord verify` tells which file was altered",
+        path = path.display()
+    )]
+    NotAsRecorded {
+        /// The index.
+        path: PathBuf,
+        /// The artifact.
+        artifact: String,
+        /// The shape by the manifest.
+        recorded: Vec<usize>,
+        /// The shape of what is in the files.
+        found: Vec<usize>,
+    },
+    /// The lengths of the inverted lists are impossible.
+    #[error("{path}: the lengths of the inverted lists {what}", path = path.display())]
+    InvertedLists {
+        /// The index.
+        path: PathBuf,
+        /// What is wrong with them.
+        what: String,
+    },
+}
+
+/// A field in a message; nothing for the only field of an artifact.
+pub(crate) fn in_field(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!(", field `{field}`,")
+    }
+}
+
+impl Side {
+    /// Opens what is at `path`: a recorded run, an index folder, or a file of tensors.
+    ///
+    /// # Errors
+    /// When nothing is there, it is none of these, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Side, SideError> {
+        let found = match path.metadata() {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SideError::Missing(path.to_owned()));
+            }
+            Err(source) => {
+                let path = path.to_owned();
+                return Err(SideError::Unreadable { path, source });
+            }
+        };
+        let holding = if !found.is_dir() {
+            Holding::File(TensorFile::open(path)?)
+        } else if RecordedRun::is_at(path) {
+            Holding::Run(Box::new(RecordedRun::open(path)?))
+        } else if IndexTensors::is_at(path) {
+            Holding::Index(Box::new(IndexFolder::open(path)?))
+        } else {
+            return Err(SideError::UnknownFolder(path.to_owned()));
+        };
+        let path = path.to_owned();
+        Ok(Side { path, holding })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> SideKind {
+        match &self.holding {
+            Holding::Run(run) if run.manifest().contract.is_some() => SideKind::NativeRun,
+            Holding::Run(_) => SideKind::ForeignRun,
+            Holding::Index(index) if index.manifest().is_some() => SideKind::ConcordIndex,
+            Holding::Index(_) => SideKind::ForeignIndex,
+            Holding::File(_) => SideKind::File,
+        }
+    }
+
+    /// The recorded run, where it is one.
+    pub fn run(&self) -> Option<&RecordedRun> {
+        match &self.holding {
+            Holding::Run(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn holding(&self) -> &Holding {
+        &self.holding
+    }
+
+    /// The names of what it holds: in the order of the graph, or of the file.
+    pub(crate) fn artifacts(&self) -> Vec<&str> {
+        match &self.holding {
+            Holding::Run(run) => run.artifacts().iter().map(|a| a.name.as_str()).collect(),
+            Holding::Index(index) => index.artifacts(),
+            Holding::File(file) => file.names(),
+        }
+    }
+
+    /// What it knows of an artifact; `None` where it has none of that name.
+    pub(crate) fn artifact(&self, name: &str) -> Result<Option<Artifact<'_>>, SideError> {
+        match &self.holding {
+            Holding::Run(run) => recorded_run::artifact(&self.path, run, name),
+            Holding::Index(index) => index.artifact(name),
+            Holding::File(file) => Ok(file.artifact(name)),
+        }
+    }
+}
