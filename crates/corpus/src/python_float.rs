@@ -2,11 +2,11 @@
 
 /// `value` as Python's `repr(float)` writes it.
 ///
-/// The digits are the fewest that read back as the same number (the nearest such digits if there
-/// are several choices); they stand in positional notation if the decimal exponent lies from -4
-/// to 15 and in scientific notation with at least two exponent digits otherwise (CPython's
-/// `float_repr_style` "short"). ColBERT's ranking files hold scores in this form, each an `f32`
-/// widened to `f64`.
+/// The digits are the fewest that read back as the same number (of several choices the nearest,
+/// of two equally near ones the even one). They stand in positional notation if the decimal
+/// exponent lies from -4 to 15, and in scientific notation with at least two exponent digits
+/// otherwise (CPython's `float_repr_style` "short"). ColBERT's ranking files hold scores in this
+/// form, each an `f32` widened to `f64`.
 pub fn python_repr(value: f64) -> String {
     if value.is_nan() {
         return "nan".into();
@@ -14,8 +14,7 @@ pub fn python_repr(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "inf" } else { "-inf" }.into();
     }
-    // Rust prints the same shortest digits, as D.DDDeX.
-    let scientific = format!("{:e}", value.abs());
+    let scientific = shortest(value.abs());
     let (mantissa, exponent) = match scientific.split_once('e') {
         Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
         None => (scientific.as_str(), 0),
@@ -23,6 +22,24 @@ pub fn python_repr(value: f64) -> String {
     let digits: String = mantissa.chars().filter(|c| *c != '.').collect();
     let sign = if value.is_sign_negative() { "-" } else { "" };
     format!("{sign}{}", place_point(&digits, exponent))
+}
+
+/// The fewest digits that read back as `value`, as `D.DDDeX`.
+fn shortest(value: f64) -> String {
+    let shortest = format!("{value:e}");
+    let digits = shortest
+        .bytes()
+        .take_while(|b| *b != b'e')
+        .filter(u8::is_ascii_digit);
+    let decimals = digits.count() - 1;
+    // Where two choices of so many digits are equally near, as is common for an `f32` widened,
+    // Rust's shortest form takes the upper one and Python the even one, as Rust does when told
+    // how many digits to print.
+    let rounded = format!("{value:.decimals$e}");
+    match rounded.parse::<f64>() {
+        Ok(same) if same == value => rounded,
+        _ => shortest,
+    }
 }
 
 /// `0.digits × 10^(exponent + 1)` in Python's notation.
@@ -59,6 +76,10 @@ mod tests {
             (-2.5, "-2.5"),
             (12.33104133605957, "12.33104133605957"),
             (f64::from(0.1f32), "0.10000000149011612"),
+            (917.9341430664062, "917.9341430664062"),
+            (-1025087167514585.2, "-1025087167514585.2"),
+            (2.6571426391601562, "2.6571426391601562"),
+            (9.5367431640625e-07, "9.5367431640625e-07"),
             (f64::from(f32::MIN_POSITIVE), "1.1754943508222875e-38"),
             (f64::from(f32::MAX), "3.4028234663852886e+38"),
             (0.0001, "0.0001"),

@@ -92,7 +92,7 @@ impl Qrels {
 
     /// The grades of the query `qid` by pid, and the number of judged documents that `documents`
     /// does not have. Both are empty for a query without judgements.
-    pub fn grades(&self, qid: &str, documents: &impl DocumentIds) -> (Grades, usize) {
+    pub fn grades(&self, qid: &str, documents: &(impl DocumentIds + ?Sized)) -> (Grades, usize) {
         let judgements = self.get(qid).unwrap_or_default();
         let by_pid = |judgement: &Judgement| {
             let pid = documents.pid_of(&judgement.document)?;

@@ -86,7 +86,7 @@ impl Ranking {
     /// [`CorpusError`]: the file cannot be opened, has another extension, or a line is wrong.
     pub fn open(
         path: impl AsRef<Path>,
-        documents: &impl DocumentIds,
+        documents: &(impl DocumentIds + ?Sized),
     ) -> Result<Ranking, CorpusError> {
         let path = path.as_ref();
         let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
@@ -127,7 +127,7 @@ impl Ranking {
     pub fn parse_trec(
         name: &str,
         reader: impl BufRead,
-        documents: &impl DocumentIds,
+        documents: &(impl DocumentIds + ?Sized),
     ) -> Result<Ranking, CorpusError> {
         let parse_line =
             |line: &str, builder: &mut Builder| trec::parse_line(line, documents, builder);
@@ -160,7 +160,7 @@ impl Ranking {
     pub fn write_trec(
         &self,
         mut out: impl Write,
-        documents: &impl DocumentIds,
+        documents: &(impl DocumentIds + ?Sized),
         tag: &str,
     ) -> Result<(), CorpusError> {
         trec::write(self, &mut out, documents, tag)
@@ -174,7 +174,7 @@ impl Ranking {
     pub fn write_json_lines(
         &self,
         mut out: impl Write,
-        documents: &impl DocumentIds,
+        documents: &(impl DocumentIds + ?Sized),
     ) -> Result<(), CorpusError> {
         json::write(self, &mut out, documents)
     }

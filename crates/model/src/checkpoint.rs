@@ -195,9 +195,8 @@ impl Checkpoint {
         &self.notices
     }
 
-    /// The hash of everything in the checkpoint that decides what is computed with it; see
-    /// [`content_hash`](self) for what goes in. Where the checkpoint lies and how its weights
-    /// are stored does not.
+    /// The hash of everything in the checkpoint that decides what is computed with it. Where the
+    /// checkpoint lies and how its weights are stored does not go in.
     ///
     /// The preimage is text, one line each: `concord checkpoint 1`; `encoder ` and `settings `
     /// with the JSON of [`BertConfig`] and of the [`ConfigLayer`] without `checkpoint`; `pooler `

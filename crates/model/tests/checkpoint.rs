@@ -2,97 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod tiny_checkpoint;
+
 use std::path::{Path, PathBuf};
 
-use concord_model::checkpoint::{Checkpoint, CheckpointError, Weights, WeightsError};
-use concord_model::config::{BertConfig, ConfigError, ConfigLayer};
-use concord_model::hub::HubOptions;
+use concord_model::checkpoint::{Checkpoint, CheckpointError};
+use concord_model::config::{ConfigError, ConfigLayer};
 use concord_model::tokenizer::TokenizerError;
 use concord_tensor::pt::{self, PtValue};
-use concord_tensor::{DType, Tensor, safetensors};
-use proptest::prelude::*;
-
-const CONFIG: &str = r#"{"model_type": "bert", "hidden_size": 4, "num_hidden_layers": 1,
-    "num_attention_heads": 2, "intermediate_size": 8, "vocab_size": 12,
-    "max_position_embeddings": 16}"#;
-const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n[unused0]\n[unused1]\none\ntwo\n.";
-const METADATA: &str = r#"{"dim": 3, "doc_maxlen": 12, "query_maxlen": 8, "checkpoint": "elsewhere", "meta": {"hostname": "h"}}"#;
-
-type Named = Vec<(String, Tensor)>;
-
-fn bert() -> BertConfig {
-    BertConfig::parse("config.json", CONFIG).unwrap()
-}
-
-/// All tensors that a tiny encoder needs, with a pooler, filled with halves: exact in `f16`.
-fn tensors() -> Named {
-    let mut shapes = bert().tensor_shapes();
-    shapes.push(("bert.pooler.dense.weight".into(), vec![4, 4]));
-    shapes.push(("bert.pooler.dense.bias".into(), vec![4]));
-    shapes.push(("linear.weight".into(), vec![3, 4]));
-    let fill = |(place, (name, shape)): (usize, (String, Vec<usize>))| {
-        let len: usize = shape.iter().product();
-        let data: Vec<f32> = (0..len).map(|i| (i + place) as f32 * 0.5).collect();
-        (name, Tensor::new(shape, data).unwrap())
-    };
-    shapes.into_iter().enumerate().map(fill).collect()
-}
-
-fn without(tensors: Named, name: &str) -> Named {
-    tensors.into_iter().filter(|(n, _)| n != name).collect()
-}
-
-/// A folder with a whole checkpoint, to be spoiled by the test.
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn new() -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
-        folder.write("config.json", CONFIG);
-        folder.write("vocab.txt", VOCABULARY);
-        folder.write("artifact.metadata", METADATA);
-        folder.save(&tensors());
-        folder
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.0.path().join(file)
-    }
-
-    fn write(&self, file: &str, text: &str) {
-        std::fs::write(self.path(file), text).unwrap();
-    }
-
-    fn save(&self, tensors: &Named) {
-        safetensors::write(self.path("model.safetensors"), tensors).unwrap();
-    }
-
-    fn remove(&self, file: &str) {
-        std::fs::remove_file(self.path(file)).unwrap();
-    }
-
-    fn load(&self) -> Result<Checkpoint, CheckpointError> {
-        load(self.0.path())
-    }
-
-    fn weights_error(&self) -> WeightsError {
-        match self.load().unwrap_err() {
-            CheckpointError::Weights { source, .. } => *source,
-            other => panic!("expected an error of the weights, found {other}"),
-        }
-    }
-}
-
-fn load(path: &Path) -> Result<Checkpoint, CheckpointError> {
-    let mut options = HubOptions::new("no-cache");
-    options.offline = true;
-    Checkpoint::load(path.to_str().unwrap(), &options)
-}
-
-fn state_dict(tensors: Named) -> PtValue<Tensor> {
-    let entry = |(name, tensor)| (PtValue::Str(name), PtValue::Tensor(tensor));
-    PtValue::Dict(tensors.into_iter().map(entry).collect())
-}
+use concord_tensor::{Tensor, safetensors};
+use tiny_checkpoint::{
+    CONFIG, Folder, METADATA, VOCABULARY, bert, load, state_dict, tensors, without,
+};
 
 #[test]
 fn a_whole_checkpoint_is_loaded() {
@@ -127,27 +48,6 @@ fn a_whole_checkpoint_is_loaded() {
 }
 
 #[test]
-fn every_storage_of_the_same_numbers_is_the_same_checkpoint() {
-    let folder = Folder::new();
-    let hash = folder.load().unwrap().hash();
-    for dtype in [DType::F16, DType::BF16] {
-        let cast = |(name, tensor): (String, Tensor)| (name, tensor.cast(dtype).unwrap());
-        folder.save(&tensors().into_iter().map(cast).collect());
-        let checkpoint = folder.load().unwrap();
-        assert!(
-            checkpoint
-                .weights()
-                .iter()
-                .all(|(_, tensor)| tensor.dtype() == DType::F32)
-        );
-        assert_eq!(checkpoint.hash(), hash);
-    }
-    folder.remove("model.safetensors");
-    pt::write(folder.path("pytorch_model.bin"), &state_dict(tensors())).unwrap();
-    assert_eq!(folder.load().unwrap().hash(), hash);
-}
-
-#[test]
 fn the_hash_follows_what_matters_and_nothing_else() {
     let folder = Folder::new();
     let hash = folder.load().unwrap().hash();
@@ -173,29 +73,6 @@ fn the_hash_follows_what_matters_and_nothing_else() {
         &CONFIG.replace("\"vocab_size\"", "\"hidden_act\": \"relu\", \"vocab_size\""),
     );
     assert_ne!(folder.load().unwrap().hash(), hash, "another activation");
-}
-
-#[test]
-fn a_missing_pooler_and_unused_tensors_are_mentioned() {
-    let folder = Folder::new();
-    let mut named = without(tensors(), "bert.pooler.dense.weight");
-    named.push(("cls.predictions.bias".into(), Tensor::vector(vec![1f32])));
-    named.push((
-        "bert.embeddings.position_ids".into(),
-        Tensor::vector(vec![0i64]),
-    ));
-    named.push(("extra.weight".into(), Tensor::vector(vec![1f32])));
-    folder.save(&named);
-    let checkpoint = folder.load().unwrap();
-    assert!(!checkpoint.has_pooler());
-    let [pooler, unused] = checkpoint.notices() else {
-        panic!("two notices expected: {:?}", checkpoint.notices());
-    };
-    assert!(pooler.contains("no pooler"));
-    assert!(
-        unused.contains("1 tensors") && unused.contains("extra.weight"),
-        "{unused}"
-    );
 }
 
 #[test]
@@ -241,101 +118,6 @@ fn without_metadata_the_class_defaults_apply_and_that_is_mentioned() {
         ..ConfigLayer::default()
     };
     assert_eq!(checkpoint.colbert_config([&user]).unwrap().dim, 3);
-}
-
-#[test]
-fn the_old_names_of_layer_norms_are_understood() {
-    let folder = Folder::new();
-    let hash = folder.load().unwrap().hash();
-    let old = |(name, tensor): (String, Tensor)| match name.rsplit_once("LayerNorm.") {
-        Some((module, "weight")) => (format!("{module}LayerNorm.gamma"), tensor),
-        Some((module, _)) => (format!("{module}LayerNorm.beta"), tensor),
-        None => (name, tensor),
-    };
-    let mut renamed: Named = tensors().into_iter().map(old).collect();
-    folder.save(&renamed);
-    assert_eq!(folder.load().unwrap().hash(), hash);
-    renamed.push((
-        "bert.embeddings.LayerNorm.weight".into(),
-        Tensor::vector(vec![0f32; 4]),
-    ));
-    folder.save(&renamed);
-    assert!(matches!(folder.weights_error(), WeightsError::Twice { .. }));
-}
-
-#[test]
-fn missing_tensors_are_named_and_a_plain_bert_is_recognised() {
-    let folder = Folder::new();
-    let name = "bert.encoder.layer.0.output.dense.bias";
-    folder.save(&without(tensors(), name));
-    let error = folder.weights_error();
-    assert_eq!(
-        error.to_string(),
-        format!("1 tensors are missing, the first is {name:?}")
-    );
-
-    folder.save(&without(tensors(), "linear.weight"));
-    assert!(matches!(folder.weights_error(), WeightsError::NoProjection));
-
-    for (prefix, hint) in [
-        ("", "plain BertModel"),
-        ("module.bert.", "parallel wrapper"),
-    ] {
-        let rename = |(name, tensor): (String, Tensor)| {
-            let name = name
-                .strip_prefix("bert.")
-                .map(|rest| format!("{prefix}{rest}"));
-            (name.unwrap_or("linear.weight".into()), tensor)
-        };
-        folder.save(&tensors().into_iter().map(rename).collect());
-        let error = folder.weights_error();
-        assert!(matches!(&error, WeightsError::Missing { missing, .. } if missing.len() == 21));
-        assert!(error.to_string().contains(hint), "{error}");
-    }
-}
-
-#[test]
-fn tensors_of_a_wrong_shape_or_type_are_named() {
-    let folder = Folder::new();
-    let replace = |name: &str, tensor: Tensor| {
-        let mut named = without(tensors(), name);
-        named.push((name.into(), tensor));
-        folder.save(&named);
-        folder.weights_error()
-    };
-    let name = "bert.embeddings.word_embeddings.weight";
-    let error = replace(name, Tensor::new([5, 4], vec![0f32; 20]).unwrap());
-    assert!(
-        matches!(&error, WeightsError::Shape { expected, found, .. } if expected == &[12, 4] && found == &[5, 4]),
-        "{error}"
-    );
-    let error = replace(name, Tensor::new([12, 4], vec![0i32; 48]).unwrap());
-    assert!(
-        matches!(
-            error,
-            WeightsError::ElementType {
-                dtype: DType::I32,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    let error = replace(
-        "linear.weight",
-        Tensor::new([3, 5], vec![0f32; 15]).unwrap(),
-    );
-    assert!(
-        matches!(error, WeightsError::ProjectionShape { hidden: 4, .. }),
-        "{error}"
-    );
-    let error = replace(
-        "linear.weight",
-        Tensor::new([0, 4], Vec::<f32>::new()).unwrap(),
-    );
-    assert!(
-        matches!(error, WeightsError::ProjectionShape { .. }),
-        "{error}"
-    );
 }
 
 #[test]
@@ -409,17 +191,6 @@ fn a_vocabulary_larger_than_the_word_table_is_refused() {
         ),
         "{error}"
     );
-}
-
-#[test]
-fn truncated_weights_are_refused_by_the_reader() {
-    let folder = Folder::new();
-    let path = folder.path("model.safetensors");
-    let whole = std::fs::read(&path).unwrap();
-    std::fs::write(&path, &whole[..whole.len() - 7]).unwrap();
-    let error = folder.load().unwrap_err();
-    assert!(matches!(error, CheckpointError::Container(_)), "{error}");
-    assert!(error.to_string().contains("model.safetensors"), "{error}");
 }
 
 /// A `.dnn` file beside `base`, with `arguments` that name it.
@@ -504,13 +275,6 @@ fn a_checkpoint_can_be_part_of_the_program() {
 }
 
 #[test]
-fn weights_can_be_made_of_tensors_in_memory() {
-    let weights = Weights::new(&bert(), tensors()).unwrap();
-    assert_eq!(weights.get("linear.weight").unwrap().shape(), [3, 4]);
-    assert!(weights.has_pooler());
-}
-
-#[test]
 fn the_golden_checkpoint_is_loaded_as_it_was_saved() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/checkpoint");
     let checkpoint = load(&folder).unwrap();
@@ -533,19 +297,4 @@ fn the_golden_checkpoint_is_loaded_as_it_was_saved() {
         }
     }
     assert_eq!(compared, checkpoint.weights().iter().len());
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn damaged_weights_are_loaded_or_refused_without_a_panic(at in 0usize..3000, byte: u8) {
-        let folder = Folder::new();
-        let path = folder.path("model.safetensors");
-        let mut bytes = std::fs::read(&path).unwrap();
-        let at = at % bytes.len();
-        bytes[at] = byte;
-        std::fs::write(&path, bytes).unwrap();
-        let _ = folder.load();
-    }
 }

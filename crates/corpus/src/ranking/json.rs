@@ -37,7 +37,7 @@ pub(super) fn parse_line(line: &str, builder: &mut Builder) -> Result<(), LinePr
 pub(super) fn write(
     ranking: &Ranking,
     out: &mut impl Write,
-    documents: &impl DocumentIds,
+    documents: &(impl DocumentIds + ?Sized),
 ) -> Result<(), CorpusError> {
     for (qid, found) in ranking.iter() {
         // Written piece by piece, so that the keys keep this order.

@@ -14,7 +14,7 @@ const COLUMNS: &str = "qid Q0 document rank score tag";
 
 pub(super) fn parse_line(
     line: &str,
-    documents: &impl DocumentIds,
+    documents: &(impl DocumentIds + ?Sized),
     builder: &mut Builder,
 ) -> Result<(), LineProblem> {
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -39,7 +39,7 @@ pub(super) fn parse_line(
 pub(super) fn write(
     ranking: &Ranking,
     out: &mut impl Write,
-    documents: &impl DocumentIds,
+    documents: &(impl DocumentIds + ?Sized),
     tag: &str,
 ) -> Result<(), CorpusError> {
     check(tag)?;

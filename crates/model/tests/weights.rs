@@ -1,0 +1,182 @@
+//! The tensors of a checkpoint: which are needed, and how they may be stored.
+
+#![allow(clippy::unwrap_used)]
+
+mod tiny_checkpoint;
+
+use concord_model::checkpoint::{CheckpointError, Weights, WeightsError};
+use concord_tensor::{DType, Tensor, pt};
+use proptest::prelude::*;
+use tiny_checkpoint::{Folder, Named, bert, state_dict, tensors, without};
+
+#[test]
+fn every_storage_of_the_same_numbers_is_the_same_checkpoint() {
+    let folder = Folder::new();
+    let hash = folder.load().unwrap().hash();
+    for dtype in [DType::F16, DType::BF16] {
+        let cast = |(name, tensor): (String, Tensor)| (name, tensor.cast(dtype).unwrap());
+        folder.save(&tensors().into_iter().map(cast).collect());
+        let checkpoint = folder.load().unwrap();
+        assert!(
+            checkpoint
+                .weights()
+                .iter()
+                .all(|(_, tensor)| tensor.dtype() == DType::F32)
+        );
+        assert_eq!(checkpoint.hash(), hash);
+    }
+    folder.remove("model.safetensors");
+    pt::write(folder.path("pytorch_model.bin"), &state_dict(tensors())).unwrap();
+    assert_eq!(folder.load().unwrap().hash(), hash);
+}
+
+#[test]
+fn a_missing_pooler_and_unused_tensors_are_mentioned() {
+    let folder = Folder::new();
+    let mut named = without(tensors(), "bert.pooler.dense.weight");
+    named.push(("cls.predictions.bias".into(), Tensor::vector(vec![1f32])));
+    named.push((
+        "bert.embeddings.position_ids".into(),
+        Tensor::vector(vec![0i64]),
+    ));
+    named.push(("extra.weight".into(), Tensor::vector(vec![1f32])));
+    folder.save(&named);
+    let checkpoint = folder.load().unwrap();
+    assert!(!checkpoint.has_pooler());
+    let [pooler, unused] = checkpoint.notices() else {
+        panic!("two notices expected: {:?}", checkpoint.notices());
+    };
+    assert!(pooler.contains("no pooler"));
+    assert!(
+        unused.contains("1 tensors") && unused.contains("extra.weight"),
+        "{unused}"
+    );
+}
+
+#[test]
+fn the_old_names_of_layer_norms_are_understood() {
+    let folder = Folder::new();
+    let hash = folder.load().unwrap().hash();
+    let old = |(name, tensor): (String, Tensor)| match name.rsplit_once("LayerNorm.") {
+        Some((module, "weight")) => (format!("{module}LayerNorm.gamma"), tensor),
+        Some((module, _)) => (format!("{module}LayerNorm.beta"), tensor),
+        None => (name, tensor),
+    };
+    let mut renamed: Named = tensors().into_iter().map(old).collect();
+    folder.save(&renamed);
+    assert_eq!(folder.load().unwrap().hash(), hash);
+    renamed.push((
+        "bert.embeddings.LayerNorm.weight".into(),
+        Tensor::vector(vec![0f32; 4]),
+    ));
+    folder.save(&renamed);
+    assert!(matches!(folder.weights_error(), WeightsError::Twice { .. }));
+}
+
+#[test]
+fn missing_tensors_are_named_and_a_plain_bert_is_recognised() {
+    let folder = Folder::new();
+    let name = "bert.encoder.layer.0.output.dense.bias";
+    folder.save(&without(tensors(), name));
+    let error = folder.weights_error();
+    assert_eq!(
+        error.to_string(),
+        format!("1 tensors are missing, the first is {name:?}")
+    );
+
+    folder.save(&without(tensors(), "linear.weight"));
+    assert!(matches!(folder.weights_error(), WeightsError::NoProjection));
+
+    for (prefix, hint) in [
+        ("", "plain BertModel"),
+        ("module.bert.", "parallel wrapper"),
+    ] {
+        let rename = |(name, tensor): (String, Tensor)| {
+            let name = name
+                .strip_prefix("bert.")
+                .map(|rest| format!("{prefix}{rest}"));
+            (name.unwrap_or("linear.weight".into()), tensor)
+        };
+        folder.save(&tensors().into_iter().map(rename).collect());
+        let error = folder.weights_error();
+        assert!(matches!(&error, WeightsError::Missing { missing, .. } if missing.len() == 21));
+        assert!(error.to_string().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn tensors_of_a_wrong_shape_or_type_are_named() {
+    let folder = Folder::new();
+    let replace = |name: &str, tensor: Tensor| {
+        let mut named = without(tensors(), name);
+        named.push((name.into(), tensor));
+        folder.save(&named);
+        folder.weights_error()
+    };
+    let name = "bert.embeddings.word_embeddings.weight";
+    let error = replace(name, Tensor::new([5, 4], vec![0f32; 20]).unwrap());
+    assert!(
+        matches!(&error, WeightsError::Shape { expected, found, .. } if expected == &[12, 4] && found == &[5, 4]),
+        "{error}"
+    );
+    let error = replace(name, Tensor::new([12, 4], vec![0i32; 48]).unwrap());
+    assert!(
+        matches!(
+            error,
+            WeightsError::ElementType {
+                dtype: DType::I32,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let error = replace(
+        "linear.weight",
+        Tensor::new([3, 5], vec![0f32; 15]).unwrap(),
+    );
+    assert!(
+        matches!(error, WeightsError::ProjectionShape { hidden: 4, .. }),
+        "{error}"
+    );
+    let error = replace(
+        "linear.weight",
+        Tensor::new([0, 4], Vec::<f32>::new()).unwrap(),
+    );
+    assert!(
+        matches!(error, WeightsError::ProjectionShape { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn truncated_weights_are_refused_by_the_reader() {
+    let folder = Folder::new();
+    let path = folder.path("model.safetensors");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &whole[..whole.len() - 7]).unwrap();
+    let error = folder.load().unwrap_err();
+    assert!(matches!(error, CheckpointError::Container(_)), "{error}");
+    assert!(error.to_string().contains("model.safetensors"), "{error}");
+}
+
+#[test]
+fn weights_can_be_made_of_tensors_in_memory() {
+    let weights = Weights::new(&bert(), tensors()).unwrap();
+    assert_eq!(weights.get("linear.weight").unwrap().shape(), [3, 4]);
+    assert!(weights.has_pooler());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_weights_are_loaded_or_refused_without_a_panic(at in 0usize..3000, byte: u8) {
+        let folder = Folder::new();
+        let path = folder.path("model.safetensors");
+        let mut bytes = std::fs::read(&path).unwrap();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        std::fs::write(&path, bytes).unwrap();
+        let _ = folder.load();
+    }
+}
