@@ -10,6 +10,22 @@
 //! Files are opened before they are read: [`open_tensors`], [`pt::open`], [`safetensors::open`]
 //! and [`npy::open`] give [`TensorSource`]s, which know dtype and shape and fetch elements by
 //! position when asked. So a tensor larger than memory can be hashed and compared.
+//!
+//! ```
+//! use concord_tensor::closeness::{Comparison, Tolerance, compare};
+//! use concord_tensor::{DType, Tensor};
+//!
+//! let a = Tensor::new([2, 2], vec![1.0_f32, 2.0, 3.0, 0.1])?;
+//! let b = a.cast(DType::F16)?.cast(DType::F32)?;
+//! assert_ne!(a.hash(), b.hash());
+//!
+//! let Comparison::Compared(report) = compare(&a, &b, Tolerance::default()) else {
+//!     unreachable!("a cast keeps the shape")
+//! };
+//! assert_eq!(report.differing, 1);
+//! assert_eq!(report.first_difference.map(|place| place.index), Some(vec![1, 1]));
+//! # Ok::<(), concord_tensor::TensorError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 

@@ -4,6 +4,7 @@
 //! and the tensors' bytes. The header is parsed and checked by the `safetensors` crate; tensors are
 //! then read by position, without the file in memory.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
@@ -119,7 +120,7 @@ pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)
         // its size is that of dtype and shape.
         let position = start + info.data_offsets.0 as u64;
         let layout = Layout::row_major(position, dtype.size(), &info.shape);
-        let source = TensorSource::new(container.clone(), name.clone(), dtype, layout)?;
+        let source = TensorSource::new(container.clone(), name.as_str().into(), dtype, layout)?;
         Ok((name, source))
     };
     metadata.offset_keys().into_iter().map(source).collect()
@@ -138,8 +139,8 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>, FileError> 
 
 /// Writes tensors to a file.
 ///
-/// They are ordered by the size of their elements, largest first, then by name, so that each is
-/// aligned and the same tensors make the same file. The header's metadata says
+/// They are ordered as the reference implementation does, by dtype with the largest elements first
+/// and then by name, so that each is aligned and the same tensors make the same file. The header's metadata says
 /// `"format": "pt"`, which the `transformers` library insists on.
 ///
 /// # Errors
@@ -189,7 +190,7 @@ impl Prepared<'_> {
 
 fn prepare<'a>(path: &Path, tensors: &'a [(String, Tensor)]) -> Result<Prepared<'a>, FileError> {
     let mut tensors: Vec<_> = tensors.iter().collect();
-    tensors.sort_by_key(|(name, tensor)| (std::cmp::Reverse(tensor.dtype().size()), name));
+    tensors.sort_by_key(|(name, tensor)| (Reverse(counterpart(tensor.dtype())), name));
     let mut names = HashSet::new();
     let mut infos = Vec::with_capacity(tensors.len());
     let mut offset = 0;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::container::Container;
 use crate::element::Storage;
@@ -21,7 +22,7 @@ const HASHED_AT_ONCE: usize = 4 << 20;
 #[derive(Clone, Debug)]
 pub struct TensorSource {
     container: Container,
-    entry: String,
+    entry: Arc<str>,
     dtype: DType,
     len: usize,
     layout: Layout,
@@ -33,13 +34,13 @@ impl TensorSource {
     /// The caller has checked that they lie within it.
     pub(crate) fn new(
         container: Container,
-        entry: String,
+        entry: Arc<str>,
         dtype: DType,
         layout: Layout,
     ) -> Result<TensorSource, FileError> {
         let len = element_count(dtype, &layout.shape).map_err(|source| {
             container.error(FileProblem::Tensor {
-                name: entry.clone(),
+                name: entry.to_string(),
                 source,
             })
         })?;
@@ -141,7 +142,7 @@ impl TensorSource {
 
     fn invalid(&self, source: TensorError) -> FileError {
         self.container.error(FileProblem::Tensor {
-            name: self.entry.clone(),
+            name: self.entry.to_string(),
             source,
         })
     }

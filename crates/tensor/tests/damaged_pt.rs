@@ -403,6 +403,35 @@ fn a_short_pickle_does_not_become_a_large_value() {
 }
 
 #[test]
+fn a_dict_does_not_hide_work_behind_keys_that_come_again() {
+    // A dict that sets one key ten thousand times, in a list a thousand times.
+    let sets = [text("k"), b"N".to_vec()].concat().repeat(10_000);
+    let dict = [&b"}("[..], &sets, b"uq\0"].concat();
+    let list = [&b"]("[..], &dict, &b"h\0".repeat(1_000), b"e"].concat();
+    assert_eq!(
+        pickle_problem(&list),
+        PtProblem::TooManyValues { limit: 2_000_000 }
+    );
+}
+
+#[test]
+fn long_keys_do_not_multiply() {
+    // A key of a megabyte above a list of a thousand tensors.
+    let view = tensor("ByteStorage", "0", 4, 0, &[4], &[1]);
+    let key = text(&"k".repeat(1 << 20));
+    let list = [&b"]("[..], &view, b"q\0", &b"h\0".repeat(1_000), b"e"].concat();
+    let error = pickle_problem(&[b"}".to_vec(), key, list, b"s".to_vec()].concat());
+    assert!(matches!(error, PtProblem::Inflated { .. }), "{error}");
+    let error = pickle_problem(&tensor("ByteStorage", &"0".repeat(256), 4, 0, &[4], &[1]));
+    assert!(
+        error
+            .to_string()
+            .contains("longer than any that PyTorch makes"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_negated_view_is_refused_with_advice() {
     let plain = tensor("ByteStorage", "0", 4, 0, &[4], &[1]);
     let flags = [b"}".to_vec(), text("neg"), b"\x88s".to_vec()].concat();

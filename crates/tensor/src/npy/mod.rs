@@ -169,7 +169,7 @@ pub fn open_container(container: Container) -> Result<TensorSource, FileError> {
         shape,
         strides,
     };
-    TensorSource::new(container, String::new(), dtype, layout)
+    TensorSource::new(container, "".into(), dtype, layout)
 }
 
 /// The array in a file, in memory.

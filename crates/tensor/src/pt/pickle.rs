@@ -59,7 +59,7 @@ impl Machine<'_> {
             op::FRAME => _ = self.array::<8>()?,
             op::STOP => return Ok(false),
 
-            op::MARK => self.marks.push(self.stack.len()),
+            op::MARK => self.mark()?,
             op::POP => self.pop_or_mark()?,
             op::POP_MARK => _ = self.pop_to_mark()?,
             op::DUP => self.push_again(self.top()?)?,
@@ -275,6 +275,14 @@ impl Machine<'_> {
         self.pop().map(drop)
     }
 
+    fn mark(&mut self) -> Result<(), PtProblem> {
+        if self.marks.len() == MAX_VALUES {
+            return Err(PtProblem::TooManyValues { limit: MAX_VALUES });
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
     fn pop_to_mark(&mut self) -> Result<Vec<Id>, PtProblem> {
         let mark = self
             .marks
@@ -387,11 +395,13 @@ impl Machine<'_> {
     /// Drops the attributes of a dict. State dicts have one, `_metadata`: the versions of the
     /// modules they were taken from.
     fn build(&self, state: Id) -> Result<(), PtProblem> {
+        let is_metadata =
+            |name| matches!(self.values.get(name), Value::Str(name) if **name == *"_metadata");
         let harmless = matches!(self.values.get(self.top()?), Value::Dict(_))
             && match self.values.get(state) {
-                Value::Dict(attributes) => attributes.iter().all(|&(name, _)| {
-                    matches!(self.values.get(name), Value::Str(name) if **name == *"_metadata")
-                }),
+                Value::Dict(attributes) => {
+                    matches!(attributes.as_slice(), &[(name, _)] if is_metadata(name))
+                }
                 _ => false,
             };
         if harmless {

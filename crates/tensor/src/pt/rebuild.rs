@@ -53,6 +53,10 @@ impl Global {
     }
 }
 
+/// The longest key of a storage read. PyTorch numbers storages, so keys have a few digits; a bound
+/// keeps the time to look one up from being the file's to choose.
+const MAX_KEY: usize = 255;
+
 /// The storage that a persistent id stands for.
 ///
 /// It is the tuple ("storage", class, key, location, count). The location, such as `"cpu"` or
@@ -74,6 +78,9 @@ pub(crate) fn storage(values: &Values, id: Id) -> Result<StorageRef, &'static st
     let (Value::Str(key), Value::Str(_)) = (values.get(key), values.get(location)) else {
         return Err("key and location are not strings");
     };
+    if key.len() > MAX_KEY {
+        return Err("the key is longer than any that PyTorch makes");
+    }
     let count = match values.get(count) {
         &Value::Int(count) => u64::try_from(count).map_err(|_| "the element count is negative")?,
         _ => return Err("the element count is not an integer"),

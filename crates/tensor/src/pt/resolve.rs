@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::archive::{Archive, Extent};
 use super::unpickled::{Id, MAX_VALUES, StorageRef, Unpickled, Value, View};
@@ -15,7 +16,8 @@ use crate::{FileProblem, TensorSource};
 /// The deepest nesting read. Checkpoints nest three or four deep.
 const MAX_DEPTH: usize = 64;
 
-/// How much larger than the file its tensors may be in sum: this many bytes, and this many times.
+/// How much larger than the file its tensors, texts and paths may be in sum: this many bytes, and
+/// this many times.
 ///
 /// Views of one storage let a small file describe any amount of data. Sharing is ordinary (tied
 /// weights, slices of one tensor, a broadcast mask), a thousandfold is not.
@@ -29,32 +31,59 @@ pub(crate) fn resolve(archive: &Archive, unpickled: &Unpickled) -> Result<Lazy, 
     let mut resolver = Resolver {
         archive,
         unpickled,
-        extents: HashMap::new(),
+        storages: HashMap::new(),
         values: 0,
         bytes: 0,
     };
-    resolver.value(unpickled.root, 0)
+    resolver.value(unpickled.root, Path::default())
 }
 
 struct Resolver<'a> {
     archive: &'a Archive,
     unpickled: &'a Unpickled,
     /// The storages checked so far, by key.
-    extents: HashMap<Rc<str>, (StorageRef, Extent)>,
-    /// How many values were made, and how many bytes the tensors among them have.
+    storages: HashMap<Rc<str>, Checked>,
+    /// How many values were made, and how many bytes tensors, texts and paths among them take.
     values: usize,
     bytes: u64,
 }
 
+/// A storage that was found in the archive with the size it should have.
+#[derive(Clone)]
+struct Checked {
+    storage: StorageRef,
+    /// The full name of its entry.
+    entry: Arc<str>,
+    extent: Extent,
+}
+
+/// The way from the top to a value.
+#[derive(Clone, Copy, Default)]
+struct Path {
+    depth: usize,
+    /// The length of its text, as [`PtValue::tensors`] makes it, in bytes.
+    len: u64,
+}
+
+impl Path {
+    /// The way to what is found under a key of `len` bytes.
+    fn join(self, len: usize) -> Path {
+        Path {
+            depth: self.depth + 1,
+            len: self.len + len as u64 + 1,
+        }
+    }
+}
+
+/// More digits than a position or an integer key has.
+const DIGITS: usize = 20;
+
 impl Resolver<'_> {
-    fn value(&mut self, id: Id, depth: usize) -> Result<Lazy, FileError> {
-        if depth > MAX_DEPTH {
+    fn value(&mut self, id: Id, path: Path) -> Result<Lazy, FileError> {
+        if path.depth > MAX_DEPTH {
             return Err(self.error(PtProblem::TooDeep { limit: MAX_DEPTH }));
         }
-        self.values += 1;
-        if self.values > MAX_VALUES {
-            return Err(self.error(PtProblem::TooManyValues { limit: MAX_VALUES }));
-        }
+        self.add_values(1)?;
         let unpickled = self.unpickled;
         Ok(match unpickled.get(id) {
             Value::None => PtValue::None,
@@ -65,10 +94,13 @@ impl Resolver<'_> {
                 self.add_bytes(value.len() as u64)?;
                 PtValue::Str(value.to_string())
             }
-            Value::Tuple(items) => PtValue::Tuple(self.all(items, depth)?),
-            Value::List(items) => PtValue::List(self.all(items, depth)?),
-            Value::Dict(items) => PtValue::Dict(self.dict(items, depth)?),
-            Value::Tensor(view) => PtValue::Tensor(self.tensor(view)?),
+            Value::Tuple(items) => PtValue::Tuple(self.all(items, path)?),
+            Value::List(items) => PtValue::List(self.all(items, path)?),
+            Value::Dict(items) => PtValue::Dict(self.dict(items, path)?),
+            Value::Tensor(view) => {
+                self.add_bytes(path.len)?;
+                PtValue::Tensor(self.tensor(view)?)
+            }
             other @ (Value::Global(_) | Value::Storage(_)) => {
                 return Err(self.error(PtProblem::NotAValue {
                     found: other.kind(),
@@ -77,26 +109,32 @@ impl Resolver<'_> {
         })
     }
 
-    fn all(&mut self, items: &[Id], depth: usize) -> Result<Vec<Lazy>, FileError> {
+    fn all(&mut self, items: &[Id], path: Path) -> Result<Vec<Lazy>, FileError> {
         items
             .iter()
-            .map(|&item| self.value(item, depth + 1))
+            .map(|&item| self.value(item, path.join(DIGITS)))
             .collect()
     }
 
     /// The items of a dict. As in Python, a key set again keeps its place and gets the new value.
-    fn dict(&mut self, items: &[(Id, Id)], depth: usize) -> Result<Vec<(Lazy, Lazy)>, FileError> {
+    fn dict(&mut self, items: &[(Id, Id)], path: Path) -> Result<Vec<(Lazy, Lazy)>, FileError> {
         #[derive(PartialEq, Eq, Hash)]
         enum Key<'a> {
             Int(i64),
             Str(&'a str),
         }
+        // Keys that come again make no values, but they take time.
+        self.add_values(items.len())?;
         let mut places: HashMap<Key<'_>, usize> = HashMap::new();
         let mut unique: Vec<(Id, Id)> = Vec::new();
+        let unpickled = self.unpickled;
         for &(key, value) in items {
-            let name = match self.unpickled.get(key) {
+            let name = match unpickled.get(key) {
                 &Value::Int(number) => Key::Int(number),
-                Value::Str(text) => Key::Str(text),
+                Value::Str(text) => {
+                    self.add_bytes(text.len() as u64)?;
+                    Key::Str(text)
+                }
                 other => {
                     return Err(self.error(PtProblem::UnsupportedKey {
                         found: other.kind(),
@@ -113,7 +151,13 @@ impl Resolver<'_> {
         }
         unique
             .into_iter()
-            .map(|(key, value)| Ok((self.value(key, depth + 1)?, self.value(value, depth + 1)?)))
+            .map(|(key, value)| {
+                let path = path.join(match unpickled.get(key) {
+                    Value::Str(text) => text.len(),
+                    _ => DIGITS,
+                });
+                Ok((self.value(key, path)?, self.value(value, path)?))
+            })
             .collect()
     }
 
@@ -124,9 +168,9 @@ impl Resolver<'_> {
             shape,
             strides,
         } = view;
-        let (entry, extent) = self.storage(storage)?;
+        let Checked { entry, extent, .. } = self.storage(storage)?;
         let invalid = |source| FileProblem::Tensor {
-            name: entry.clone(),
+            name: entry.to_string(),
             source,
         };
         let len = element_count(storage.dtype, shape).map_err(|e| self.error(invalid(e)))?;
@@ -135,7 +179,7 @@ impl Resolver<'_> {
         let last = last_position(*offset, shape, strides);
         if last.is_none_or(|last| last >= storage.count) && len > 0 {
             return Err(self.error(PtProblem::ViewOutOfStorage {
-                entry,
+                entry: entry.to_string(),
                 shape: shape.clone(),
                 strides: strides.clone(),
                 offset: *offset,
@@ -159,15 +203,14 @@ impl Resolver<'_> {
         )
     }
 
-    /// The full name and the extent of a storage's entry.
-    fn storage(&mut self, storage: &StorageRef) -> Result<(String, Extent), FileError> {
+    fn storage(&mut self, storage: &StorageRef) -> Result<Checked, FileError> {
+        if let Some(known) = self.storages.get(&storage.key)
+            && known.storage == *storage
+        {
+            return Ok(known.clone());
+        }
         let name = format!("data/{}", storage.key);
         let entry = self.archive.full_name(&name);
-        if let Some((known, extent)) = self.extents.get(&storage.key)
-            && known == storage
-        {
-            return Ok((entry, *extent));
-        }
         let Some(extent) = self.archive.extent(&name)? else {
             return Err(self.error(PtProblem::MissingStorage { entry }));
         };
@@ -181,9 +224,22 @@ impl Resolver<'_> {
                 actual: extent.size,
             }));
         }
-        self.extents
-            .insert(Rc::clone(&storage.key), (storage.clone(), extent));
-        Ok((entry, extent))
+        let checked = Checked {
+            storage: storage.clone(),
+            entry: entry.into(),
+            extent,
+        };
+        self.storages
+            .insert(Rc::clone(&storage.key), checked.clone());
+        Ok(checked)
+    }
+
+    fn add_values(&mut self, count: usize) -> Result<(), FileError> {
+        self.values = self.values.saturating_add(count);
+        if self.values > MAX_VALUES {
+            return Err(self.error(PtProblem::TooManyValues { limit: MAX_VALUES }));
+        }
+        Ok(())
     }
 
     fn add_bytes(&mut self, bytes: u64) -> Result<(), FileError> {
