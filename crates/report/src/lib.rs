@@ -1,1 +1,25 @@
-//! Report.
+//! Results for people and for programs: terminal tables and JSON, one file for each output.
+//!
+//! Everything here is a function from a result to a text. Nothing prints, nothing asks whether it writes
+//! to a terminal: the caller passes a [`Style`] and does the printing, so every output can be tested as a
+//! string.
+//!
+//! Tables are drawn by a small [`Table`] of our own. Libraries for tables bring borders, wrapping,
+//! and a look at the terminal and the environment; what is needed is columns that align, whatever the
+//! script of the text in them (which is what `unicode-width` knows), and that one column gives way when
+//! the terminal is narrow. Colour repeats what the words say and never says more.
+
+mod diff_table;
+mod figures;
+mod findings;
+mod hits;
+mod json;
+mod style;
+mod table;
+
+pub use diff_table::diff_table;
+pub use findings::findings_table;
+pub use hits::{Hit, hits_table};
+pub use json::json;
+pub use style::{Style, Tone};
+pub use table::{Align, Cell, Column, Table};

@@ -1,0 +1,254 @@
+//! Two sides compared, as a table.
+
+use concord_lab::diff::{
+    Bits, DiffReport, DiffRow, Evidence, FieldDiff, Numbers, Outcome, Presence, RowKind, Spot,
+    Unknown, Verdict,
+};
+use concord_tensor::closeness::ClosenessReport;
+
+use crate::figures::{count, form, index, magnitude, several, ulps};
+use crate::style::{Style, Tone};
+use crate::table::{Cell, Column, Table};
+
+/// The report as a table of one line for each tensor, with the sides and what they started from above
+/// and the answer below.
+///
+/// | column | what stands in it |
+/// |---|---|
+/// | artifact | its name; with a field, `artifact.field` |
+/// | shape | dtype and shape; of both sides where they differ |
+/// | shape = | `yes`, `no` |
+/// | bits = | `yes`, `no`, `?` where it cannot be told |
+/// | allclose | `yes`, `no`, where values were read |
+/// | max abs, worst ULP | the largest differences, where values were read and differ |
+/// | where | how many differ and the place of the largest, or what is in the way of telling |
+pub fn diff_table(report: &DiffReport, style: &Style) -> String {
+    let mut out = String::new();
+    for (letter, side) in [("A", &report.a), ("B", &report.b)] {
+        let subject = side.subject.as_ref();
+        let subject = subject.map_or(String::new(), |subject| format!(" of {subject}"));
+        let line = format!("{letter}: {} ({}{subject})", side.path, side.kind);
+        out.push_str(&line);
+        out.push('\n');
+    }
+    for remark in &report.remarks {
+        out.push_str(&style.paint(Tone::Open, &format!("note: {remark}")));
+        out.push('\n');
+    }
+    out.push('\n');
+    let mut table = Table::new([
+        Column::left("artifact"),
+        Column::left("shape"),
+        Column::left("shape ="),
+        Column::left("bits ="),
+        Column::left("allclose"),
+        Column::right("max abs"),
+        Column::right("worst ULP"),
+        Column::left("where").giving_way(),
+    ]);
+    for row in &report.rows {
+        for field in &row.fields {
+            table.row(line(row, field));
+        }
+    }
+    out.push_str(&table.render(style));
+    out.push('\n');
+    out.push_str(&summary(report, style));
+    out
+}
+
+fn line(row: &DiffRow, field: &FieldDiff) -> [Cell; 8] {
+    let name = if field.name.is_empty() {
+        row.name.clone()
+    } else {
+        format!("{}.{}", row.name, field.name)
+    };
+    let name = match row.outcome {
+        Outcome::Different => Cell::toned(Tone::Strong, name),
+        Outcome::OneSided => Cell::toned(Tone::Faint, name),
+        Outcome::Same | Outcome::Unknown => name.into(),
+    };
+    let shape = match (&field.a, &field.b) {
+        (Some(a), Some(b)) if a == b => form(a),
+        (Some(a), Some(b)) => format!("{} / {}", form(a), form(b)),
+        (Some(one), None) | (None, Some(one)) => form(one),
+        (None, None) => String::new(),
+    };
+    let bits = match field.bits {
+        Bits::Same(_) => Cell::toned(Tone::Good, "yes"),
+        Bits::Different(_) => Cell::toned(Tone::Bad, "no"),
+        Bits::Unknown(_) => Cell::toned(Tone::Open, "?"),
+    };
+    let numbers = field.numbers.as_ref().map(|numbers| &numbers.report);
+    let unequal = numbers.filter(|report| report.differing > 0);
+    let max_abs = unequal.map_or(String::new(), |report| {
+        // Differences without bound are larger than any that can be measured.
+        let largest = report.max_abs.as_ref().map_or(0.0, |peak| peak.value);
+        magnitude(if report.infinite > 0 {
+            f64::INFINITY
+        } else {
+            largest
+        })
+    });
+    let worst = unequal.and_then(|report| report.ulps.as_ref());
+    let worst = worst.map_or(String::new(), |report| {
+        ulps(report.worst.as_ref().map_or(0, |worst| worst.ulps))
+    });
+    [
+        name,
+        shape.into(),
+        answer(field.shape_same),
+        bits,
+        answer(numbers.map(|report| report.allclose)),
+        max_abs.into(),
+        worst.into(),
+        remarks(row, field).join("; ").into(),
+    ]
+}
+
+fn answer(yes: Option<bool>) -> Cell {
+    match yes {
+        Some(true) => Cell::toned(Tone::Good, "yes"),
+        Some(false) => Cell::toned(Tone::Bad, "no"),
+        None => Cell::toned(Tone::Faint, "–"),
+    }
+}
+
+/// What there is to say of a tensor beside the figures.
+fn remarks(row: &DiffRow, field: &FieldDiff) -> Vec<String> {
+    let mut said = Vec::new();
+    match (&field.a, &field.b) {
+        (Some(_), None) => said.push("only in A".to_owned()),
+        (None, Some(_)) => said.push("only in B".to_owned()),
+        _ => {}
+    }
+    if field.dtype_same == Some(false) {
+        said.push("dtypes differ".to_owned());
+    }
+    if let Some(passages) = row.passages.filter(|_| row.presence == Presence::Both) {
+        if let Some(pid) = passages.first_differing_pid {
+            let (differing, common) = (
+                count(passages.differing as u64),
+                count(passages.common as u64),
+            );
+            said.push(format!(
+                "{differing} of {common} passages differ, first {pid}"
+            ));
+        }
+        for (only, side) in [(passages.only_a, "A"), (passages.only_b, "B")] {
+            if only > 0 {
+                said.push(format!("{} only in {side}", several(only, "passage")));
+            }
+        }
+    }
+    if let Some(numbers) = &field.numbers {
+        said.extend(figures(numbers, field));
+    } else if matches!(field.bits, Bits::Different(Evidence::Hashes)) {
+        said.push(match field.values {
+            Some(Presence::OnlyA) => "by hash; B did not keep the values".to_owned(),
+            Some(Presence::OnlyB) => "by hash; A did not keep the values".to_owned(),
+            _ => "by hash; values were not kept".to_owned(),
+        });
+    }
+    if let Bits::Unknown(why) = field.bits
+        && why != Unknown::OneSided
+    {
+        said.push(format!("cannot tell: {why}"));
+    }
+    said
+}
+
+fn figures(numbers: &Numbers, field: &FieldDiff) -> Vec<String> {
+    let report = &numbers.report;
+    let mut said = Vec::new();
+    let read = |side: &Option<concord_lab::diff::TensorForm>, dtype| {
+        side.as_ref().is_some_and(|form| form.dtype != dtype)
+    };
+    if read(&field.a, report.dtype_a) || read(&field.b, report.dtype_b) {
+        said.push(format!(
+            "values as kept, {} and {}",
+            report.dtype_a, report.dtype_b
+        ));
+    }
+    if report.differing > 0 {
+        let (differing, elements) = (
+            count(report.differing as u64),
+            count(report.elements as u64),
+        );
+        said.push(format!(
+            "{differing} of {elements} differ{}",
+            largest_at(numbers)
+        ));
+    }
+    if report.nans.a > 0 || report.nans.b > 0 {
+        let (a, b) = (count(report.nans.a as u64), count(report.nans.b as u64));
+        said.push(format!("NaN: {a} in A, {b} in B"));
+    }
+    said
+}
+
+/// Where the largest difference is; where none can be measured, the first.
+fn largest_at(numbers: &Numbers) -> String {
+    let report: &ClosenessReport = &numbers.report;
+    let passage = |spot: Option<Spot>| {
+        spot.map_or(String::new(), |spot| {
+            format!(" (passage {}, token {})", spot.pid, spot.token)
+        })
+    };
+    let (verb, place, spot) = match (&report.max_abs, &report.first_difference) {
+        (Some(peak), _) => ("most", &peak.at, numbers.spots.max_abs),
+        (None, Some(place)) => ("first", place, numbers.spots.first_difference),
+        (None, None) => return String::new(),
+    };
+    if report.shape.is_empty() {
+        return String::new();
+    }
+    let at = index(&place.index);
+    format!(", {verb} at {at}{}", passage(spot))
+}
+
+fn summary(report: &DiffReport, style: &Style) -> String {
+    let counts = report.counts;
+    let noun = if report.rows.iter().all(|row| row.kind == RowKind::Tensor) {
+        "tensor"
+    } else {
+        "row"
+    };
+    let verdict = match &report.verdict {
+        Verdict::Same => style.paint(Tone::Good, "The two are the same, bit for bit."),
+        Verdict::Different => {
+            let first = report.first_different.as_deref().unwrap_or_default();
+            let line = format!("The two differ, first in `{first}`.");
+            style.paint(Tone::Bad, &line)
+        }
+        Verdict::CannotTell { unknown } if unknown.is_empty() => {
+            let line = "Cannot tell: the two have nothing in common to compare.";
+            style.paint(Tone::Open, line)
+        }
+        Verdict::CannotTell { unknown } => {
+            let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
+            let line = format!(
+                "Cannot tell: nothing is known to differ, but {} is open.",
+                names.join(", ")
+            );
+            style.paint(Tone::Open, &line)
+        }
+    };
+    let mut parts = vec![
+        format!("{} differ", count(counts.different as u64)),
+        format!("{} same", count(counts.same as u64)),
+        format!("{} unknown", count(counts.unknown as u64)),
+    ];
+    if counts.one_sided > 0 {
+        parts.push(format!(
+            "{} on one side only",
+            count(counts.one_sided as u64)
+        ));
+    }
+    let rows = several(report.rows.len(), noun);
+    let tolerance = format!(
+        "allclose: rtol {:e}, atol {:e}",
+        report.tolerance.rtol, report.tolerance.atol
+    );
+    format!("{verdict}\n{rows}: {}. {tolerance}.\n", parts.join(", "))
+}
