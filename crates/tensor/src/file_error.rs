@@ -15,8 +15,7 @@ use crate::{DType, TensorError};
 pub struct FileError {
     /// The file, or the name given to a container in memory.
     pub path: PathBuf,
-    /// What was wrong.
-    #[source]
+    /// What was wrong. The message has its text already, so it is not the error's source too.
     pub problem: FileProblem,
 }
 
