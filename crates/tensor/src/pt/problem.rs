@@ -230,13 +230,13 @@ pub enum PtProblem {
         /// The largest number allowed.
         limit: usize,
     },
-    /// The tensors repeat the file's bytes so often that it looks like an attack on memory.
+    /// Tensors and texts repeat the file's bytes so often that it looks like an attack on memory.
     #[error(
-        "the tensors take {bytes} bytes in a file of {file} bytes: they repeat the same storage \
-         more often than is read"
+        "the value takes {bytes} bytes or more, in a file of {file} bytes: it repeats storages or \
+         texts more often than is read; save copies of the tensors instead of expanded views"
     )]
     Inflated {
-        /// The size of all tensors together.
+        /// The bytes counted when reading stopped.
         bytes: u64,
         /// The file's size.
         file: u64,
