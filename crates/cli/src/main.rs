@@ -1,2 +1,42 @@
-//! Concord.
-fn main() {}
+//! The `concord` program: arguments in, exit codes out, no logic of its own.
+//!
+//! Exit codes are those of `diff` and `grep`: 0 the same (or done), 1 different, 2 trouble.
+
+mod commands;
+mod environment;
+mod inputs;
+mod output;
+mod progress;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use commands::Command;
+use output::Outcome;
+
+/// Build ColBERT indexes that are the same bit for bit, search them, and find out where two differ.
+#[derive(Parser)]
+#[command(
+    name = "concord",
+    version,
+    max_term_width = 100,
+    subcommand_required = true
+)]
+#[command(after_help = "Exit codes: 0 the same or done, 1 different, 2 trouble.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command.run() {
+        Ok(Outcome::Same) => ExitCode::SUCCESS,
+        Ok(Outcome::Different) => ExitCode::from(1),
+        Err(error) if output::reader_went_away(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("concord: {error}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -52,7 +52,7 @@ fn measure(documents: &[u32], grades: &HashMap<u32, i64>, missing: usize) -> Met
 }
 
 /// The mean measures of a ranking.
-pub fn evaluate(ranking: &Ranking, qrels: &Qrels, documents: &impl DocumentIds) -> Metrics {
+pub fn evaluate(ranking: &Ranking, qrels: &Qrels, documents: &(impl DocumentIds + ?Sized)) -> Metrics {
     let mut total = Metrics::default();
     for (qid, judgements) in qrels.iter() {
         let (mut grades, mut missing) = (HashMap::new(), 0);

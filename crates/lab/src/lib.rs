@@ -11,12 +11,12 @@
 //! which it was. Where neither suffices the row says "unknown". The alternative, a comparison for each
 //! pair of kinds, would have to be written six times, and would disagree with itself.
 //!
-//! Elements are read in pieces of a few MiB, whatever the size of the tensors.
+//! Elements are read in small pieces, so memory does not grow with the size of the tensors.
 
 pub mod diff;
 mod elements;
 mod side;
 
-pub use diff::{DiffError, DiffOptions, DiffProgress, DiffReport, diff};
+pub use diff::{DiffError, DiffOptions, DiffProgress, DiffReport, Verdict, diff};
 pub use elements::ElementsError;
 pub use side::{Side, SideError, SideKind};

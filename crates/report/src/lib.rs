@@ -14,6 +14,7 @@ mod figures;
 mod findings;
 mod hits;
 mod json;
+mod metrics;
 mod style;
 mod table;
 
@@ -21,5 +22,6 @@ pub use diff_table::diff_table;
 pub use findings::findings_table;
 pub use hits::{Hit, hits_table};
 pub use json::json;
+pub use metrics::metrics_table;
 pub use style::{Style, Tone};
 pub use table::{Align, Cell, Column, Table};

@@ -223,6 +223,8 @@ impl Native {
     /// but not where they lie, so that the same index has the same bytes wherever it is built.
     pub fn published_config(&self, origin: &Origin) -> ColbertConfig {
         let mut config = self.config.clone();
+        // The reference's indexer sets it too, though nothing reads it.
+        config.bsize = 64;
         config.checkpoint = Some(last_component(&origin.checkpoint));
         config.collection = last_component(&origin.collection).into();
         config

@@ -140,8 +140,10 @@ impl Swap {
             path: path.to_owned(),
             source,
         };
-        let parts = find(artifact, path)?;
-        let tensor = Tensor::concat_rows(&parts).map_err(wrong)?;
+        let tensor = match find(artifact, path)?.as_slice() {
+            [only] => only.clone(),
+            parts => Tensor::concat_rows(parts).map_err(wrong)?,
+        };
         let tensor = tensor.cast(SWAPPABLE[place].1).map_err(wrong)?;
         Ok(Swap {
             place,

@@ -1,0 +1,39 @@
+//! The commands, one file each.
+
+mod diff;
+mod index;
+mod record;
+mod search;
+mod verify;
+
+use clap::Subcommand;
+
+use crate::output::{Failure, Outcome};
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Build an index of a collection
+    Index(index::IndexCommand),
+    /// Search an index
+    Search(search::SearchCommand),
+    /// Check every byte of an index
+    Verify(verify::VerifyCommand),
+    /// Run a subject and keep what it computed
+    Record(record::RecordCommand),
+    /// Compare two runs, indexes, tensor files or subjects, artifact by artifact
+    Diff(diff::DiffCommand),
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(self) -> Result<Outcome, Failure> {
+        match self {
+            Command::Index(command) => command.run(),
+            Command::Search(command) => command.run(),
+            Command::Verify(command) => command.run(),
+            Command::Record(command) => command.run(),
+            Command::Diff(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! `concord diff`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use concord_lab::{DiffOptions, Side, Verdict, diff};
+use concord_pipeline::Capture;
+use concord_report::diff_table;
+use concord_subject::record::record;
+use concord_subject::word::{NativeOptions, Subject};
+use tempfile::TempDir;
+
+use crate::environment;
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, native};
+use crate::output::{Failure, Outcome, print, print_json, remark};
+use crate::progress::Shown;
+
+/// Compare two runs, indexes, tensor files or subjects, artifact by artifact.
+///
+/// One row per artifact, in the order in which a build makes them: whether shape and bits are the same,
+/// whether the values are close by torch.allclose, and by how much they differ. Subjects are run first.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord diff index-before index-after
+  concord diff run-a run-b --json
+  concord diff a/centroids.pt b/centroids.pt
+  concord diff native native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv
+
+Ends with 0 if nothing differs, 1 if something does, 2 on trouble.")]
+pub struct DiffCommand {
+    /// A run, an index folder, a tensor file, or a subject such as native,gemm=split-k:4
+    a: String,
+    /// What to compare it with
+    b: String,
+    /// Relative tolerance of allclose
+    #[arg(long, value_name = "R", default_value_t = 1e-5)]
+    rtol: f64,
+    /// Absolute tolerance of allclose
+    #[arg(long, value_name = "A", default_value_t = 1e-8)]
+    atol: f64,
+    #[command(flatten)]
+    inputs: SubjectInputs,
+    #[command(flatten)]
+    index: IndexArguments,
+    #[command(flatten)]
+    compute: ComputeArguments,
+    /// Print the comparison as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One side: what is compared, and the folder it was recorded in if it was run for this.
+struct Opened {
+    side: Side,
+    _recorded: Option<TempDir>,
+}
+
+impl DiffCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let (a, b) = (self.open(&self.a)?, self.open(&self.b)?);
+        let mut options = DiffOptions::default();
+        options.tolerance.rtol = self.rtol;
+        options.tolerance.atol = self.atol;
+        let report = diff(&a.side, &b.side, &options, &mut |_| ())?;
+        if self.json {
+            print_json(&report)?;
+        } else {
+            print(&diff_table(&report, &environment::style()))?;
+        }
+        match report.verdict {
+            Verdict::Same => Ok(Outcome::Same),
+            Verdict::Different => Ok(Outcome::Different),
+            Verdict::CannotTell { .. } => {
+                Err("what both sides kept is not enough to tell whether they are the same".into())
+            }
+        }
+    }
+
+    fn open(&self, name: &str) -> Result<Opened, Failure> {
+        let path = PathBuf::from(name);
+        if path.exists() {
+            return Ok(Opened {
+                side: Side::open(&path)?,
+                _recorded: None,
+            });
+        }
+        // A word with a path's look is taken for a path that is not there.
+        if name.contains(['/', '\\'])
+            || Path::new(name).extension().is_some() && !name.starts_with("native")
+        {
+            return Ok(Opened {
+                side: Side::open(&path)?,
+                _recorded: None,
+            });
+        }
+        match name.parse()? {
+            Subject::Native(options) => self.run_subject(name, options),
+            Subject::Recorded(path) => Ok(Opened {
+                side: Side::open(&path)?,
+                _recorded: None,
+            }),
+        }
+    }
+
+    fn run_subject(&self, name: &str, options: NativeOptions) -> Result<Opened, Failure> {
+        let (checkpoint, collection) = self.inputs.both()?;
+        eprintln!("running {name}");
+        let native = native(options, checkpoint, collection, &self.index, &self.compute)?;
+        let folder = tempfile::tempdir()?;
+        let run = folder.path().join("run");
+        let capture = Capture {
+            artifact_values: true,
+            ..Capture::default()
+        };
+        remark(&record(&native, capture, &run, &Shown::new())?);
+        Ok(Opened {
+            side: Side::open(&run)?,
+            _recorded: Some(folder),
+        })
+    }
+}

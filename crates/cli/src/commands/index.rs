@@ -1,0 +1,98 @@
+//! `concord index`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use concord_subject::build::{BuildReport, Layout, build};
+use serde_json::json;
+
+use crate::inputs::{ComputeArguments, IndexArguments, native, native_word, origin};
+use crate::output::{Failure, Outcome, print, print_json, remark};
+use crate::progress::Shown;
+
+/// Build an index of a collection.
+///
+/// The index is ColBERT's own, and the same bit for bit for any batch size, number of threads and
+/// instruction set. It appears at OUT when it is whole; an interrupted build goes on where it was when
+/// the same command is given again.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord index collection.tsv --checkpoint colbert-ir/colbertv2.0 --out index
+  concord index corpus.jsonl --checkpoint ./checkpoint --nbits 2 --threads 4 --out index
+  concord index collection.tsv --checkpoint ./checkpoint --swap centroids=old-index --out index")]
+pub struct IndexCommand {
+    /// The collection: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
+    collection: PathBuf,
+    /// The checkpoint: a folder, or an id of the Hugging Face hub (owner/name)
+    #[arg(long, value_name = "CHECKPOINT")]
+    checkpoint: String,
+    /// The folder that will hold the index
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Build with a variant of the native engine, such as native,gemm=split-k:4
+    #[arg(long, value_name = "SUBJECT", default_value = "native")]
+    subject: String,
+    /// Pad the inverted file with zeros as the reference does (its own updater fails on such files)
+    #[arg(long)]
+    pad_ivf: bool,
+    #[command(flatten)]
+    index: IndexArguments,
+    #[command(flatten)]
+    compute: ComputeArguments,
+    /// Print what was built as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl IndexCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let options = native_word(&self.subject)?;
+        let native = native(
+            options,
+            &self.checkpoint,
+            &self.collection,
+            &self.index,
+            &self.compute,
+        )?;
+        let origin = origin(&self.checkpoint, &self.collection);
+        let layout = Layout {
+            pad_ivf: self.pad_ivf,
+        };
+        let report = build(&native, layout, &origin, &self.out, &Shown::new())?;
+        remark(&report.notices);
+        if self.json {
+            print_json(&json!({
+                "out": self.out,
+                "already_there": report.already_there,
+                "manifest": report.manifest,
+                "log": report.log,
+            }))?;
+        } else {
+            print(&self.summary(&report))?;
+        }
+        Ok(Outcome::Same)
+    }
+
+    fn summary(&self, report: &BuildReport) -> String {
+        let out = self.out.display();
+        if report.already_there {
+            return format!("{out} holds this index already\n");
+        }
+        let rows = |artifact: &str| {
+            let record = report.manifest.artifact(artifact);
+            let shape = record.and_then(|record| record.total_shape(""));
+            shape
+                .and_then(|(_, shape)| shape.first().copied())
+                .unwrap_or(0)
+        };
+        let bytes: u64 = report.manifest.files.iter().map(|file| file.bytes).sum();
+        let seconds = report.log.as_ref().map_or(0.0, |log| log.seconds);
+        format!(
+            "{out}: {} passages, {} embeddings, {} centroids, {:.1} MB, in {seconds:.1} s\n",
+            rows("doclens"),
+            rows("codes"),
+            rows("centroids"),
+            bytes as f64 / 1e6,
+        )
+    }
+}

@@ -1,0 +1,330 @@
+//! `concord search`.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Ranking};
+use concord_index::evaluate::evaluate;
+use concord_index::format::{Index, IndexManifest};
+use concord_index::search::{Hit, SearchOptions, Searcher};
+use concord_kernels::maxsim::Floor;
+use concord_model::checkpoint::Checkpoint;
+use concord_model::config::ConfigLayer;
+use concord_model::query::QueryEncoder;
+use concord_model::stages::Passages;
+use concord_pipeline::Progress;
+use concord_report::{Hit as ShownHit, Style, hits_table, metrics_table};
+use concord_subject::build::BuildLog;
+use rayon::prelude::*;
+
+use crate::environment;
+use crate::inputs::{ComputeArguments, checkpoint};
+use crate::output::{Failure, Outcome, print, remark};
+use crate::progress::Shown;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table with the passages' texts
+    Table,
+    /// qid, pid, rank and score, as ColBERT writes rankings
+    Tsv,
+    /// A TREC run
+    Trec,
+    /// One JSON object a line
+    Json,
+}
+
+/// Search an index.
+///
+/// The stages and their defaults are ColBERT's; each call has its own, whatever was searched before.
+/// Results are ordered by score, and by pid where scores are equal.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord search index \"can I appeal a parking fine\"
+  concord search index --queries queries.tsv --k 100 --format trec > run.trec
+  concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv")]
+pub struct SearchCommand {
+    /// The index: Concord's, or one that colbert-ai built
+    index: PathBuf,
+    /// The query
+    #[arg(required_unless_present = "queries", conflicts_with = "queries")]
+    query: Option<String>,
+    /// Queries: TSV (qid TAB text) or JSON lines
+    #[arg(long, value_name = "FILE")]
+    queries: Option<PathBuf>,
+    /// Results per query
+    #[arg(long, default_value_t = 10, value_parser = positive)]
+    k: usize,
+    /// How results are written [default: a table, or tsv with --queries]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Write the results to a file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Judgements: print how good the ranking is
+    #[arg(long, value_name = "FILE", requires = "queries")]
+    qrels: Option<PathBuf>,
+    /// The checkpoint that encodes queries [default: the one the index was built with]
+    #[arg(long, value_name = "CHECKPOINT")]
+    checkpoint: Option<String>,
+    /// The collection, for texts and outside ids [default: the one the index was built from]
+    #[arg(long, value_name = "FILE")]
+    collection: Option<PathBuf>,
+    /// Centroids that each query token probes [default: by k]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    ncells: Option<usize>,
+    /// How near a centroid must come to count in the first filter [default: by k]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    threshold: Option<f32>,
+    /// Candidates that the first filter keeps; the second keeps a quarter [default: by k]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    ndocs: Option<usize>,
+    /// Take a negative similarity for zero, as the reference does on a CPU
+    #[arg(long)]
+    clip_negative: bool,
+    #[command(flatten)]
+    compute: ComputeArguments,
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number from 1 on is needed".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+impl SearchCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let queries = self.read_queries()?;
+        let index = Index::open(&self.index)?;
+        let origin = BuildLog::read(&self.index).map(|log| log.origin);
+        let manifest = IndexManifest::read(&self.index)?;
+        let spec = self
+            .checkpoint
+            .clone()
+            .or_else(|| origin.as_ref().map(|o| o.checkpoint.clone()));
+        let checkpoint = self.load_checkpoint(spec, &index, manifest.as_ref())?;
+        let place = self
+            .collection
+            .clone()
+            .or_else(|| origin.map(|o| o.collection.into()));
+        let collection = self.load_collection(place.as_deref(), &index, manifest.as_ref())?;
+
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.compute.threads())
+            .build()?;
+        let found = pool.install(|| self.search(&index, &checkpoint, &queries))?;
+        let mut ranking = Ranking::new();
+        for (query, hits) in queries.iter().zip(&found) {
+            ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
+        }
+        let documents: &dyn DocumentIds = match &collection {
+            Some(collection) => collection,
+            None => &PlainPids,
+        };
+        self.write(&ranking, &queries, documents, collection.as_ref())?;
+        if let Some(path) = &self.qrels {
+            let metrics = evaluate(&ranking, &Qrels::open(path)?, documents);
+            eprint!("{}", metrics_table(&metrics, &environment::plain_style()));
+        }
+        Ok(Outcome::Same)
+    }
+
+    fn read_queries(&self) -> Result<Queries, Failure> {
+        let queries = match &self.queries {
+            Some(path) => Queries::open(path)?,
+            None => Queries::from_pairs(self.query.iter().map(|query| ("1", query.as_str())))
+                .ok_or("there is no query")?,
+        };
+        remark(queries.notices());
+        Ok(queries)
+    }
+
+    fn load_checkpoint(
+        &self,
+        spec: Option<String>,
+        index: &Index,
+        manifest: Option<&IndexManifest>,
+    ) -> Result<Checkpoint, Failure> {
+        let recorded = || {
+            index
+                .setting("config.checkpoint")?
+                .as_str()
+                .map(str::to_owned)
+        };
+        let spec = spec.or_else(recorded);
+        let spec = spec.ok_or("the index does not name its checkpoint: give --checkpoint")?;
+        let checkpoint = checkpoint(&spec).map_err(|error| {
+            format!("the checkpoint of the index: {error}\nGive --checkpoint if it lies elsewhere")
+        })?;
+        let built_with = manifest.and_then(|manifest| manifest.inputs.get("checkpoint"));
+        if built_with.is_some_and(|hash| *hash != checkpoint.hash()) {
+            return Err(format!("the index was not built with the checkpoint {spec}").into());
+        }
+        if checkpoint.weights().dim() != index.dim() {
+            return Err(format!(
+                "the checkpoint {spec} makes embeddings of {} dimensions, and those of the index have {}",
+                checkpoint.weights().dim(),
+                index.dim()
+            )
+            .into());
+        }
+        Ok(checkpoint)
+    }
+
+    /// The collection, where it can be had. Only one that was asked for must be there.
+    fn load_collection(
+        &self,
+        path: Option<&Path>,
+        index: &Index,
+        manifest: Option<&IndexManifest>,
+    ) -> Result<Option<Collection>, Failure> {
+        let Some(path) = path else { return Ok(None) };
+        let named = self.collection.is_some();
+        if !named && !path.is_file() {
+            remark(&[format!(
+                "{} is gone, so results have no texts",
+                path.display()
+            )]);
+            return Ok(None);
+        }
+        let collection = Collection::open(path)?;
+        let built_from = manifest.and_then(|manifest| manifest.inputs.get("collection"));
+        let other = match built_from {
+            Some(hash) => *hash != Passages::new(&collection).hash(),
+            None => collection.len() != index.passages(),
+        };
+        match (other, named) {
+            (false, _) => Ok(Some(collection)),
+            (true, true) => Err(format!("the index was not built from {}", path.display()).into()),
+            (true, false) => {
+                let path = path.display();
+                remark(&[format!(
+                    "{path} has changed since the index was built, so results have no texts"
+                )]);
+                Ok(None)
+            }
+        }
+    }
+
+    fn search(
+        &self,
+        index: &Index,
+        checkpoint: &Checkpoint,
+        queries: &Queries,
+    ) -> Result<Vec<Vec<Hit>>, Failure> {
+        let isa = self.compute.isa()?;
+        let config = checkpoint.colbert_config([&ConfigLayer::read_index(&self.index)?])?;
+        let encoder = QueryEncoder::new(checkpoint, &config, isa)?;
+        let searcher = Searcher::new(index, isa);
+        let options = SearchOptions {
+            ncells: self.ncells.or(config.ncells),
+            centroid_score_threshold: self.threshold.or(config
+                .centroid_score_threshold
+                .map(|threshold| threshold as f32)),
+            ndocs: self.ndocs.or(config.ndocs),
+            floor: if self.clip_negative {
+                Floor::Zero
+            } else {
+                Floor::None
+            },
+        };
+        let progress = Shown::new();
+        let queries: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+        let (mut found, total) = (Vec::with_capacity(queries.len()), queries.len() as u64);
+        for part in queries.chunks(64) {
+            let hits = part
+                .par_iter()
+                .map(|query| {
+                    let embeddings = encoder.encode(query)?;
+                    Ok(searcher.search(&embeddings, config.query_maxlen, self.k, &options))
+                })
+                .collect::<Result<Vec<_>, Failure>>()?;
+            found.extend(hits);
+            if total > 1 {
+                progress.advanced("search", found.len() as u64, total, "queries");
+            }
+        }
+        Ok(found)
+    }
+
+    fn write(
+        &self,
+        ranking: &Ranking,
+        queries: &Queries,
+        documents: &dyn DocumentIds,
+        collection: Option<&Collection>,
+    ) -> Result<(), Failure> {
+        let default = if self.queries.is_some() {
+            Format::Tsv
+        } else {
+            Format::Table
+        };
+        let format = if self.json {
+            Format::Json
+        } else {
+            self.format.unwrap_or(default)
+        };
+        let mut bytes = Vec::new();
+        match format {
+            Format::Tsv => ranking.write_tsv(&mut bytes)?,
+            Format::Trec => ranking.write_trec(&mut bytes, documents, "concord")?,
+            Format::Json => ranking.write_json_lines(&mut bytes, documents)?,
+            Format::Table => {
+                let style = match self.out {
+                    None => environment::style(),
+                    Some(_) => environment::plain_style(),
+                };
+                for query in queries.iter() {
+                    if self.queries.is_some() {
+                        writeln!(bytes, "{}: {}", query.qid, query.text)?;
+                    }
+                    bytes.extend_from_slice(
+                        table(ranking, &query.qid, documents, collection, &style).as_bytes(),
+                    );
+                }
+            }
+        }
+        match &self.out {
+            None => print(&String::from_utf8(bytes)?),
+            Some(path) => Ok(concord_pipeline::publish::write_file(
+                path,
+                |file: &mut BufWriter<File>| file.write_all(&bytes),
+            )?),
+        }
+    }
+}
+
+fn table(
+    ranking: &Ranking,
+    qid: &str,
+    documents: &dyn DocumentIds,
+    collection: Option<&Collection>,
+    style: &Style,
+) -> String {
+    let ranked = ranking.get(qid).unwrap_or_default();
+    let names: Option<Vec<String>> = collection.filter(|c| c.has_external_ids()).map(|_| {
+        ranked
+            .iter()
+            .map(|ranked| documents.external_id(ranked.pid).into_owned())
+            .collect()
+    });
+    let hits: Vec<ShownHit<'_>> = ranked
+        .iter()
+        .enumerate()
+        .map(|(at, ranked)| ShownHit {
+            rank: ranked.rank as usize,
+            pid: ranked.pid as usize,
+            id: names.as_ref().map(|names| names[at].as_str()),
+            score: ranked.score as f32,
+            text: collection.and_then(|collection| collection.text(ranked.pid)),
+        })
+        .collect();
+    hits_table(&hits, style)
+}

@@ -1,0 +1,165 @@
+//! Arguments that several commands share, and the inputs they name.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use concord_corpus::Collection;
+use concord_kernels::isa::Isa;
+use concord_model::checkpoint::Checkpoint;
+use concord_subject::build::Origin;
+use concord_subject::native::{DEFAULT_SEED, IndexSettings, Native};
+use concord_subject::swap::Swap;
+use concord_subject::word::{NativeOptions, Precision};
+
+use crate::environment;
+use crate::output::Failure;
+
+/// How to compute: what does not change the bits.
+#[derive(Args, Clone, Default)]
+pub struct ComputeArguments {
+    /// Passages in a batch [default: 64]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<NonZeroUsize>,
+    /// Threads [default: all]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// The instruction set: scalar, avx2, avx512 or neon [default: the fastest there is]
+    #[arg(long, value_name = "ISA", value_parser = isa)]
+    pub isa: Option<Isa>,
+}
+
+/// What the index depends on.
+#[derive(Args, Clone)]
+pub struct IndexArguments {
+    /// Bits per residual dimension: 1, 2, 4 or 8 [default: the checkpoint's]
+    #[arg(long, value_name = "N")]
+    nbits: Option<usize>,
+    /// The most tokens of a passage [default: the checkpoint's]
+    #[arg(long, value_name = "N")]
+    doc_maxlen: Option<usize>,
+    /// Iterations of k-means [default: the checkpoint's]
+    #[arg(long, value_name = "N")]
+    kmeans_niters: Option<usize>,
+    /// The precision of the encoder: f32
+    #[arg(long, value_name = "P", value_parser = precision)]
+    precision: Option<Precision>,
+    /// The seed of the sample and its shuffle
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    seed: u32,
+    /// Take an artifact from a tensor file, an index or a recorded run instead of computing it
+    #[arg(long = "swap", value_name = "ARTIFACT=PATH")]
+    swaps: Vec<String>,
+}
+
+fn isa(text: &str) -> Result<Isa, String> {
+    text.parse::<Isa>()
+        .and_then(Isa::checked)
+        .map_err(|error| error.to_string())
+}
+
+fn precision(text: &str) -> Result<Precision, String> {
+    text.parse()
+        .map_err(|error: concord_subject::word::WordError| error.to_string())
+}
+
+impl ComputeArguments {
+    /// The instruction set asked for, by argument or environment; the fastest otherwise.
+    pub fn isa(&self) -> Result<Isa, Failure> {
+        Ok(self
+            .isa
+            .or(environment::isa()?)
+            .unwrap_or_else(Isa::fastest))
+    }
+
+    /// The threads asked for; 0 stands for all.
+    pub fn threads(&self) -> usize {
+        self.threads.map_or(0, NonZeroUsize::get)
+    }
+}
+
+/// Loads a checkpoint.
+pub fn checkpoint(spec: &str) -> Result<Checkpoint, Failure> {
+    Ok(Checkpoint::load(spec, &environment::hub())?)
+}
+
+/// Where the inputs lie, as the log of an index has it.
+pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
+    let absolute = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        path.to_string_lossy().into_owned()
+    };
+    let folder = Path::new(checkpoint);
+    let checkpoint = if folder.exists() {
+        absolute(folder)
+    } else {
+        checkpoint.to_owned()
+    };
+    Origin {
+        checkpoint,
+        collection: absolute(collection),
+    }
+}
+
+/// A native subject on these inputs. The arguments override the options of the subject's word.
+pub fn native(
+    mut options: NativeOptions,
+    checkpoint_spec: &str,
+    collection: &Path,
+    index: &IndexArguments,
+    compute: &ComputeArguments,
+) -> Result<Native, Failure> {
+    options.batch = compute.batch.or(options.batch);
+    options.threads = compute.threads.or(options.threads);
+    options.isa = compute.isa.or(options.isa).or(environment::isa()?);
+    options.precision = index.precision.unwrap_or(options.precision);
+    let swaps = index
+        .swaps
+        .iter()
+        .map(|text| Swap::read(text))
+        .collect::<Result<_, _>>()?;
+    let settings = IndexSettings {
+        nbits: index.nbits,
+        doc_maxlen: index.doc_maxlen,
+        kmeans_niters: index.kmeans_niters,
+        seed: index.seed,
+        swaps,
+    };
+    let collection = Arc::new(Collection::open(collection)?);
+    let checkpoint = Arc::new(checkpoint(checkpoint_spec)?);
+    Ok(Native::new(checkpoint, collection, options, settings)?)
+}
+
+/// The subject of `index`: native, with options.
+pub fn native_word(word: &str) -> Result<NativeOptions, Failure> {
+    use concord_subject::word::Subject;
+    match word.parse()? {
+        Subject::Native(options) => Ok(options),
+        Subject::Recorded(path) => {
+            Err(format!("{} is a folder; this command runs `native`", path.display()).into())
+        }
+    }
+}
+
+/// The folder and collection arguments of commands that run subjects.
+#[derive(Args, Clone)]
+pub struct SubjectInputs {
+    /// The checkpoint: a folder, or an id of the Hugging Face hub (owner/name)
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub checkpoint: Option<String>,
+    /// The collection: ColBERT's TSV or BEIR's corpus.jsonl
+    #[arg(long, value_name = "FILE")]
+    pub collection: Option<PathBuf>,
+}
+
+impl SubjectInputs {
+    /// Both, or an error that says which is missing.
+    pub fn both(&self) -> Result<(&str, &Path), Failure> {
+        match (&self.checkpoint, &self.collection) {
+            (Some(checkpoint), Some(collection)) => Ok((checkpoint, collection)),
+            (None, _) => Err("running a subject needs --checkpoint CHECKPOINT".into()),
+            (_, None) => Err("running a subject needs --collection FILE".into()),
+        }
+    }
+}

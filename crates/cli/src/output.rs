@@ -1,0 +1,54 @@
+//! What a command ends with, and writing to standard output.
+
+use std::error::Error;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Anything that ends a command; its text is what the user reads.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// How a command ends when nothing is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done; or two things compared are the same.
+    Same,
+    /// Two things compared differ.
+    Different,
+}
+
+impl Outcome {
+    /// `Same` if it is true that they are.
+    pub fn same_if(same: bool) -> Outcome {
+        if same {
+            Outcome::Same
+        } else {
+            Outcome::Different
+        }
+    }
+}
+
+/// Prints text.
+pub fn print(text: &str) -> Result<(), Failure> {
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Prints a value as indented JSON.
+pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+}
+
+/// Remarks go where they are not taken for results.
+pub fn remark(notices: &[String]) {
+    for notice in notices {
+        eprintln!("note: {notice}");
+    }
+}
+
+/// Whether the failure is that whoever reads our output has closed it, as `head` does.
+pub fn reader_went_away(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
