@@ -70,7 +70,7 @@ pub enum DiffError {
 ///
 /// Rows of runs and indexes are in the order of the graph, with the taps where the encoder stands; rows
 /// of files in the order of the first file, what only the second has behind what precedes it there.
-/// `progress` is called every few MiB.
+/// `progress` is called after every piece, which is to say often.
 ///
 /// A row differs if dtype, shape or bits do. Something that only one side has is a difference between
 /// two sides of the same [kind](Side::kind), which should have the same, except for taps, which are
