@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod demo;
 mod diff;
 mod index;
 mod record;
@@ -13,6 +14,8 @@ use crate::output::{Failure, Outcome};
 /// What to do.
 #[derive(Subcommand)]
 pub enum Command {
+    /// Show all of it on embedded data, without network or files
+    Demo(demo::DemoCommand),
     /// Build an index of a collection
     Index(index::IndexCommand),
     /// Search an index
@@ -29,6 +32,7 @@ impl Command {
     /// Does it.
     pub fn run(self) -> Result<Outcome, Failure> {
         match self {
+            Command::Demo(command) => command.run(),
             Command::Index(command) => command.run(),
             Command::Search(command) => command.run(),
             Command::Verify(command) => command.run(),
