@@ -1,5 +1,6 @@
 //! Two sides, artifact by artifact.
 
+mod artifact;
 mod field;
 mod passages;
 mod remarks;
@@ -10,7 +11,7 @@ use concord_pipeline::artifact::{BATCHES, position};
 use concord_tensor::closeness::Tolerance;
 
 use crate::elements::ElementsError;
-use crate::side::{Artifact, Side, SideError, SideKind};
+use crate::side::{Side, SideError, SideKind};
 use passages::Passages;
 
 pub use remarks::{About, Remark};
@@ -93,15 +94,15 @@ pub fn diff(
             });
         }
     }
-    let passages = Passages::new(a, b);
+    let mut passages = Passages::new(a, b);
     let mut rows = Vec::new();
     for name in names(a, b) {
-        rows.push(artifact_row(
+        rows.push(artifact::row(
             a,
             b,
             name,
             options.tolerance,
-            &passages,
+            &mut passages,
             progress,
         )?);
     }
@@ -147,87 +148,6 @@ fn merged<'a>(first: Vec<&'a str>, second: Vec<&'a str>) -> Vec<&'a str> {
         }
     }
     names
-}
-
-fn artifact_row(
-    a: &Side,
-    b: &Side,
-    name: &str,
-    tolerance: Tolerance,
-    passages: &Passages<'_>,
-    progress: &mut dyn FnMut(DiffProgress<'_>),
-) -> Result<DiffRow, DiffError> {
-    let kind = if a.kind() == SideKind::File {
-        RowKind::Tensor
-    } else {
-        RowKind::Artifact
-    };
-    let (known_a, known_b) = (a.artifact(name)?, b.artifact(name)?);
-    let presence = Presence::of(known_a.is_some(), known_b.is_some());
-    let (Some(known_a), Some(known_b)) = (&known_a, &known_b) else {
-        let (outcome, bits) = if a.kind() == b.kind() {
-            (Outcome::Different, Bits::Different(Evidence::Form))
-        } else {
-            (Outcome::OneSided, Bits::Unknown(Unknown::OneSided))
-        };
-        let of_a = known_a.iter().flat_map(|known| &known.fields);
-        let of_b = known_b.iter().flat_map(|known| &known.fields);
-        let fields = of_a
-            .map(|field| field::one_sided(Some(field), None, bits))
-            .chain(of_b.map(|field| field::one_sided(None, Some(field), bits)))
-            .collect();
-        return Ok(DiffRow {
-            name: name.to_owned(),
-            kind,
-            presence,
-            outcome,
-            fields,
-            passages: None,
-        });
-    };
-    let names_of = |known: &'_ Artifact<'_>| -> Vec<String> {
-        known
-            .fields
-            .iter()
-            .map(|field| field.name.clone())
-            .collect()
-    };
-    let (names_a, names_b) = (names_of(known_a), names_of(known_b));
-    let all = merged(
-        names_a.iter().map(String::as_str).collect(),
-        names_b.iter().map(String::as_str).collect(),
-    );
-    let mut fields = Vec::with_capacity(all.len());
-    for field in all {
-        let of =
-            |known: &'_ Artifact<'_>| known.fields.iter().position(|known| known.name == field);
-        let of_a = of(known_a).map(|at| &known_a.fields[at]);
-        let of_b = of(known_b).map(|at| &known_b.fields[at]);
-        let (Some(of_a), Some(of_b)) = (of_a, of_b) else {
-            let bits = Bits::Different(Evidence::Form);
-            fields.push(field::one_sided(of_a, of_b, bits));
-            continue;
-        };
-        let rows = of_a
-            .stored_form()
-            .and_then(|form| form.shape.first().copied());
-        let spot = passages.spot(name, field, rows.unwrap_or(1));
-        let compared = field::compare(of_a, of_b, tolerance, spot, &mut |done, total| {
-            progress(DiffProgress { name, done, total });
-        });
-        fields.push(compared.map_err(|source| DiffError::Elements {
-            name: name.to_owned(),
-            source,
-        })?);
-    }
-    Ok(DiffRow {
-        name: name.to_owned(),
-        kind,
-        presence,
-        outcome: Outcome::of(&fields),
-        fields,
-        passages: None,
-    })
 }
 
 #[cfg(test)]

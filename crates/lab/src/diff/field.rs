@@ -3,9 +3,7 @@
 use concord_tensor::TensorHasher;
 use concord_tensor::closeness::{Closeness, ClosenessReport, Tolerance};
 
-use super::report::{
-    Bits, Evidence, FieldDiff, Numbers, Presence, Spot, Spots, TensorForm, Unknown,
-};
+use super::report::{Bits, Evidence, FieldDiff, Numbers, Presence, Spots, TensorForm, Unknown};
 use crate::elements::{Elements, ElementsError, PIECE};
 use crate::side::{Field, Form, Part, Recorded, Values};
 
@@ -33,13 +31,12 @@ pub(super) fn one_sided(a: Option<&Field<'_>>, b: Option<&Field<'_>>, bits: Bits
     }
 }
 
-/// Compares a field that both sides have; `spot` tells the passage of a row, and `progress` is told how
-/// many bytes of how many have been compared.
+/// Compares a field that both sides have, without saying to which passages places belong; `progress` is
+/// told how many bytes of how many have been compared.
 pub(super) fn compare(
     a: &Field<'_>,
     b: &Field<'_>,
     tolerance: Tolerance,
-    spot: impl Fn(usize) -> Option<Spot>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<FieldDiff, ElementsError> {
     // The records of two sides speak of the same thing: what was computed. A record and a file need not,
@@ -77,13 +74,10 @@ pub(super) fn compare(
     let by_values = match (parts_a, parts_b) {
         (Some(a), Some(b)) => {
             let report = read_and_compare(a, b, tolerance, progress)?;
-            let (report, spots) = (report.clone(), Spots::of(&report, spot));
-            Some(
-                diff.numbers
-                    .insert(Numbers { report, spots })
-                    .report
-                    .bits_equal,
-            )
+            let same = report.bits_equal;
+            let spots = Spots::default();
+            diff.numbers = Some(Numbers { report, spots });
+            Some(same)
         }
         (Some((form, parts)), None) => rehashed(form, parts, b)?,
         (None, Some((form, parts))) => rehashed(form, parts, a)?,

@@ -1,23 +1,33 @@
 //! To which passage a row of an artifact belongs.
 
-use std::cell::OnceCell;
-
 use concord_pipeline::artifact::{BATCHES, CODES, D, DOCLENS, EMBS, RESIDUALS, TENSORIZE_OUTPUT};
 use concord_tensor::DType;
 
+use super::DiffError;
 use super::report::Spot;
 use crate::elements::{Elements, ElementsError, PIECE};
 use crate::side::{Field, Side};
 
-/// The lengths of passages, read from whichever side has them when a row is first asked for.
+/// The lengths of passages, read from whichever side has them when they are first asked for.
 pub(super) struct Passages<'a> {
     sides: [&'a Side; 2],
-    kept: OnceCell<Option<Ends>>,
-    tokenized: OnceCell<Option<Ends>>,
+    kept: Option<Ends>,
+    tokenized: Option<Ends>,
 }
 
-/// For each passage, the row behind its last one.
+/// For each passage, the row behind its last one; empty where no side tells.
+#[derive(Default)]
 struct Ends(Vec<usize>);
+
+/// To which passages the rows of a tensor belong.
+pub(super) enum Lengths<'p> {
+    /// To none, or it is not known to which.
+    Unknown,
+    /// Each to its own.
+    One,
+    /// To passages that end there.
+    Ends(&'p [usize]),
+}
 
 /// What the rows of a tensor are.
 #[derive(Clone, Copy)]
@@ -45,45 +55,74 @@ impl<'a> Passages<'a> {
     pub(super) fn new(a: &'a Side, b: &'a Side) -> Passages<'a> {
         Passages {
             sides: [a, b],
-            kept: OnceCell::new(),
-            tokenized: OnceCell::new(),
+            kept: None,
+            tokenized: None,
         }
     }
 
-    /// Gives the passage of a row in a tensor of that many rows; `None` for rows that belong to no
-    /// passage, and where no side's passages make up as many rows.
-    pub(super) fn spot(
-        &self,
+    /// The passages to which the rows of a field belong, where they make up as many rows.
+    ///
+    /// # Errors
+    /// When their lengths are there and cannot be read.
+    pub(super) fn that_make_up(
+        &mut self,
         artifact: &str,
         field: &str,
         rows: usize,
-    ) -> impl Fn(usize) -> Option<Spot> {
-        let kind = Rows::of(artifact, field);
-        move |row| match kind? {
-            Rows::Passages => Some(Spot { pid: row, token: 0 }),
-            Rows::Kept => self
-                .kept
-                .get_or_init(|| self.ends(DOCLENS, ""))
-                .as_ref()?
-                .spot(row, rows),
-            Rows::Tokens => {
-                let ends = || self.ends(TENSORIZE_OUTPUT, "lengths");
-                self.tokenized.get_or_init(ends).as_ref()?.spot(row, rows)
-            }
-        }
-    }
-
-    fn ends(&self, artifact: &str, field: &str) -> Option<Ends> {
-        self.sides.iter().find_map(|side| {
-            // Lengths that cannot be read have their own row in the report, which says so; here they
-            // are only a help to the reader.
-            let known = side.artifact(artifact).ok()??;
-            let field = known.fields.into_iter().find(|known| known.name == field)?;
-            read_ends(&field).ok()?
+    ) -> Result<Lengths<'_>, DiffError> {
+        let ((artifact, field), known) = match Rows::of(artifact, field) {
+            None => return Ok(Lengths::Unknown),
+            Some(Rows::Passages) => return Ok(Lengths::One),
+            Some(Rows::Kept) => ((DOCLENS, ""), &mut self.kept),
+            Some(Rows::Tokens) => ((TENSORIZE_OUTPUT, "lengths"), &mut self.tokenized),
+        };
+        let ends = match known {
+            Some(ends) => ends,
+            None => known.insert(read_from(self.sides, artifact, field)?),
+        };
+        Ok(match ends.0.last() {
+            Some(&last) if last == rows => Lengths::Ends(&ends.0),
+            _ => Lengths::Unknown,
         })
     }
 }
 
+impl Lengths<'_> {
+    /// The passage of a row.
+    pub(super) fn spot(&self, row: usize) -> Option<Spot> {
+        match self {
+            Lengths::Unknown => None,
+            Lengths::One => Some(Spot { pid: row, token: 0 }),
+            Lengths::Ends(ends) => {
+                let pid = ends.partition_point(|&end| end <= row);
+                let first = pid.checked_sub(1).map_or(0, |before| ends[before]);
+                let token = row - first;
+                (pid < ends.len()).then_some(Spot { pid, token })
+            }
+        }
+    }
+}
+
+/// Lengths as the first side has them whose values are at hand.
+fn read_from(sides: [&Side; 2], artifact: &str, field: &str) -> Result<Ends, DiffError> {
+    for side in sides {
+        let known = side.artifact(artifact)?;
+        let mut fields = known.into_iter().flat_map(|known| known.fields);
+        let Some(lengths) = fields.find(|known| known.name == field) else {
+            continue;
+        };
+        let ends = read_ends(&lengths).map_err(|source| DiffError::Elements {
+            name: artifact.to_owned(),
+            source,
+        })?;
+        if let Some(ends) = ends {
+            return Ok(ends);
+        }
+    }
+    Ok(Ends::default())
+}
+
+/// The sums of lengths; `None` where they are not at hand, or are not lengths.
 fn read_ends(lengths: &Field<'_>) -> Result<Option<Ends>, ElementsError> {
     let Some((_, parts)) = lengths.parts()? else {
         return Ok(None);
@@ -108,34 +147,16 @@ fn read_ends(lengths: &Field<'_>) -> Result<Option<Ends>, ElementsError> {
     }
 }
 
-impl Ends {
-    fn spot(&self, row: usize, rows: usize) -> Option<Spot> {
-        if self.0.last() != Some(&rows) {
-            return None;
-        }
-        let pid = self.0.partition_point(|&end| end <= row);
-        let first = pid.checked_sub(1).map_or(0, |before| self.0[before]);
-        (pid < self.0.len()).then(|| Spot {
-            pid,
-            token: row - first,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn rows_are_found_in_their_passage_and_empty_passages_have_none() {
-        let ends = Ends(vec![2, 2, 5]);
-        let spots: Vec<_> = (0..5).map(|row| ends.spot(row, 5).unwrap()).collect();
+        let lengths = Lengths::Ends(&[2, 2, 5]);
+        let spots: Vec<_> = (0..5).map(|row| lengths.spot(row).unwrap()).collect();
         let expected = [(0, 0), (0, 1), (2, 0), (2, 1), (2, 2)];
         assert_eq!(spots, expected.map(|(pid, token)| Spot { pid, token }));
-    }
-
-    #[test]
-    fn passages_that_make_up_another_number_of_rows_tell_nothing() {
-        assert_eq!(Ends(vec![2, 5]).spot(0, 6), None);
+        assert_eq!(lengths.spot(5), None);
     }
 }

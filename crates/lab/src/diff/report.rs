@@ -159,7 +159,8 @@ pub struct FieldDiff {
     pub bits: Bits,
     /// Who had values to compare. `None` where they were not needed.
     pub values: Option<Presence>,
-    /// How far apart the values are, where those of both sides are at hand and were read.
+    /// How far apart the values are, where those of both sides are at hand and were read. Values that have
+    /// the same hashes in two runs are not, so nothing is said of NaNs among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
 }
