@@ -47,6 +47,13 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
         Column::left("where").giving_way(),
     ]);
     for row in &report.rows {
+        if row.fields.is_empty() {
+            // An artifact without chunks, as of a collection without passages.
+            let mut cells: [Cell; 8] = Default::default();
+            cells[0] = row.name.clone().into();
+            cells[1] = "no chunks".into();
+            table.row(cells);
+        }
         for field in &row.fields {
             table.row(line(row, field));
         }
