@@ -20,10 +20,10 @@ use crate::output::Failure;
 #[derive(Args, Clone, Default)]
 pub struct ComputeArguments {
     /// Passages in a batch [default: 64]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub batch: Option<NonZeroUsize>,
     /// Threads [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = positive)]
     pub threads: Option<NonZeroUsize>,
     /// The instruction set: scalar, avx2, avx512 or neon [default: the fastest there is]
     #[arg(long, value_name = "ISA", value_parser = isa)]
@@ -34,23 +34,41 @@ pub struct ComputeArguments {
 #[derive(Args, Clone)]
 pub struct IndexArguments {
     /// Bits per residual dimension: 1, 2, 4 or 8 [default: the checkpoint's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     nbits: Option<usize>,
     /// The most tokens of a passage [default: the checkpoint's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     doc_maxlen: Option<usize>,
     /// Iterations of k-means [default: the checkpoint's]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole)]
     kmeans_niters: Option<usize>,
     /// The precision of the encoder: f32
     #[arg(long, value_name = "P", value_parser = precision)]
     precision: Option<Precision>,
     /// The seed of the sample and its shuffle
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_SEED)]
+    #[arg(long, value_name = "N", value_parser = seed, default_value_t = DEFAULT_SEED)]
     seed: u32,
     /// Take an artifact from a tensor file, an index or a recorded run instead of computing it
     #[arg(long = "swap", value_name = "ARTIFACT=PATH")]
     swaps: Vec<String>,
+}
+
+/// A number of which there is at least one.
+pub fn positive(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse()
+        .map_err(|_| "a whole number from 1 on is needed".to_owned())
+}
+
+/// A number from 0 on.
+pub fn whole(text: &str) -> Result<usize, String> {
+    text.parse()
+        .map_err(|_| "a whole number is needed".to_owned())
+}
+
+/// A seed.
+pub fn seed(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("a whole number from 0 to {} is needed", u32::MAX))
 }
 
 fn isa(text: &str) -> Result<Isa, String> {
@@ -87,7 +105,12 @@ pub fn checkpoint(spec: &str) -> Result<Checkpoint, Failure> {
 /// Where the inputs lie, as the log of an index has it.
 pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
     let absolute = |path: &Path| {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        // A path that ends in `..` has no name of its own before it is resolved.
+        let path = match path.file_name() {
+            Some(_) => std::path::absolute(path),
+            None => path.canonicalize(),
+        }
+        .unwrap_or_else(|_| path.to_owned());
         path.to_string_lossy().into_owned()
     };
     let folder = Path::new(checkpoint);

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Ok(Outcome::Different) => ExitCode::from(1),
         Err(error) if output::reader_went_away(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("concord: {error}");
+            output::tell(format_args!("concord: {error}"));
             ExitCode::from(2)
         }
     }

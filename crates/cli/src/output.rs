@@ -1,6 +1,7 @@
 //! What a command ends with, and writing to standard output.
 
 use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -30,8 +31,18 @@ impl Outcome {
 
 /// Prints text.
 pub fn print(text: &str) -> Result<(), Failure> {
-    io::stdout().write_all(text.as_bytes())?;
-    Ok(())
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}").into())
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Writes a line to standard error. That nobody reads it is no reason to stop working.
+pub fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Prints a value as indented JSON.
@@ -42,7 +53,7 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 /// Remarks go where they are not taken for results.
 pub fn remark(notices: &[String]) {
     for notice in notices {
-        eprintln!("note: {notice}");
+        tell(format_args!("note: {notice}"));
     }
 }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use concord_pipeline::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::output::tell;
+
 /// How often a plain line is printed for one stage.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
@@ -68,7 +70,7 @@ impl Progress for Shown {
                     0 => format!(", {rate:.1}/s"),
                     left => format!(", {rate:.1}/s, {:.0} s left", left as f64 / rate),
                 };
-                eprintln!("{stage}: {done} of {total} {unit}{pace}");
+                tell(format_args!("{stage}: {done} of {total} {unit}{pace}"));
             }
             None => {}
         }

@@ -20,6 +20,7 @@ fn hint(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space and run the same command again, finished work is kept"
         }
+        io::ErrorKind::NotFound => "; make its folder first",
         io::ErrorKind::PermissionDenied => "; choose a folder you may write to",
         _ => "",
     }

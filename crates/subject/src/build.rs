@@ -218,7 +218,8 @@ fn index_at(out: &Path, wanted: &IndexManifest) -> Result<Option<IndexManifest>,
     };
     match fs::read_dir(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+        // It may also be a parent that is a file, and then `out` is not there.
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory && out.exists() => {
             return Err(BuildError::Occupied(out.to_owned()));
         }
         Err(error) => return Err(unreadable(error)),

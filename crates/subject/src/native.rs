@@ -15,13 +15,15 @@ use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::isa::Isa;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
-use concord_model::encoder::{BuildError, Encoder};
+use concord_model::encoder::{BuildError, Encoder, module_paths};
 use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, CENTROIDS, EMBS, IVF, PLAN, RESIDUALS, SAMPLE_HELDOUT, VALUES,
 };
-use concord_pipeline::{EvaluateError, Evaluator, Graph, Grid, Observer, Progress, Source, Store};
+use concord_pipeline::{
+    EvaluateError, Evaluator, Graph, Grid, ModulePattern, Observer, Progress, Source, Store,
+};
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
@@ -212,6 +214,24 @@ impl Native {
     /// The subject in one word.
     pub fn word(&self) -> String {
         self.options.to_string()
+    }
+
+    /// Whether there is something to see at each of these modules.
+    ///
+    /// # Errors
+    /// [`BuildError::NoSuchModule`] for the first pattern that covers no module of the checkpoint.
+    pub fn check_modules(&self, patterns: &[ModulePattern]) -> Result<(), BuildError> {
+        let config = self.checkpoint.bert_config();
+        let paths = module_paths(config);
+        let covers_nothing =
+            |pattern: &&ModulePattern| !paths.iter().any(|path| pattern.covers(path));
+        match patterns.iter().find(covers_nothing) {
+            None => Ok(()),
+            Some(pattern) => Err(BuildError::NoSuchModule {
+                pattern: pattern.clone(),
+                layers: config.num_hidden_layers,
+            }),
+        }
     }
 
     /// ColBERT's configuration of this run.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use concord_kernels::CONTRACT_VERSION;
+use concord_model::encoder::BuildError;
 use concord_pipeline::{
     Capture, DiskStore, EvaluateError, MemoryStore, Progress, RunError, RunManifest, RunWriter,
     Store, StoreError,
@@ -16,6 +17,9 @@ pub enum RecordError {
     /// The run could not be written.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// Taps are asked for at a module that does not exist.
+    #[error(transparent)]
+    Module(#[from] BuildError),
     /// The working store could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -27,13 +31,14 @@ pub enum RecordError {
 /// Runs `native` from the beginning and records it at `out`. Returns remarks for the user.
 ///
 /// # Errors
-/// When it cannot be computed or written; nothing is then left at `out`.
+/// When a tap names no module, or the run cannot be computed or written; nothing is then left at `out`.
 pub fn record(
     native: &Native,
     capture: Capture,
     out: &Path,
     progress: &dyn Progress,
 ) -> Result<Vec<String>, RecordError> {
+    native.check_modules(&capture.taps)?;
     let writer = RunWriter::create(out, capture)?;
     let store: Box<dyn Store> = match writer.scratch() {
         Some(folder) => {

@@ -32,7 +32,7 @@ impl FileError {
 #[derive(Debug, thiserror::Error)]
 pub enum FileProblem {
     /// The system refused to open, read or write.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {source}{hint}", hint = hint(source))]
     Io {
         /// What was being done, as a verb phrase.
         action: &'static str,
@@ -114,4 +114,15 @@ pub enum FileProblem {
     /// An `.npy` file is not as it should be.
     #[error(transparent)]
     Npy(#[from] NpyProblem),
+}
+
+/// What can be done where the system says no, after the message that it did.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space and try again"
+        }
+        io::ErrorKind::FileTooLarge => "; raise the limit on the size of files and try again",
+        _ => "",
+    }
 }

@@ -7,12 +7,12 @@ use concord_lab::{DiffOptions, Side, Verdict, diff};
 use concord_pipeline::Capture;
 use concord_report::diff_table;
 use concord_subject::record::record;
-use concord_subject::word::{NativeOptions, Subject};
+use concord_subject::word::{NativeOptions, Subject, WordError};
 use tempfile::TempDir;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, native};
-use crate::output::{Failure, Outcome, print, print_json, remark};
+use crate::output::{Failure, Outcome, print, print_json, remark, tell};
 use crate::progress::Shown;
 
 /// Compare two runs, indexes, tensor files or subjects, artifact by artifact.
@@ -93,7 +93,13 @@ impl DiffCommand {
                 _recorded: None,
             });
         }
-        match name.parse()? {
+        let subject = name.parse().map_err(|error| match error {
+            WordError::Unknown(_) => {
+                format!("there is no file or folder {name}, and {error}").into()
+            }
+            error => Failure::from(error),
+        })?;
+        match subject {
             Subject::Native(options) => self.run_subject(name, options),
             Subject::Recorded(path) => Ok(Opened {
                 side: Side::open(&path)?,
@@ -104,7 +110,7 @@ impl DiffCommand {
 
     fn run_subject(&self, name: &str, options: NativeOptions) -> Result<Opened, Failure> {
         let (checkpoint, collection) = self.inputs.both()?;
-        eprintln!("running {name}");
+        tell(format_args!("running {name}"));
         let native = native(options, checkpoint, collection, &self.index, &self.compute)?;
         let folder = tempfile::tempdir()?;
         let run = folder.path().join("run");

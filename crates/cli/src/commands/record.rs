@@ -9,7 +9,9 @@ use concord_pipeline::{Capture, ModulePattern, RecordedRun};
 use concord_subject::record::record;
 use serde_json::json;
 
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, native, native_word};
+use crate::inputs::{
+    ComputeArguments, IndexArguments, SubjectInputs, native, native_word, seed, whole,
+};
 use crate::output::{Failure, Outcome, print, print_json, remark};
 use crate::progress::Shown;
 
@@ -50,13 +52,13 @@ pub struct RecordCommand {
     #[arg(long = "taps", value_name = "MODULE")]
     taps: Vec<String>,
     /// Take taps of that many passages, chosen by the seed
-    #[arg(long, value_name = "N", conflicts_with = "pids")]
+    #[arg(long, value_name = "N", value_parser = seed, conflicts_with = "pids")]
     tap_passages: Option<u32>,
     /// The seed of that choice
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = seed, default_value_t = 0)]
     tap_seed: u32,
     /// Take taps of these passages
-    #[arg(long, value_name = "PID,…", value_delimiter = ',')]
+    #[arg(long, value_name = "PID,…", value_parser = whole, value_delimiter = ',')]
     pids: Vec<usize>,
     #[command(flatten)]
     index: IndexArguments,

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -20,8 +21,8 @@ use concord_subject::build::BuildLog;
 use rayon::prelude::*;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, checkpoint};
-use crate::output::{Failure, Outcome, print, remark};
+use crate::inputs::{ComputeArguments, checkpoint, positive};
+use crate::output::{Failure, Outcome, print, remark, tell};
 use crate::progress::Shown;
 
 /// How results are written.
@@ -56,8 +57,8 @@ pub struct SearchCommand {
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
     /// Results per query
-    #[arg(long, default_value_t = 10, value_parser = positive)]
-    k: usize,
+    #[arg(long, default_value = "10", value_parser = positive)]
+    k: NonZeroUsize,
     /// How results are written [default: a table, or tsv with --queries]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -68,7 +69,12 @@ pub struct SearchCommand {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Judgements: print how good the ranking is
-    #[arg(long, value_name = "FILE", requires = "queries")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "queries",
+        conflicts_with = "query"
+    )]
     qrels: Option<PathBuf>,
     /// The checkpoint that encodes queries [default: the one the index was built with]
     #[arg(long, value_name = "CHECKPOINT")]
@@ -78,13 +84,13 @@ pub struct SearchCommand {
     collection: Option<PathBuf>,
     /// Centroids that each query token probes [default: by k]
     #[arg(long, value_name = "N", value_parser = positive)]
-    ncells: Option<usize>,
+    ncells: Option<NonZeroUsize>,
     /// How near a centroid must come to count in the first filter [default: by k]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// Candidates that the first filter keeps; the second keeps a quarter [default: by k]
     #[arg(long, value_name = "N", value_parser = positive)]
-    ndocs: Option<usize>,
+    ndocs: Option<NonZeroUsize>,
     /// Take a negative similarity for zero, as the reference does on a CPU
     #[arg(long)]
     clip_negative: bool,
@@ -92,16 +98,10 @@ pub struct SearchCommand {
     compute: ComputeArguments,
 }
 
-fn positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("a whole number from 1 on is needed".to_owned()),
-        Ok(number) => Ok(number),
-    }
-}
-
 impl SearchCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let queries = self.read_queries()?;
+        let qrels = self.qrels.as_ref().map(Qrels::open).transpose()?;
         let index = Index::open(&self.index)?;
         let origin = BuildLog::read(&self.index).map(|log| log.origin);
         let manifest = IndexManifest::read(&self.index)?;
@@ -129,9 +129,12 @@ impl SearchCommand {
             None => &PlainPids,
         };
         self.write(&ranking, &queries, documents, collection.as_ref())?;
-        if let Some(path) = &self.qrels {
-            let metrics = evaluate(&ranking, &Qrels::open(path)?, documents);
-            eprint!("{}", metrics_table(&metrics, &environment::plain_style()));
+        if let Some(qrels) = &qrels {
+            let table = metrics_table(
+                &evaluate(&ranking, qrels, documents),
+                &environment::plain_style(),
+            );
+            tell(format_args!("{}", table.trim_end()));
         }
         Ok(Outcome::Same)
     }
@@ -161,7 +164,7 @@ impl SearchCommand {
         let spec = spec.or_else(recorded);
         let spec = spec.ok_or("the index does not name its checkpoint: give --checkpoint")?;
         let checkpoint = checkpoint(&spec).map_err(|error| {
-            format!("the checkpoint of the index: {error}\nGive --checkpoint if it lies elsewhere")
+            format!("the checkpoint of the index: {error}; give --checkpoint if it lies elsewhere")
         })?;
         let built_with = manifest.and_then(|manifest| manifest.inputs.get("checkpoint"));
         if built_with.is_some_and(|hash| *hash != checkpoint.hash()) {
@@ -224,11 +227,11 @@ impl SearchCommand {
         let encoder = QueryEncoder::new(checkpoint, &config, isa)?;
         let searcher = Searcher::new(index, isa);
         let options = SearchOptions {
-            ncells: self.ncells.or(config.ncells),
+            ncells: self.ncells.map(NonZeroUsize::get).or(config.ncells),
             centroid_score_threshold: self.threshold.or(config
                 .centroid_score_threshold
                 .map(|threshold| threshold as f32)),
-            ndocs: self.ndocs.or(config.ndocs),
+            ndocs: self.ndocs.map(NonZeroUsize::get).or(config.ndocs),
             floor: if self.clip_negative {
                 Floor::Zero
             } else {
@@ -243,7 +246,7 @@ impl SearchCommand {
                 .par_iter()
                 .map(|query| {
                     let embeddings = encoder.encode(query)?;
-                    Ok(searcher.search(&embeddings, config.query_maxlen, self.k, &options))
+                    Ok(searcher.search(&embeddings, config.query_maxlen, self.k.get(), &options))
                 })
                 .collect::<Result<Vec<_>, Failure>>()?;
             found.extend(hits);

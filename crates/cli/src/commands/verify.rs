@@ -1,13 +1,14 @@
 //! `concord verify`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use concord_corpus::Collection;
 use concord_index::format::{Index, IndexManifest};
 use concord_index::verify::{Finding, verify};
 use concord_report::findings_table;
 use concord_subject::build::BuildLog;
-use concord_subject::rebuild::{RebuildReport, rebuild};
+use concord_subject::rebuild::{RebuildError, RebuildReport, rebuild};
 use serde_json::json;
 
 use crate::environment;
@@ -87,31 +88,37 @@ impl VerifyCommand {
         Ok(Outcome::Same)
     }
 
-    fn build_again(
-        &self,
-        manifest: &IndexManifest,
-        collection: &std::path::Path,
-    ) -> Result<RebuildReport, Failure> {
+    fn build_again(&self, manifest: &IndexManifest, path: &Path) -> Result<RebuildReport, Failure> {
         let spec = self
             .checkpoint
             .clone()
             .or_else(|| BuildLog::read(&self.index).map(|log| log.origin.checkpoint));
         let spec =
             spec.ok_or("the index does not say where its checkpoint is: give --checkpoint")?;
-        let collection = concord_corpus::Collection::open(collection)?;
+        let collection = Collection::open(path)?;
         let mut compute = concord_subject::word::NativeOptions {
             batch: self.compute.batch,
             threads: self.compute.threads,
             ..Default::default()
         };
         compute.isa = Some(self.compute.isa()?);
-        Ok(rebuild(
+        let rebuilt = rebuild(
             manifest,
             checkpoint(&spec)?,
             collection,
             compute,
             &Shown::new(),
-        )?)
+        );
+        rebuilt.map_err(|error| match error {
+            RebuildError::OtherInput(input) => {
+                let given = match input.as_str() {
+                    "collection" => path.display().to_string(),
+                    _ => spec,
+                };
+                format!("{given} is not the {input} that the index was built from").into()
+            }
+            error => error.into(),
+        })
     }
 }
 
