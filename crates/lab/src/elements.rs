@@ -72,7 +72,7 @@ pub(crate) struct Elements<'a> {
 }
 
 struct Current {
-    from: Origin,
+    origin: Origin,
     next: usize,
     end: usize,
 }
@@ -90,38 +90,45 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// How many elements can be taken at once; 0 at the end.
+    /// How many elements can be read at once; 0 at the end.
     pub(crate) fn available(&mut self) -> Result<usize, ElementsError> {
-        loop {
-            if let Some(current) = self.current.as_ref().filter(|c| c.next < c.end) {
-                return Ok(current.end - current.next);
-            }
+        let current = self.current()?;
+        Ok(current.map_or(0, |current| current.end - current.next))
+    }
+
+    /// The next elements as a one-dimensional tensor: at most as many as are
+    /// [available](Elements::available) and as `at_most`; `None` where that is none.
+    pub(crate) fn next(&mut self, at_most: usize) -> Result<Option<Tensor>, ElementsError> {
+        let Some(current) = self.current()?.filter(|_| at_most > 0) else {
+            return Ok(None);
+        };
+        let end = current.end.min(current.next.saturating_add(at_most));
+        let range = std::mem::replace(&mut current.next, end)..end;
+        Ok(Some(match &current.origin {
+            Origin::File(source) => source.read_range(range)?,
+            Origin::Memory(tensor) => tensor.slice_rows(range)?,
+        }))
+    }
+
+    /// The part whose turn it is, with elements left in it.
+    fn current(&mut self) -> Result<Option<&mut Current>, ElementsError> {
+        while self.current.as_ref().is_none_or(|c| c.next == c.end) {
             let Some(part) = self.rest.next() else {
-                return Ok(0);
+                self.current = None;
+                break;
             };
             let end = part.len();
-            let from = match part {
+            let origin = match part {
                 Part::File { source, .. } => Origin::File(source),
                 Part::Memory(tensor) => Origin::Memory(tensor.reshape(vec![end])?),
                 Part::Blob { run, hash, form } => {
-                    Origin::File(open_blob(run, hash, &form)?.ok_or(ElementsError::Gone(hash))?)
+                    let opened = open_blob(run, hash, &form)?;
+                    Origin::File(opened.ok_or(ElementsError::Gone(hash))?)
                 }
             };
-            self.current = Some(Current { from, next: 0, end });
+            let next = 0;
+            self.current = Some(Current { origin, next, end });
         }
-    }
-
-    /// The next `count` elements, at most as many as are [available](Elements::available), as a
-    /// one-dimensional tensor.
-    pub(crate) fn take(&mut self, count: usize) -> Result<Tensor, ElementsError> {
-        let Some(current) = &mut self.current else {
-            return Err(TensorError::NothingToConcatenate.into());
-        };
-        let range = current.next..current.next + count;
-        current.next = range.end;
-        Ok(match &current.from {
-            Origin::File(source) => source.read_range(range)?,
-            Origin::Memory(tensor) => tensor.slice_rows(range)?,
-        })
+        Ok(self.current.as_mut())
     }
 }

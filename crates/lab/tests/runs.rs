@@ -346,3 +346,19 @@ fn a_blob_that_holds_another_tensor_is_reported_as_damaged() {
         "{error}"
     );
 }
+
+#[test]
+fn a_field_that_only_a_later_chunk_has_is_refused() {
+    let ids = || Tensor::vector(vec![1i64]);
+    let first = Value::of_fields([("ids", ids())]);
+    let second = Value::of_fields([("ids", ids()), ("masks", ids())]);
+    for chunks in [[first.clone(), second.clone()], [second, first]] {
+        let folder = tempdir().unwrap();
+        let run = ToyRun::new(folder.path(), "a", Keeps::Hashes)
+            .artifact("tensorize_output", chunks)
+            .finish();
+        let side = Side::open(&run).unwrap();
+        let error = diff(&side, &side, &DiffOptions::default(), &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains("field `masks`"), "{error}");
+    }
+}

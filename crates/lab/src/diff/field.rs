@@ -3,22 +3,13 @@
 use concord_tensor::TensorHasher;
 use concord_tensor::closeness::{Closeness, ClosenessReport, Tolerance};
 
-use super::report::{Bits, Evidence, FieldDiff, Numbers, Presence, Spots, TensorForm, Unknown};
+use super::report::{Bits, Evidence, FieldDiff, Numbers, Presence, Spots, Unknown};
 use crate::elements::{Elements, ElementsError, PIECE};
-use crate::side::{Field, Form, Part, Recorded, Values};
-
-impl Form {
-    fn described(&self) -> TensorForm {
-        TensorForm {
-            dtype: self.dtype,
-            shape: self.shape.clone(),
-        }
-    }
-}
+use crate::side::{Field, Form, Part, Recorded};
 
 /// A field that one side lacks; `bits` says whether that is a difference.
 pub(super) fn one_sided(a: Option<&Field<'_>>, b: Option<&Field<'_>>, bits: Bits) -> FieldDiff {
-    let form = |field: Option<&Field<'_>>| Some(field?.stored_form()?.described());
+    let form = |field: Option<&Field<'_>>| Some(field?.stored_form()?.into());
     FieldDiff {
         name: a.or(b).map(|field| field.name.clone()).unwrap_or_default(),
         a: form(a),
@@ -53,8 +44,8 @@ pub(super) fn compare(
     let dtype_same = form_a.dtype == form_b.dtype;
     let mut diff = FieldDiff {
         name: a.name.clone(),
-        a: Some(form_a.described()),
-        b: Some(form_b.described()),
+        a: Some(form_a.into()),
+        b: Some(form_b.into()),
         shape_same: Some(shape_same),
         dtype_same: Some(dtype_same),
         bits: Bits::Different(Evidence::Form),
@@ -122,16 +113,9 @@ fn rehashed(
     for (shape, hash) in chunks {
         let mut hasher = TensorHasher::new(form.dtype, shape);
         let mut left: usize = shape.iter().product();
-        while left > 0 {
-            let count = elements
-                .available()?
-                .min(left)
-                .min(PIECE / form.dtype.size());
-            if count == 0 {
-                return Ok(Some(false));
-            }
-            hasher.update(elements.take(count)?.bytes());
-            left -= count;
+        while let Some(piece) = elements.next(left.min(PIECE / form.dtype.size()))? {
+            hasher.update(piece.bytes());
+            left -= piece.len();
         }
         if hasher.finish() != *hash {
             return Ok(Some(false));
@@ -154,18 +138,11 @@ fn read_and_compare(
     let mut done = 0;
     loop {
         let count = a.available()?.min(b.available()?).min(PIECE / size);
-        if count == 0 {
+        let (Some(piece_a), Some(piece_b)) = (a.next(count)?, b.next(count)?) else {
             return Ok(closeness.finish()?);
-        }
-        closeness.update(&a.take(count)?, &b.take(count)?)?;
+        };
+        closeness.update(&piece_a, &piece_b)?;
         done += count;
         progress((done * size) as u64, (total * size) as u64);
-    }
-}
-
-impl Values<'_> {
-    /// Whether the values are looked up by hash, so that equal hashes are the same values.
-    fn are_addressed(&self) -> bool {
-        matches!(self, Values::Absent | Values::Blobs(_))
     }
 }

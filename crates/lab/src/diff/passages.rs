@@ -129,22 +129,17 @@ fn read_ends(lengths: &Field<'_>) -> Result<Option<Ends>, ElementsError> {
     };
     let mut elements = Elements::new(parts);
     let (mut ends, mut end) = (Vec::new(), 0usize);
-    loop {
-        let count = elements.available()?.min(PIECE / DType::I64.size());
-        if count == 0 {
-            return Ok(Some(Ends(ends)));
-        }
-        for &length in elements.take(count)?.cast(DType::I64)?.as_slice::<i64>()? {
-            let Some(next) = usize::try_from(length)
-                .ok()
-                .and_then(|n| end.checked_add(n))
-            else {
+    while let Some(piece) = elements.next(PIECE / DType::I64.size())? {
+        for &length in piece.cast(DType::I64)?.as_slice::<i64>()? {
+            let length = usize::try_from(length).ok();
+            let Some(next) = length.and_then(|length| end.checked_add(length)) else {
                 return Ok(None);
             };
             end = next;
             ends.push(end);
         }
     }
+    Ok(Some(Ends(ends)))
 }
 
 #[cfg(test)]

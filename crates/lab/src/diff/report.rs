@@ -7,7 +7,7 @@ use concord_tensor::closeness::{ClosenessReport, Tolerance};
 use serde::{Deserialize, Serialize};
 
 use super::remarks::Remark;
-use crate::side::SideKind;
+use crate::side::{Form, SideKind};
 
 /// Two sides compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -172,6 +172,15 @@ pub struct TensorForm {
     pub dtype: DType,
     /// The shape, outermost dimension first; rows of all chunks.
     pub shape: Vec<usize>,
+}
+
+impl From<&Form> for TensorForm {
+    fn from(form: &Form) -> TensorForm {
+        TensorForm {
+            dtype: form.dtype,
+            shape: form.shape.clone(),
+        }
+    }
 }
 
 /// Whether two tensors have the same bits.

@@ -102,6 +102,13 @@ pub(crate) enum Values<'a> {
     Blobs(&'a RecordedRun),
 }
 
+impl Values<'_> {
+    /// Whether the values are looked up by hash, so that equal hashes are the same values.
+    pub(crate) fn are_addressed(&self) -> bool {
+        matches!(self, Values::Absent | Values::Blobs(_))
+    }
+}
+
 /// A stretch of the elements of a tensor, in row-major order.
 #[derive(Clone)]
 pub(crate) enum Part<'a> {
@@ -140,6 +147,15 @@ pub(crate) fn recorded_fields(
     let Some(first) = record.chunks.first() else {
         return Ok(Vec::new());
     };
+    if let Some((chunk, extra)) = extra_field(record) {
+        return Err(SideError::Ragged {
+            path: path.to_owned(),
+            artifact: record.name.clone(),
+            field: extra.to_owned(),
+            chunk,
+            what: "they do not have this field".to_owned(),
+        });
+    }
     first
         .fields
         .iter()
@@ -155,14 +171,11 @@ pub(crate) fn recorded_fields(
             let mut joined = Joined::default();
             for (number, chunk) in record.chunks.iter().enumerate() {
                 let part = chunk.fields.iter().find(|part| part.name == field.name);
-                let part = part.ok_or_else(|| ragged(number, "it is missing".to_owned()))?;
+                let part = part.ok_or_else(|| ragged(number, "it has no such field".to_owned()))?;
                 joined
                     .add(part.dtype, &part.shape)
                     .map_err(|what| ragged(number, what))?;
                 chunks.push((part.shape.clone(), part.hash));
-            }
-            if let Some((number, extra)) = extra_field(record) {
-                return Err(ragged(number, format!("it has the field `{extra}`, too")));
             }
             let form = joined.form.unwrap_or(Form {
                 dtype: field.dtype,
