@@ -195,6 +195,29 @@ fn manifests_decide_on_bits_and_files_give_the_figures() {
 }
 
 #[test]
+fn centroids_that_an_index_rounds_are_the_same_as_those_of_the_run_it_was_made_of() {
+    let folder = tempdir().unwrap();
+    let centroids = pt::read_tensor(golden(OLD).join("centroids.pt")).unwrap();
+    let full: Vec<f32> = centroids
+        .cast(DType::F32)
+        .unwrap()
+        .as_slice()
+        .unwrap()
+        .to_vec();
+    let full = full.iter().map(|value| value * (1.0 + 1e-5)).collect();
+    let full = Tensor::new(centroids.shape().to_vec(), full).unwrap();
+    let index = copied(OLD, folder.path().join("index"));
+    sign(&index, vec![record("centroids", &full)]);
+    let run = ToyRun::new(folder.path(), "run", Keeps::Values);
+    let run = run.artifact("centroids", [full.into()]).finish();
+    let report = compared(&index, &run);
+    let row = field(&report, "centroids");
+    assert_eq!(row.bits, Bits::Same(Evidence::Hashes));
+    assert_eq!((row.values, &row.numbers), (None, &None));
+    assert_eq!(report.verdict, Verdict::Same);
+}
+
+#[test]
 fn files_that_were_altered_behind_their_manifest_differ() {
     let folder = tempdir().unwrap();
     let codes = pt::read_tensor(golden(OLD).join("0.codes.pt")).unwrap();
