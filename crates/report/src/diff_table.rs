@@ -149,7 +149,7 @@ fn remarks(row: &DiffRow, field: &FieldDiff) -> Vec<String> {
         }
     }
     if let Some(numbers) = &field.numbers {
-        said.extend(figures(numbers, field));
+        said.extend(figures(numbers, row, field));
     } else if matches!(field.bits, Bits::Different(Evidence::Hashes)) {
         said.push(match field.values {
             Some(Presence::OnlyA) => "by hash; B did not keep the values".to_owned(),
@@ -165,7 +165,7 @@ fn remarks(row: &DiffRow, field: &FieldDiff) -> Vec<String> {
     said
 }
 
-fn figures(numbers: &Numbers, field: &FieldDiff) -> Vec<String> {
+fn figures(numbers: &Numbers, row: &DiffRow, field: &FieldDiff) -> Vec<String> {
     let report = &numbers.report;
     let mut said = Vec::new();
     let read = |side: &Option<concord_lab::diff::TensorForm>, dtype| {
@@ -184,7 +184,7 @@ fn figures(numbers: &Numbers, field: &FieldDiff) -> Vec<String> {
         );
         said.push(format!(
             "{differing} of {elements} differ{}",
-            largest_at(numbers)
+            largest_at(numbers, row.kind)
         ));
     }
     if report.nans.a > 0 || report.nans.b > 0 {
@@ -195,23 +195,24 @@ fn figures(numbers: &Numbers, field: &FieldDiff) -> Vec<String> {
 }
 
 /// Where the largest difference is; where none can be measured, the first.
-fn largest_at(numbers: &Numbers) -> String {
+fn largest_at(numbers: &Numbers, kind: RowKind) -> String {
     let report: &ClosenessReport = &numbers.report;
-    let passage = |spot: Option<Spot>| {
-        spot.map_or(String::new(), |spot| {
-            format!(" (passage {}, token {})", spot.pid, spot.token)
-        })
-    };
     let (verb, place, spot) = match (&report.max_abs, &report.first_difference) {
         (Some(peak), _) => ("most", &peak.at, numbers.spots.max_abs),
         (None, Some(place)) => ("first", place, numbers.spots.first_difference),
         (None, None) => return String::new(),
     };
-    if report.shape.is_empty() {
-        return String::new();
+    match (spot, place.index.as_slice()) {
+        (_, []) => String::new(),
+        // The rows of a tap are numbered among those that both sides have, which tells nobody anything.
+        (Some(Spot { pid, token }), [_, column]) if kind == RowKind::Tap => {
+            format!(", {verb} at passage {pid}, token {token}, column {column}")
+        }
+        (Some(Spot { pid, token }), at) => {
+            format!(", {verb} at {} (passage {pid}, token {token})", index(at))
+        }
+        (None, at) => format!(", {verb} at {}", index(at)),
     }
-    let at = index(&place.index);
-    format!(", {verb} at {at}{}", passage(spot))
 }
 
 fn summary(report: &DiffReport, style: &Style) -> String {

@@ -78,7 +78,7 @@ fn taps_name_their_passage_and_one_sided_rows_their_side() {
         lines[4..],
         [
             "artifact  shape      shape =  bits =  allclose  max abs  worst ULP  where",
-            "linear    f32 2 × 1  yes      no      yes        2.4e-7      1 ULP  1 of 1 passages differ, first 4; 1 of 2 differ, most at [1, 0] (passage 4, token 1)",
+            "linear    f32 2 × 1  yes      no      yes        2.4e-7      1 ULP  1 of 1 passages differ, first 4; 1 of 2 differ, most at passage 4, token 1, column 0",
             "b         f32 1 × 1  –        ?       –                             only in B",
             "a         f32 1 × 1  –        ?       –                             only in A",
             "codes     i32 2      yes      yes     –",
