@@ -13,8 +13,14 @@ use crate::output::tell;
 /// How often a plain line is printed for one stage.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
-/// The stages that take long enough to be shown.
-const SHOWN: [&str; 4] = ["encode", "cluster", "compress", "search"];
+/// The stages that are done in no time beside those that are shown.
+const HIDDEN: [&str; 5] = [
+    "tokenize",
+    "gather",
+    "swap doclens",
+    "swap embs",
+    "swap codes",
+];
 
 /// Shows how far each stage is, on standard error.
 pub struct Shown {
@@ -42,7 +48,7 @@ impl Shown {
 
 impl Progress for Shown {
     fn advanced(&self, stage: &str, done: u64, total: u64, unit: &str) {
-        if !SHOWN.contains(&stage) {
+        if HIDDEN.contains(&stage) {
             return;
         }
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);

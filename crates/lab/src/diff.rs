@@ -88,8 +88,8 @@ pub fn diff(
     for (file, folder) in [(a, b), (b, a)] {
         if file.kind() == SideKind::File && folder.kind() != SideKind::File {
             return Err(DiffError::FileWithFolder {
-                file: file.path().display().to_string(),
-                folder: folder.path().display().to_string(),
+                file: file.name(),
+                folder: folder.name(),
                 kind: folder.kind(),
             });
         }
@@ -118,7 +118,7 @@ pub fn diff(
 
 fn compared(side: &Side) -> Compared {
     Compared {
-        path: side.path().display().to_string(),
+        name: side.name(),
         kind: side.kind(),
         subject: side.run().map(|run| run.manifest().subject.clone()),
     }

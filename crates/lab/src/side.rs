@@ -21,6 +21,7 @@ use tensor_file::TensorFile;
 /// One of the two things that are compared. Its elements stay on disk until they are needed.
 pub struct Side {
     path: PathBuf,
+    name: Option<String>,
     holding: Holding,
 }
 
@@ -184,7 +185,25 @@ impl Side {
             return Err(SideError::UnknownFolder(path.to_owned()));
         };
         let path = path.to_owned();
-        Ok(Side { path, holding })
+        Ok(Side {
+            path,
+            name: None,
+            holding,
+        })
+    }
+
+    /// The same side under another name than its path, for one that was only recorded to be compared.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Side {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// What the side is called in reports: the name it was given, or its path.
+    pub fn name(&self) -> String {
+        self.name
+            .clone()
+            .unwrap_or_else(|| self.path.display().to_string())
     }
 
     /// Where it is.

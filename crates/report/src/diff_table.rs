@@ -25,9 +25,12 @@ use crate::table::{Cell, Column, Table};
 pub fn diff_table(report: &DiffReport, style: &Style) -> String {
     let mut out = String::new();
     for (letter, side) in [("A", &report.a), ("B", &report.b)] {
-        let subject = side.subject.as_ref();
+        let subject = side
+            .subject
+            .as_ref()
+            .filter(|subject| **subject != side.name);
         let subject = subject.map_or(String::new(), |subject| format!(" of {subject}"));
-        let line = format!("{letter}: {} ({}{subject})", side.path, side.kind);
+        let line = format!("{letter}: {} ({}{subject})", side.name, side.kind);
         out.push_str(&line);
         out.push('\n');
     }

@@ -180,10 +180,8 @@ impl DemoCommand {
             ..NativeOptions::default()
         };
         demo.build(other, &at("matrixmultiply"))?;
-        let (a, b) = (
-            Side::open(&at("first"))?,
-            Side::open(&at("matrixmultiply"))?,
-        );
+        let a = Side::open(&at("first"))?.named("native");
+        let b = Side::open(&at("matrixmultiply"))?.named("native,gemm=matrixmultiply");
         let report = diff(&a, &b, &DiffOptions::default(), &mut |_| ())?;
         print(&diff_table(&report, &environment::style()))?;
 

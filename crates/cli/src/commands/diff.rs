@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use concord_lab::{DiffOptions, Side, Verdict, diff};
-use concord_pipeline::Capture;
+use concord_pipeline::{Capture, Progress};
 use concord_report::diff_table;
 use concord_subject::record::record;
 use concord_subject::word::{NativeOptions, Subject, WordError};
@@ -49,6 +49,9 @@ pub struct DiffCommand {
     json: bool,
 }
 
+/// Bytes of an artifact whose comparison is worth showing progress for.
+const LARGE: u64 = 256 << 20;
+
 /// One side: what is compared, and the folder it was recorded in if it was run for this.
 struct Opened {
     side: Side,
@@ -61,7 +64,12 @@ impl DiffCommand {
         let mut options = DiffOptions::default();
         options.tolerance.rtol = self.rtol;
         options.tolerance.atol = self.atol;
-        let report = diff(&a.side, &b.side, &options, &mut |_| ())?;
+        let progress = Shown::new();
+        let report = diff(&a.side, &b.side, &options, &mut |row| {
+            if row.total > LARGE {
+                progress.advanced(row.name, row.done, row.total, "bytes");
+            }
+        })?;
         if self.json {
             print_json(&report)?;
         } else {
@@ -120,7 +128,7 @@ impl DiffCommand {
         };
         remark(&record(&native, capture, &run, &Shown::new())?);
         Ok(Opened {
-            side: Side::open(&run)?,
+            side: Side::open(&run)?.named(name),
             _recorded: Some(folder),
         })
     }

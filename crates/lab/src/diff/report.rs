@@ -33,8 +33,8 @@ pub struct DiffReport {
 /// A side as the report names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
-    /// Its path, as it was given.
-    pub path: String,
+    /// Its name: its path, as it was given, or the word of a subject that was run.
+    pub name: String,
     /// What it is.
     pub kind: SideKind,
     /// The subject that was recorded, where it is a run.
