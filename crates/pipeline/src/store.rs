@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use concord_tensor::{BitHash, FileError, safetensors};
+use concord_tensor::{BitHash, FileError, FileProblem, Tensor, safetensors};
 
 use crate::manifest::ChunkRecord;
 use crate::publish::{PublishError, write_json, writing};
@@ -118,6 +118,28 @@ pub(crate) fn put_blobs(
     Ok(())
 }
 
+/// The tensor of a blob; `None` where there is no blob, or one that is damaged.
+fn read_blob(path: &Path) -> Result<Option<Tensor>, StoreError> {
+    match safetensors::read(path) {
+        Ok(tensors) => Ok(tensors.into_iter().next().map(|(_, tensor)| tensor)),
+        Err(FileError {
+            problem: FileProblem::Io { source, .. },
+            ..
+        }) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+        Err(_) => Ok(None),
+    }
+}
+
+fn remove_if_there(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(writing(path)(error).into()),
+        _ => Ok(()),
+    }
+}
+
 fn hex(hash: BitHash) -> String {
     hash.as_bytes()
         .iter()
@@ -141,17 +163,13 @@ impl Store for DiskStore {
         let mut fields = Vec::with_capacity(record.fields.len());
         for field in &record.fields {
             let path = self.blob(field.hash);
-            // A blob that is missing, cut short or altered is one that has to be made again.
-            let Ok(tensors) = safetensors::read(&path) else {
+            let tensor = read_blob(&path)?.filter(|tensor| tensor.hash() == field.hash);
+            let Some(tensor) = tensor else {
+                // A blob that was cut short or altered has to go, or it would be taken for the whole
+                // one when the value is put again.
+                remove_if_there(&path)?;
                 return Ok(None);
             };
-            let Some((_, tensor)) = tensors.into_iter().next() else {
-                return Ok(None);
-            };
-            if tensor.hash() != field.hash {
-                fs::remove_file(&path).map_err(writing(&path))?;
-                return Ok(None);
-            }
             fields.push((field.name.clone(), tensor));
         }
         Ok(Some(Value::from_parts(fields)))
@@ -225,5 +243,42 @@ impl Store for MemoryStore {
 
     fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError> {
         Ok(self.lock().memory.get(&key).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_blob_is_not_taken_for_the_whole_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(folder.path()).unwrap();
+        let value = Value::from(Tensor::vector(vec![1.0f32, 2.0, 3.0]));
+        let record = value.record();
+        store.put(&record, &value).unwrap();
+        let blob = store.blob(record.hash);
+        let whole = fs::read(&blob).unwrap();
+        let mut altered = whole.clone();
+        *altered.last_mut().unwrap() ^= 1;
+        for damaged in [altered.as_slice(), &whole[..whole.len() - 1], &[]] {
+            fs::write(&blob, damaged).unwrap();
+            assert!(store.get(&record).unwrap().is_none());
+            assert!(!store.has(&record));
+            store.put(&record, &value).unwrap();
+            assert_eq!(store.get(&record).unwrap().unwrap().record(), record);
+        }
+    }
+
+    #[test]
+    fn a_blob_that_the_system_does_not_give_is_an_error_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(folder.path()).unwrap();
+        let record = Value::from(Tensor::scalar(1i64)).record();
+        let blob = store.blob(record.hash);
+        fs::create_dir_all(&blob).unwrap();
+        let error = store.get(&record).unwrap_err();
+        assert!(matches!(&error, StoreError::Unreadable { path, .. } if *path == blob));
+        assert!(blob.exists());
     }
 }
