@@ -39,7 +39,7 @@ pub enum RebuildError {
     #[error("the index was built with artifacts swapped in, which cannot be computed again")]
     Swapped,
     /// An option of the manifest cannot be used.
-    #[error("the manifest's option `{0}` is not one that this program knows")]
+    #[error("the manifest's option `{0}` is missing, or not a value that this program knows")]
     Option(String),
     /// A variant of the manifest does not exist.
     #[error(transparent)]
@@ -83,15 +83,11 @@ pub fn rebuild(
     {
         return Err(RebuildError::Swapped);
     }
-    let number = |name: &str| {
-        let value = manifest.options.get(name).and_then(Json::as_u64);
-        value.ok_or_else(|| RebuildError::Option(name.to_owned()))
-    };
     let settings = IndexSettings {
-        nbits: Some(number("nbits")? as usize),
-        doc_maxlen: Some(number("doc_maxlen")? as usize),
-        kmeans_niters: Some(number("kmeans_niters")? as usize),
-        seed: number("seed")? as u32,
+        nbits: Some(number(manifest, "nbits")?),
+        doc_maxlen: Some(number(manifest, "doc_maxlen")?),
+        kmeans_niters: Some(number(manifest, "kmeans_niters")?),
+        seed: number(manifest, "seed")?,
         swaps: Vec::new(),
     };
     let options = recorded_options(manifest, compute)?;
@@ -127,6 +123,13 @@ pub fn rebuild(
         compared: manifest.artifacts.len(),
         differing,
     })
+}
+
+/// An option of the manifest that is a whole number within the range of its kind.
+fn number<T: TryFrom<u64>>(manifest: &IndexManifest, name: &str) -> Result<T, RebuildError> {
+    let value = manifest.options.get(name).and_then(Json::as_u64);
+    let value = value.and_then(|value| T::try_from(value).ok());
+    value.ok_or_else(|| RebuildError::Option(name.to_owned()))
 }
 
 /// The options of the subject that built the index, computing as `compute` says.
