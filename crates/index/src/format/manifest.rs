@@ -110,10 +110,11 @@ impl IndexManifest {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn read(folder: &Path) -> Result<Option<IndexManifest>, ManifestError> {
+        use io::ErrorKind::{NotADirectory, NotFound};
         let path = folder.join(INDEX_MANIFEST);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if [NotFound, NotADirectory].contains(&error.kind()) => return Ok(None),
             Err(source) => return Err(ManifestError::Unreadable { path, source }),
         };
         let manifest: IndexManifest =

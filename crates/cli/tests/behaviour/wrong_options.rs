@@ -1,0 +1,102 @@
+//! Options and subjects that do not exist, and values that are none.
+
+use crate::program::{Ended, Workplace, words};
+
+#[test]
+fn an_unknown_value_is_answered_with_those_that_exist() {
+    let place = Workplace::new();
+    for (option, said) in [
+        ("--isa mmx", ["mmx", "scalar, avx2, avx512"]),
+        ("--precision f8", ["f8", "choose one of f32"]),
+        ("--batch 0", ["'0'", "a whole number from 1 on"]),
+        ("--threads many", ["'many'", "a whole number from 1 on"]),
+        ("--nbits two", ["'two'", "a whole number"]),
+        (
+            "--seed 4294967296",
+            ["'4294967296'", "from 0 to 4294967295"],
+        ),
+        ("--btach 7", ["'--btach'", "--batch"]),
+    ] {
+        place
+            .run(&format!(
+                "index COLLECTION --checkpoint CHECKPOINT --out index {option}"
+            ))
+            .not_understood(&said);
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn a_setting_that_does_not_fit_the_checkpoint_is_answered_with_what_fits() {
+    let place = Workplace::new();
+    for (option, said) in [
+        ("--nbits 3", ["nbits = 3", "1, 2, 4 or 8"]),
+        ("--doc-maxlen 2", ["doc_maxlen is 2", "3 tokens"]),
+        ("--doc-maxlen 65", ["doc_maxlen is 65", "64 positions"]),
+        ("--swap centroids", ["`centroids`", "ARTIFACT=PATH"]),
+        ("--swap centroid=x.pt", ["`centroid`", "centroids"]),
+        ("--swap centroids=x.pt", ["x.pt", "No such file"]),
+    ] {
+        place
+            .run(&format!(
+                "index COLLECTION --checkpoint CHECKPOINT --out index {option}"
+            ))
+            .refused(&said);
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn an_unknown_subject_is_answered_with_what_a_subject_is() {
+    let place = Workplace::new();
+    for (subject, said) in [
+        ("natve", ["`natve`", "native"]),
+        ("native,speed=9", ["`speed=9`", "gemm="]),
+        ("native,gemm=foo", ["`foo`", "split-k:N"]),
+        ("native,gelu=foo", ["`foo`", "tanh"]),
+        ("native,linear:foo", ["`foo`", "gemm="]),
+        (
+            "native,bert.encoder.layer.9:identity",
+            ["bert.encoder.layer.9", "bert.encoder.layer.0 to .1"],
+        ),
+        ("native,mask:identity", ["`mask`", "normalize"]),
+    ] {
+        for command in [
+            format!("index COLLECTION --subject {subject}"),
+            format!("record {subject} --collection COLLECTION"),
+        ] {
+            place
+                .run(&format!("{command} --checkpoint CHECKPOINT --out out"))
+                .refused(&said);
+        }
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn a_subject_without_inputs_is_told_which() {
+    let place = Workplace::new();
+    place
+        .run("record native --out run --collection COLLECTION")
+        .refused(&["--checkpoint"]);
+    place
+        .run("diff native native --checkpoint CHECKPOINT")
+        .refused(&["--collection"]);
+}
+
+#[test]
+fn an_unknown_instruction_set_in_the_environment_is_refused() {
+    let place = Workplace::new();
+    let mut command = place.command(words(
+        "index COLLECTION --checkpoint CHECKPOINT --out index",
+    ));
+    Ended::of(command.env("CONCORD_ISA", "mmx")).refused(&["`mmx`", "scalar, avx2, avx512"]);
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn an_unknown_command_is_answered_with_the_one_that_was_meant() {
+    Workplace::new()
+        .run("indx")
+        .not_understood(&["'indx'", "'index'"]);
+}
