@@ -2,6 +2,8 @@
 //!
 //! One binary of tests, so that what they share is compiled once and used by all.
 
+#![allow(clippy::unwrap_used)]
+
 mod crash;
 mod damage;
 mod determinism;
