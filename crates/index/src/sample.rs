@@ -111,8 +111,17 @@ impl Stage for Sample {
             let (embs, doclens) = (single(&embs?)?, single(&doclens?)?);
             width = embs.row_len();
             let values = embs.as_slice::<f16>()?;
+            let doclens = doclens.as_slice::<i64>()?;
+            let listed = doclens.iter().sum::<i64>();
+            if usize::try_from(listed) != Ok(embs.rows()) {
+                let (found, last) = (embs.rows(), pid + doclens.len() as i64 - 1);
+                return Err(format!(
+                    "passages {pid} to {last} have {listed} embeddings by `doclens`, and `embs` has {found}"
+                )
+                .into());
+            }
             let mut first = 0;
-            for &doclen in doclens.as_slice::<i64>()? {
+            for &doclen in doclens {
                 let last = first + doclen as usize;
                 if wanted.next_if_eq(&pid).is_some() {
                     rows.extend_from_slice(&values[first * width..last * width]);

@@ -28,7 +28,7 @@ use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
 use crate::build::Origin;
-use crate::swap::{Swap, SwapError};
+use crate::swap::{Sizes, Swap, SwapError};
 use crate::word::NativeOptions;
 
 /// The reference's seed.
@@ -145,7 +145,7 @@ impl Native {
             kmeans_niters,
             ..ConfigLayer::default()
         };
-        let config = checkpoint.colbert_config([&overrides])?;
+        let mut config = checkpoint.colbert_config([&overrides])?;
         if config.pool_factor != 1 {
             return Err(NativeError::Pooling(config.pool_factor));
         }
@@ -156,6 +156,14 @@ impl Native {
                 nbits: config.nbits,
             });
         }
+        // A head that is cut out leaves another width than the checkpoint's, and readers go by this.
+        config.dim = encoder.dim();
+        let sizes = Sizes {
+            passages: collection.len(),
+            dim: config.dim,
+            nbits: config.nbits,
+        };
+        swaps.iter().try_for_each(|swap| swap.check(sizes))?;
         let isa = options.isa.unwrap_or_else(Isa::fastest);
         let tokenizer = Arc::new(checkpoint.doc_tokenizer(&config)?);
         let hash = checkpoint.hash();

@@ -1,5 +1,9 @@
 //! Swaps: artifacts that are given instead of computed.
 
+mod fit;
+
+pub use fit::{Misfit, Sizes};
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,6 +113,14 @@ pub enum SwapError {
         /// What is wrong.
         source: TensorError,
     },
+    /// The tensor has a shape or values that the artifact cannot have here.
+    #[error("the `{artifact}` given cannot be swapped in: {problem}")]
+    Misfit {
+        /// The artifact.
+        artifact: &'static str,
+        /// What does not fit. The message has its text already, so it is not the error's source too.
+        problem: Misfit,
+    },
 }
 
 /// An artifact from elsewhere.
@@ -144,7 +156,11 @@ impl Swap {
             [only] => only.clone(),
             parts => Tensor::concat_rows(parts).map_err(wrong)?,
         };
-        let tensor = tensor.cast(SWAPPABLE[place].1).map_err(wrong)?;
+        let mut tensor = tensor.cast(SWAPPABLE[place].1).map_err(wrong)?;
+        if artifact == AVG_RESIDUAL && tensor.shape() == [1] {
+            // The reference writes a codec that it has read with one more dimension.
+            tensor = tensor.reshape([]).map_err(wrong)?;
+        }
         Ok(Swap {
             place,
             tensor: Arc::new(tensor),
@@ -159,6 +175,16 @@ impl Swap {
     /// The hash of what takes its place.
     pub fn hash(&self) -> BitHash {
         self.tensor.hash()
+    }
+
+    /// Whether it fits a graph of these sizes.
+    ///
+    /// # Errors
+    /// When it has another shape than the artifact has there, or values that it cannot have.
+    pub fn check(&self, sizes: Sizes) -> Result<(), SwapError> {
+        let artifact = self.artifact();
+        fit::check(artifact, &self.tensor, sizes)
+            .map_err(|problem| SwapError::Misfit { artifact, problem })
     }
 
     /// The graph with this swap in it.

@@ -8,11 +8,13 @@ mod golden;
 
 use std::collections::BTreeSet;
 
+use concord_index::format::Index;
 use concord_model::encoder::{BuildError, module_paths};
 use concord_pipeline::artifact::{
     BATCHES, CODES, EMBS, NUM_PASSAGES, PASSAGES, SAMPLED_PIDS, TENSORIZE_OUTPUT,
 };
 use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun, TapRecord};
+use concord_subject::build::Layout;
 use concord_subject::native::{IndexSettings, NativeError};
 use concord_subject::record::record;
 use concord_tensor::BitHash;
@@ -289,15 +291,14 @@ fn an_output_that_keeps_the_wide_rows_is_refused() {
 }
 
 #[test]
-fn a_head_that_is_cut_out_leaves_embeddings_of_the_hidden_width() {
+fn a_head_that_is_cut_out_leaves_an_index_of_the_hidden_width() {
     let native = engine("native,linear:identity", IndexSettings::default()).unwrap();
-    let (width, residuals) = engine::evaluated(&native, |evaluator| {
-        Ok((
-            engine::tensor(evaluator, EMBS, "")?.row_len(),
-            engine::tensor(evaluator, "residuals", "")?.row_len(),
-        ))
-    });
-    assert_eq!((width, residuals), (64, 64 * 2 / 8));
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("index");
+    engine::built(&native, Layout::default(), &out);
+    let index = Index::open(&out).unwrap();
+    assert_eq!(index.dim(), 64);
+    assert_eq!(index.setting("config.dim").unwrap(), 64);
 }
 
 #[test]

@@ -66,15 +66,17 @@ pub fn write_index(
         num_embeddings += writer.chunk(number, parts.clone(), grid, num_embeddings)?;
     }
     writer.whole(pad_ivf)?;
-    let (num_chunks, num_partitions) = (chunks.len(), plan.num_partitions);
+    let num_chunks = chunks.len();
     let plan = PlanJson {
         config,
         num_chunks,
-        num_partitions,
+        num_partitions: plan.num_partitions,
         num_embeddings_est: plan.num_embeddings_est,
         avg_doclen_est: plan.avg_doclen_est,
     };
     write_indented(&writer.path(PLAN_FILE), &plan)?;
+    // Centroids from elsewhere need not be as many as were planned.
+    let num_partitions = writer.load(CENTROIDS, 0)?.rows();
     let avg_doclen = num_embeddings as f64 / grid.passages() as f64;
     let metadata = Metadata {
         config,
