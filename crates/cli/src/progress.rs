@@ -32,7 +32,23 @@ struct Stage {
     bar: Option<ProgressBar>,
     begun: Instant,
     first: u64,
+    furthest: Option<u64>,
     told: Instant,
+}
+
+impl Stage {
+    /// How fast it goes and how long it will take, once there is something to tell it from.
+    fn pace(&self, done: u64, total: u64) -> String {
+        let rate = done.saturating_sub(self.first) as f64 / self.begun.elapsed().as_secs_f64();
+        if !rate.is_normal() {
+            return String::new();
+        }
+        let decimals = usize::from(rate < 10.0);
+        match total.saturating_sub(done) {
+            0 => format!(", {rate:.decimals$}/s"),
+            left => format!(", {rate:.decimals$}/s, {:.0} s left", left as f64 / rate),
+        }
+    }
 }
 
 impl Shown {
@@ -53,29 +69,31 @@ impl Progress for Shown {
         }
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = stages.entry(stage.to_owned()).or_insert_with(|| {
-            let bar = self
-                .bars
-                .as_ref()
-                .map(|bars| bars.add(bar(stage, total, unit)));
+            let bar = self.bars.as_ref().map(|bars| bars.add(bar(stage, total)));
             Stage {
                 bar,
                 begun: Instant::now(),
                 first: done,
+                furthest: None,
                 told: Instant::now(),
             }
         });
+        // Threads overtake each other, and work may be done again for what follows it.
+        if entry.furthest.is_some_and(|furthest| done <= furthest) {
+            return;
+        }
+        entry.furthest = Some(done);
         match &entry.bar {
-            Some(bar) if done >= total => bar.finish(),
-            Some(bar) => bar.set_position(done),
+            Some(bar) => {
+                bar.set_position(done);
+                bar.set_message(format!("{unit}{}", entry.pace(done, total)));
+                if done >= total {
+                    bar.abandon();
+                }
+            }
             None if done >= total || entry.told.elapsed() >= BETWEEN_LINES => {
                 entry.told = Instant::now();
-                let elapsed = entry.begun.elapsed().as_secs_f64();
-                let rate = (done - entry.first.min(done)) as f64 / elapsed.max(1e-3);
-                let pace = match total.saturating_sub(done) {
-                    _ if rate == 0.0 => String::new(),
-                    0 => format!(", {rate:.1}/s"),
-                    left => format!(", {rate:.1}/s, {:.0} s left", left as f64 / rate),
-                };
+                let pace = entry.pace(done, total);
                 tell(format_args!("{stage}: {done} of {total} {unit}{pace}"));
             }
             None => {}
@@ -87,12 +105,11 @@ impl Progress for Shown {
     fn computed(&self, _: &str, _: usize) {}
 }
 
-fn bar(stage: &str, total: u64, unit: &str) -> ProgressBar {
-    let template = "{prefix:>10} {bar:30} {pos}/{len} {msg}  {per_sec}  {eta} left";
+fn bar(stage: &str, total: u64) -> ProgressBar {
+    let template = "{prefix:>10} {bar:30} {pos}/{len} {msg}";
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(total)
         .with_style(style)
         .with_prefix(stage.to_owned())
-        .with_message(unit.to_owned())
 }

@@ -122,15 +122,17 @@ fn kmeans(
     );
     let mut before = Vec::new();
     for iteration in 0..iterations {
+        advanced(iteration);
         let assigned = assign(isa, rows, width, &centroids);
         let split = update(rows, width, &assigned, &mut centroids);
-        advanced(iteration + 1);
         if !split && assigned == before {
             // The centroids are those of the last iteration, and will be those of every further one.
-            advanced(iterations);
             break;
         }
         before = assigned;
+    }
+    if iterations > 0 {
+        advanced(iterations);
     }
     centroids
 }

@@ -319,16 +319,14 @@ impl<'a> Evaluator<'a> {
         key: Option<BitHash>,
         taps: Option<&dyn TapSink>,
     ) -> Result<Vec<Value>, EvaluateError> {
-        let advanced = |done, total, unit: &str| {
-            self.progress.advanced(stage.name(), done, total, unit);
-        };
         let call = Call {
             chunk,
             first_pid: self.grid.chunk(chunk).start,
             passages: self.grid.passages(),
             inputs: self,
             taps,
-            advanced: &advanced,
+            stage: stage.name(),
+            progress: self.progress,
         };
         let values = stage
             .run(&call)

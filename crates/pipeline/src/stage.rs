@@ -5,7 +5,7 @@ use std::error::Error;
 use concord_tensor::Tensor;
 
 use crate::evaluate::EvaluateError;
-use crate::observe::TapSink;
+use crate::observe::{Progress, TapSink};
 use crate::value::Value;
 
 /// Why a stage failed: whatever its crate has to say.
@@ -89,7 +89,8 @@ pub struct Call<'a> {
     pub(crate) passages: usize,
     pub(crate) inputs: &'a dyn Inputs,
     pub(crate) taps: Option<&'a dyn TapSink>,
-    pub(crate) advanced: &'a dyn Fn(u64, u64, &str),
+    pub(crate) stage: &'static str,
+    pub(crate) progress: &'a dyn Progress,
 }
 
 /// Where a call gets its inputs from.
@@ -164,7 +165,13 @@ impl<'a> Call<'a> {
 
     /// Reports that `done` of `total` units are done.
     pub fn advanced(&self, done: u64, total: u64, unit: &str) {
-        (self.advanced)(done, total, unit);
+        self.progress.advanced(self.stage, done, total, unit);
+    }
+
+    /// [`Call::advanced`] for the threads that a stage shares its work among.
+    pub fn progress(&self) -> impl Fn(u64, u64, &str) + Send + Sync + 'a {
+        let (stage, progress) = (self.stage, self.progress);
+        move |done, total, unit| progress.advanced(stage, done, total, unit)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::isa::Isa;
@@ -151,13 +152,24 @@ impl Stage for Encode {
         } else {
             batches.len()
         };
+        let (progress, total) = (call.progress(), call.passages() as u64);
+        let advanced = |done: usize| progress((first_pid + done) as u64, total, "passages");
+        advanced(0);
+        let done = AtomicUsize::new(0);
+        let encode = |batch: &Batch| {
+            let encoded = self.encode(batch, first_pid, sink);
+            let passages = batch.places.len();
+            let done = done.fetch_add(passages, Ordering::Relaxed) + passages;
+            // That the chunk is done is reported when its outputs are kept.
+            if done < lengths.len() {
+                advanced(done);
+            }
+            encoded
+        };
         let mut of_passage: Vec<Vec<f32>> = vec![Vec::new(); lengths.len()];
         let dim = self.encoder.dim();
         for batches in batches.chunks(at_once.max(1)) {
-            let encoded: Vec<_> = batches
-                .par_iter()
-                .map(|batch| self.encode(batch, first_pid, sink))
-                .collect();
+            let encoded: Vec<_> = batches.par_iter().map(encode).collect();
             for (batch, (embeddings, taps)) in batches.iter().zip(encoded) {
                 if let Some(sink) = sink {
                     taps.into_iter().try_for_each(|tap| sink.tap(tap))?;
