@@ -11,7 +11,7 @@ use concord_model::checkpoint::Checkpoint;
 use concord_subject::build::Origin;
 use concord_subject::native::{DEFAULT_SEED, IndexSettings, Native};
 use concord_subject::swap::Swap;
-use concord_subject::word::{NativeOptions, Precision};
+use concord_subject::word::{MOST_THREADS, NativeOptions, Precision};
 
 use crate::environment;
 use crate::output::Failure;
@@ -23,7 +23,7 @@ pub struct ComputeArguments {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub batch: Option<NonZeroUsize>,
     /// Threads [default: all]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     pub threads: Option<NonZeroUsize>,
     /// The instruction set: scalar, avx2, avx512 or neon [default: the fastest there is]
     #[arg(long, value_name = "ISA", value_parser = isa)]
@@ -57,6 +57,32 @@ pub struct IndexArguments {
 pub fn positive(text: &str) -> Result<NonZeroUsize, String> {
     text.parse()
         .map_err(|_| "a whole number from 1 on is needed".to_owned())
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse::<NonZeroUsize>();
+    threads
+        .ok()
+        .filter(|threads| threads.get() <= MOST_THREADS)
+        .ok_or_else(|| format!("a whole number from 1 to {MOST_THREADS} is needed"))
+}
+
+/// A distance between values: not negative, not infinite.
+pub fn tolerance(text: &str) -> Result<f64, String> {
+    let tolerance = text.parse::<f64>();
+    tolerance
+        .ok()
+        .filter(|tolerance| tolerance.is_finite() && *tolerance >= 0.0)
+        .ok_or_else(|| "a number from 0 on is needed".to_owned())
+}
+
+/// A score, which may be negative.
+pub fn score(text: &str) -> Result<f32, String> {
+    let score = text.parse::<f32>();
+    score
+        .ok()
+        .filter(|score| score.is_finite())
+        .ok_or_else(|| "a number is needed".to_owned())
 }
 
 /// A number from 0 on.

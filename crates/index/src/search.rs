@@ -53,7 +53,7 @@ impl SearchOptions {
         let (ncells, threshold, ndocs) = match k {
             0..=10 => (1, 0.5, 256),
             11..=100 => (2, 0.45, 1024),
-            _ => (4, 0.4, (4 * k).max(4096)),
+            _ => (4, 0.4, k.saturating_mul(4).max(4096)),
         };
         SearchPlan {
             ncells: self.ncells.unwrap_or(ncells),

@@ -134,7 +134,8 @@ impl Staging {
     pub fn publish(self, name: &str) -> Result<(), PublishError> {
         let finished = self.path(name);
         sync_folder(&finished).map_err(writing(&finished))?;
-        fs::rename(&finished, &self.out).map_err(writing(&self.out))?;
+        // Nothing can be renamed to `.`, but to the folder's own name.
+        fs::rename(&finished, absolute(&self.out)).map_err(writing(&self.out))?;
         self.discard()
     }
 

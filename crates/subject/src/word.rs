@@ -8,6 +8,9 @@ use std::str::FromStr;
 use concord_kernels::isa::{Isa, IsaError};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
 
+/// The most threads that can be asked for; more would only take memory from each other.
+pub const MOST_THREADS: usize = 1024;
+
 /// A subject.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Subject {
@@ -63,6 +66,9 @@ pub enum WordError {
         /// What was given.
         value: String,
     },
+    /// More threads than any machine has use for.
+    #[error("`threads={0}`: at most {MOST_THREADS} threads can be asked for")]
+    TooManyThreads(NonZeroUsize),
     /// A precision that does not exist.
     #[error("unknown precision `{0}`: choose one of f32")]
     UnknownPrecision(String),
@@ -100,6 +106,14 @@ fn number(option: &'static str, value: &str) -> Result<NonZeroUsize, WordError> 
     })
 }
 
+fn threads(value: &str) -> Result<NonZeroUsize, WordError> {
+    let threads = number("threads", value)?;
+    if threads.get() > MOST_THREADS {
+        return Err(WordError::TooManyThreads(threads));
+    }
+    Ok(threads)
+}
+
 impl NativeOptions {
     fn set(&mut self, word: &str) -> Result<(), WordError> {
         // A patch has its colon before any `=`: `linear:gemm=chunk:7` against `gemm=chunk:7`.
@@ -111,7 +125,7 @@ impl NativeOptions {
         match word.split_once('=') {
             Some(("precision", value)) => self.precision = value.parse()?,
             Some(("batch", value)) => self.batch = Some(number("batch", value)?),
-            Some(("threads", value)) => self.threads = Some(number("threads", value)?),
+            Some(("threads", value)) => self.threads = Some(threads(value)?),
             Some(("isa", value)) => self.isa = Some(value.parse::<Isa>()?.checked()?),
             _ => match word.parse::<Variant>() {
                 Ok(variant) => self.numerics.variants.push(variant),
@@ -199,6 +213,7 @@ mod tests {
         for (word, said) in [
             ("natve", "native"),
             ("native,batch=0", "whole number from 1"),
+            ("native,threads=99999", "at most 1024"),
             ("native,speed=9", "precision="),
             ("native,precision=f8", "f32"),
             ("native,gemm=fast", "matrixmultiply"),

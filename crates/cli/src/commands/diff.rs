@@ -11,7 +11,7 @@ use concord_subject::word::{NativeOptions, Subject, WordError};
 use tempfile::TempDir;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, native};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, native, tolerance};
 use crate::output::{Failure, Outcome, print, print_json, remark, tell};
 use crate::progress::Shown;
 
@@ -33,10 +33,10 @@ pub struct DiffCommand {
     /// What to compare it with
     b: String,
     /// Relative tolerance of allclose
-    #[arg(long, value_name = "R", default_value_t = 1e-5)]
+    #[arg(long, value_name = "R", value_parser = tolerance, allow_negative_numbers = true, default_value = "1e-5")]
     rtol: f64,
     /// Absolute tolerance of allclose
-    #[arg(long, value_name = "A", default_value_t = 1e-8)]
+    #[arg(long, value_name = "A", value_parser = tolerance, allow_negative_numbers = true, default_value = "1e-8")]
     atol: f64,
     #[command(flatten)]
     inputs: SubjectInputs,
@@ -103,7 +103,7 @@ impl DiffCommand {
         }
         let subject = name.parse().map_err(|error| match error {
             WordError::Unknown(_) => {
-                format!("there is no file or folder {name}, and {error}").into()
+                format!("there is no file or folder `{name}`, and {error}").into()
             }
             error => Failure::from(error),
         })?;

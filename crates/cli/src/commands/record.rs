@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use concord_index::random::python_sample;
 use concord_pipeline::{Capture, ModulePattern, RecordedRun};
 use concord_subject::record::record;
@@ -52,7 +52,7 @@ pub struct RecordCommand {
     #[arg(long = "taps", value_name = "MODULE")]
     taps: Vec<String>,
     /// Take taps of that many passages, chosen by the seed
-    #[arg(long, value_name = "N", value_parser = seed, conflicts_with = "pids")]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), conflicts_with = "pids")]
     tap_passages: Option<u32>,
     /// The seed of that choice
     #[arg(long, value_name = "N", value_parser = seed, default_value_t = 0)]

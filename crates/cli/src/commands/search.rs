@@ -21,7 +21,7 @@ use concord_subject::build::BuildLog;
 use rayon::prelude::*;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, checkpoint, positive};
+use crate::inputs::{ComputeArguments, checkpoint, positive, score};
 use crate::output::{Failure, Outcome, print, remark, tell};
 use crate::progress::Shown;
 
@@ -86,7 +86,7 @@ pub struct SearchCommand {
     #[arg(long, value_name = "N", value_parser = positive)]
     ncells: Option<NonZeroUsize>,
     /// How near a centroid must come to count in the first filter [default: by k]
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", value_parser = score, allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// Candidates that the first filter keeps; the second keeps a quarter [default: by k]
     #[arg(long, value_name = "N", value_parser = positive)]

@@ -170,6 +170,11 @@ fn what_cannot_be_compared_is_said() {
     place.golden_index("index");
     place.file("notes.txt", "no tensors");
     place.file("broken.pt", "no tensors either");
+    for tolerance in ["--rtol -1", "--atol nan", "--atol small"] {
+        place
+            .run(&format!("diff index index {tolerance}"))
+            .not_understood(&["a number from 0 on"]);
+    }
     for (line, said) in [
         ("diff index nowhere", ["nowhere", "no file or folder"]),
         ("diff index no/where.pt", ["no/where.pt", "does not exist"]),

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::folder;
 use crate::golden;
-use crate::program::Workplace;
+use crate::program::{Ended, Workplace, words};
 
 const BUILD: &str = "index COLLECTION --checkpoint CHECKPOINT --out index";
 
@@ -61,6 +61,17 @@ fn an_empty_folder_is_as_good_as_none() {
     fs::create_dir(place.path("index")).unwrap();
     place.golden_index("index");
     assert_eq!(place.names(), ["index"]);
+}
+
+#[test]
+fn the_folder_that_one_is_in_can_be_the_output() {
+    let place = Workplace::new();
+    let here = place.path("here");
+    fs::create_dir(&here).unwrap();
+    let mut command = place.command(words("index COLLECTION --checkpoint CHECKPOINT --out ."));
+    Ended::of(command.current_dir(&here)).with_code(0);
+    place.done("verify here");
+    assert_eq!(place.names(), ["here"]);
 }
 
 #[test]

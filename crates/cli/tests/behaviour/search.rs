@@ -175,6 +175,21 @@ fn settings_of_one_search_do_not_stick_to_the_next() {
 }
 
 #[test]
+fn more_results_than_there_are_passages_are_those_that_were_found() {
+    let place = indexed();
+    let all = "--ncells 512 --threshold -32";
+    let search = |options: &str| {
+        let ended = place.done(&format!("search index otter --format tsv {all} {options}"));
+        results(&ended.out)
+    };
+    let of_all = search("--k 1000");
+    assert_eq!(of_all.len(), 120);
+    let most = usize::MAX;
+    assert_eq!(search(&format!("--k {most}")), of_all);
+    assert_eq!(search(&format!("--k {most} --ndocs {most}")), of_all);
+}
+
+#[test]
 fn judgements_are_answered_with_metrics_beside_the_results() {
     let place = indexed();
     let tsv = place.done("search index --queries QUERIES --k 10").out;
@@ -239,6 +254,8 @@ fn wrong_searches_are_refused_before_anything_is_searched() {
     for (line, said) in [
         ("otter --k 0", ["'0'", "from 1 on"]),
         ("otter --ncells 0", ["'0'", "from 1 on"]),
+        ("otter --threshold nan", ["'nan'", "a number is needed"]),
+        ("otter --threads 1025", ["'1025'", "from 1 to 1024"]),
         ("otter --format xml", ["'xml'", "trec"]),
         ("otter --qrels broken.qrels", ["--qrels", "QUERY"]),
         ("otter --queries QUERIES", ["--queries", "QUERY"]),

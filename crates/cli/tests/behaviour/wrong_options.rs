@@ -9,7 +9,8 @@ fn an_unknown_value_is_answered_with_those_that_exist() {
         ("--isa mmx", ["mmx", "scalar, avx2, avx512"]),
         ("--precision f8", ["f8", "choose one of f32"]),
         ("--batch 0", ["'0'", "a whole number from 1 on"]),
-        ("--threads many", ["'many'", "a whole number from 1 on"]),
+        ("--threads many", ["'many'", "from 1 to 1024"]),
+        ("--threads 100000", ["'100000'", "from 1 to 1024"]),
         ("--nbits two", ["'two'", "a whole number"]),
         (
             "--seed 4294967296",
@@ -52,7 +53,12 @@ fn an_unknown_subject_is_answered_with_what_a_subject_is() {
     for (subject, said) in [
         ("natve", ["`natve`", "native"]),
         ("native,speed=9", ["`speed=9`", "gemm="]),
+        (
+            "native,threads=100000",
+            ["`threads=100000`", "at most 1024"],
+        ),
         ("native,gemm=foo", ["`foo`", "split-k:N"]),
+        ("native,gemm=split-k:0", ["`split-k:0`", "split-k:N"]),
         ("native,gelu=foo", ["`foo`", "tanh"]),
         ("native,linear:foo", ["`foo`", "gemm="]),
         (
