@@ -22,7 +22,7 @@ LOG = "concord.log.json"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--concord", type=Path, required=True)
+    parser.add_argument("--concord", type=lambda path: Path(path).resolve(), required=True)
     parser.add_argument("--collection", type=Path, required=True)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--kills", type=int, default=20)

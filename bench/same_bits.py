@@ -30,7 +30,7 @@ SETTINGS = [
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--concord", type=Path, required=True)
+    parser.add_argument("--concord", type=lambda path: Path(path).resolve(), required=True)
     parser.add_argument("--collection", type=Path, required=True)
     parser.add_argument("--checkpoint", required=True)
     parser.add_argument("--tap-passages", type=int, default=10)

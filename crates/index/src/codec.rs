@@ -121,7 +121,7 @@ fn pack(buckets: impl Iterator<Item = u8>, nbits: usize, bytes: &mut Vec<u8>) {
     }
 }
 
-/// What each byte of a packed residual stands for: `(256, 8 / nbits)` weights, the inverse of [`pack`].
+/// What each byte of a packed residual stands for: `(256, 8 / nbits)` weights: the inverse of packing.
 pub struct Unpacker {
     table: Vec<f32>,
     per_byte: usize,

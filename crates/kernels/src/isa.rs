@@ -1,8 +1,8 @@
 //! Instruction sets: what this machine has, and which one a kernel runs on.
 //!
-//! Every kernel has one body. The body is written over [`Lanes`], sixteen `f32` side by side, and is
-//! compiled once per instruction set by [`on_isa!`], so that the instances cannot drift apart. An
-//! instruction set decides how many of the sixteen lanes a register holds and nothing else.
+//! Every kernel has one body. The body is written over [`Lanes`](crate::lanes::Lanes), sixteen `f32` side
+//! by side, and is compiled once per instruction set by the macro `on_isa!`, so that the instances cannot
+//! drift apart. An instruction set decides how many of the sixteen lanes a register holds and nothing else.
 
 use std::fmt;
 use std::str::FromStr;
