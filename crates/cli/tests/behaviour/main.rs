@@ -6,6 +6,7 @@
 
 mod crash;
 mod damage;
+mod demo;
 mod determinism;
 mod diff;
 mod folder;
