@@ -39,7 +39,11 @@ fn measure(documents: &[u32], grades: &HashMap<u32, i64>, missing: usize) -> Met
             .map(|(at, grade)| grade as f64 / ((at + 2) as f64).log2())
             .sum::<f64>()
     };
-    let mut ideal: Vec<i64> = grades.values().copied().filter(|&grade| grade > 0).collect();
+    let mut ideal: Vec<i64> = grades
+        .values()
+        .copied()
+        .filter(|&grade| grade > 0)
+        .collect();
     ideal.sort_unstable_by(|a, b| b.cmp(a));
     let best = gain(&mut ideal.into_iter());
     Metrics {
@@ -47,12 +51,20 @@ fn measure(documents: &[u32], grades: &HashMap<u32, i64>, missing: usize) -> Met
         recall_at_10: found as f64 / relevant.max(1) as f64,
         mrr_at_10: first.map_or(0.0, |at| 1.0 / (at + 1) as f64),
         success_at_5: f64::from(u8::from(first.is_some_and(|at| at < 5))),
-        ndcg_at_10: if best > 0.0 { gain(&mut top.iter().map(grade)) / best } else { 0.0 },
+        ndcg_at_10: if best > 0.0 {
+            gain(&mut top.iter().map(grade)) / best
+        } else {
+            0.0
+        },
     }
 }
 
 /// The mean measures of a ranking.
-pub fn evaluate(ranking: &Ranking, qrels: &Qrels, documents: &(impl DocumentIds + ?Sized)) -> Metrics {
+pub fn evaluate(
+    ranking: &Ranking,
+    qrels: &Qrels,
+    documents: &(impl DocumentIds + ?Sized),
+) -> Metrics {
     let mut total = Metrics::default();
     for (qid, judgements) in qrels.iter() {
         let (mut grades, mut missing) = (HashMap::new(), 0);
@@ -67,8 +79,12 @@ pub fn evaluate(ranking: &Ranking, qrels: &Qrels, documents: &(impl DocumentIds 
         if grades.values().all(|&grade| grade <= 0) && missing == 0 {
             continue;
         }
-        let pids: Vec<u32> =
-            ranking.get(qid).unwrap_or_default().iter().map(|ranked| ranked.pid).collect();
+        let pids: Vec<u32> = ranking
+            .get(qid)
+            .unwrap_or_default()
+            .iter()
+            .map(|ranked| ranked.pid)
+            .collect();
         let own = measure(&pids, &grades, missing);
         total.queries += 1;
         total.recall_at_10 += own.recall_at_10;
@@ -92,11 +108,18 @@ mod tests {
     fn measures_of_one_query() {
         let grades = HashMap::from([(3, 2), (8, 1), (9, 0)]);
         let found = measure(&[9, 8, 1, 3], &grades, 0);
-        assert_eq!((found.recall_at_10, found.mrr_at_10, found.success_at_5), (1.0, 0.5, 1.0));
+        assert_eq!(
+            (found.recall_at_10, found.mrr_at_10, found.success_at_5),
+            (1.0, 0.5, 1.0)
+        );
         let log = |rank: f64| (rank + 1.0).log2();
         let ideal = 2.0 / log(1.0) + 1.0 / log(2.0);
         assert!((found.ndcg_at_10 - (1.0 / log(2.0) + 2.0 / log(4.0)) / ideal).abs() < 1e-12);
         assert_eq!(measure(&[1, 2], &grades, 0).recall_at_10, 0.0);
-        assert_eq!(measure(&[3], &grades, 2).recall_at_10, 0.25, "documents that are not in the collection count");
+        assert_eq!(
+            measure(&[3], &grades, 2).recall_at_10,
+            0.25,
+            "documents that are not in the collection count"
+        );
     }
 }

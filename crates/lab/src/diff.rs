@@ -43,8 +43,8 @@ pub struct DiffProgress<'a> {
 pub enum DiffError {
     /// One is a file and the other a folder.
     #[error(
-        "a single file can only be compared with another: {file} is one, and {folder} is a {kind}; name \
-         a file inside it instead"
+        "a single file can only be compared with another: {file} is one, {folder} is not ({kind}); name a \
+         file inside it instead"
     )]
     FileWithFolder {
         /// The file.

@@ -251,13 +251,15 @@ fn find(artifact: &str, path: &Path) -> Result<Vec<Tensor>, SwapError> {
             serde_json::from_slice(&text).map_err(|error| problem(error.to_string()))?;
         return Ok(vec![Tensor::vector(numbers)]);
     }
-    // Of `buckets.pt` the weights are the second tensor; everything else stands first or by its name.
     let mut tensors = open_tensors(path)?;
-    let named = tensors.iter().position(|(name, _)| name == artifact);
-    let place = named.unwrap_or(usize::from(artifact == BUCKET_WEIGHTS && tensors.len() > 1));
-    if place >= tensors.len() {
-        return Err(missing());
-    }
+    let place = match tensors.iter().position(|(name, _)| name == artifact) {
+        Some(place) => place,
+        None if tensors.len() == 1 => 0,
+        // `buckets.pt` is a pair without names.
+        None if tensors.len() == 2 && artifact == BUCKET_CUTOFFS => 0,
+        None if tensors.len() == 2 && artifact == BUCKET_WEIGHTS => 1,
+        None => return Err(missing()),
+    };
     Ok(vec![tensors.swap_remove(place).1.read()?])
 }
 

@@ -13,7 +13,7 @@ use concord_pipeline::{EvaluateError, MemoryStore, NoProgress};
 use concord_subject::build::Layout;
 use concord_subject::native::{IndexSettings, NativeError};
 use concord_subject::swap::{Misfit, Swap, SwapError};
-use concord_tensor::{DType, Tensor, npy};
+use concord_tensor::{DType, Tensor, npy, safetensors};
 
 use engine::{built, engine, swap};
 use golden::OLD;
@@ -226,4 +226,20 @@ fn a_swap_that_cannot_be_read_says_why() {
         matches!(&error, SwapError::NotThere { artifact, .. } if artifact == "embs"),
         "{error}"
     );
+}
+
+#[test]
+fn of_a_file_with_several_tensors_one_must_have_the_artifacts_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("several.safetensors");
+    let tensors = [("a", 32), ("b", 16)].map(|(name, width)| (name.to_owned(), zeros(&[2, width])));
+    safetensors::write(&path, &tensors).unwrap();
+    let text = format!("centroids={}", path.display());
+    assert!(matches!(Swap::read(&text), Err(SwapError::NotThere { .. })));
+    let named = [
+        ("a".to_owned(), zeros(&[2, 16])),
+        ("centroids".to_owned(), zeros(&[2, 32])),
+    ];
+    safetensors::write(&path, &named).unwrap();
+    assert_eq!(Swap::read(&text).unwrap().hash(), zeros(&[2, 32]).hash());
 }
