@@ -1,6 +1,6 @@
 //! `concord diff`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use concord_lab::{DiffOptions, Side, Verdict, diff};
@@ -84,36 +84,27 @@ impl DiffCommand {
         }
     }
 
+    /// Opens what `name` says: what lies there, or else the subject that the word names, which is run.
     fn open(&self, name: &str) -> Result<Opened, Failure> {
-        let path = PathBuf::from(name);
-        if path.exists() {
-            return Ok(Opened {
-                side: Side::open(&path)?,
-                _recorded: None,
-            });
-        }
-        // A word with a path's look is taken for a path that is not there.
-        if name.contains(['/', '\\'])
-            || Path::new(name).extension().is_some() && !name.starts_with("native")
-        {
-            return Ok(Opened {
-                side: Side::open(&path)?,
-                _recorded: None,
-            });
-        }
-        let subject = name.parse().map_err(|error| match error {
-            WordError::Unknown(_) => {
-                format!("there is no file or folder `{name}`, and {error}").into()
+        let path = Path::new(name);
+        if !path.exists() {
+            match name.parse() {
+                Ok(Subject::Native(options)) => return self.run_subject(name, options),
+                Ok(Subject::Recorded(_)) => {}
+                Err(WordError::Unknown(_)) => {
+                    return Err(format!(
+                        "{name} does not exist: there is no file or folder of that name, and no such \
+                         subject (`native`, with options after commas)"
+                    )
+                    .into());
+                }
+                Err(error) => return Err(error.into()),
             }
-            error => Failure::from(error),
-        })?;
-        match subject {
-            Subject::Native(options) => self.run_subject(name, options),
-            Subject::Recorded(path) => Ok(Opened {
-                side: Side::open(&path)?,
-                _recorded: None,
-            }),
         }
+        Ok(Opened {
+            side: Side::open(path)?,
+            _recorded: None,
+        })
     }
 
     fn run_subject(&self, name: &str, options: NativeOptions) -> Result<Opened, Failure> {
