@@ -155,7 +155,9 @@ pub enum RunError {
 
 /// Writes a run. It is an [`Observer`]: hand it to an evaluator, then call [`RunWriter::finish`].
 pub struct RunWriter {
+    /// There until the run is finished.
     staging: Option<Staging>,
+    scratch: PathBuf,
     blobs: PathBuf,
     capture: Capture,
     events: Mutex<BufWriter<File>>,
@@ -175,10 +177,12 @@ impl RunWriter {
             return Err(RunError::Exists(out.to_owned()));
         }
         let staging = Staging::open(out)?;
-        let folder = staging.path(UNFINISHED);
-        if folder.exists() {
+        let (folder, scratch) = (staging.path(UNFINISHED), staging.path("store"));
+        for left in [&folder, &scratch] {
             // Left by a recording that was killed; a run is recorded from its beginning.
-            fs::remove_dir_all(&folder).map_err(writing(&folder))?;
+            if left.exists() {
+                fs::remove_dir_all(left).map_err(writing(left))?;
+            }
         }
         let blobs = folder.join("blobs");
         fs::create_dir_all(&blobs).map_err(writing(&blobs))?;
@@ -187,6 +191,7 @@ impl RunWriter {
         let events = Mutex::new(BufWriter::new(events));
         Ok(RunWriter {
             staging: Some(staging),
+            scratch,
             blobs,
             capture,
             events,
@@ -194,9 +199,9 @@ impl RunWriter {
         })
     }
 
-    /// A folder for a working store, gone when the run is finished.
-    pub fn scratch(&self) -> Option<PathBuf> {
-        self.staging.as_ref().map(|staging| staging.path("store"))
+    /// An empty folder for a working store, gone when the run is finished.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
     }
 
     /// Writes the manifest and gives the run its name.

@@ -5,8 +5,7 @@ use std::path::Path;
 use concord_kernels::CONTRACT_VERSION;
 use concord_model::encoder::BuildError;
 use concord_pipeline::{
-    Capture, DiskStore, EvaluateError, MemoryStore, Progress, RunError, RunManifest, RunWriter,
-    Store, StoreError,
+    Capture, DiskStore, EvaluateError, Progress, RunError, RunManifest, RunWriter, StoreError,
 };
 
 use crate::native::Native;
@@ -40,19 +39,8 @@ pub fn record(
 ) -> Result<Vec<String>, RecordError> {
     native.check_modules(&capture.taps)?;
     let writer = RunWriter::create(out, capture)?;
-    let store: Box<dyn Store> = match writer.scratch() {
-        Some(folder) => {
-            // What an earlier, killed recording left is not to be trusted with skipping taps.
-            if folder.exists() {
-                std::fs::remove_dir_all(&folder)
-                    .map_err(concord_pipeline::publish::writing(&folder))
-                    .map_err(StoreError::from)?;
-            }
-            Box::new(DiskStore::open(&folder)?)
-        }
-        None => Box::new(MemoryStore::new()),
-    };
-    let notices = native.evaluate(&*store, Some(&writer), progress, |evaluator| {
+    let store = DiskStore::open(writer.scratch())?;
+    let notices = native.evaluate(&store, Some(&writer), progress, |evaluator| {
         Ok::<_, RecordError>(native.notices(Some(evaluator))?)
     })?;
     let manifest = RunManifest::new(
