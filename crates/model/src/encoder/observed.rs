@@ -68,14 +68,14 @@ impl<'a> TapsOfBatch<'a> {
             .iter()
             .map(|(_, passage)| passage.tokens)
             .sum::<usize>();
-        if let Ok(rows) = Tensor::new(vec![tokens, width], values) {
-            self.taken.push(Tap {
-                path: path.to_owned(),
-                batch: self.batch,
-                passages: self.wanted.iter().map(|(_, passage)| *passage).collect(),
-                rows,
-            });
-        }
+        let rows = Tensor::new(vec![tokens, width], values)
+            .unwrap_or_else(|error| unreachable!("each token gave {width} values: {error}"));
+        self.taken.push(Tap {
+            path: path.to_owned(),
+            batch: self.batch,
+            passages: self.wanted.iter().map(|(_, passage)| *passage).collect(),
+            rows,
+        });
     }
 
     /// What was taken, in the order of computation.
