@@ -14,13 +14,10 @@ use crate::output::tell;
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
 
 /// The stages that are done in no time beside those that are shown.
-const HIDDEN: [&str; 5] = [
-    "tokenize",
-    "gather",
-    "swap doclens",
-    "swap embs",
-    "swap codes",
-];
+const HIDDEN: [&str; 2] = ["tokenize", "gather"];
+
+/// How the names of the stages begin that only hand an artifact on.
+const SWAP: &str = "swap ";
 
 /// Shows how far each stage is, on standard error.
 pub struct Shown {
@@ -64,7 +61,7 @@ impl Shown {
 
 impl Progress for Shown {
     fn advanced(&self, stage: &str, done: u64, total: u64, unit: &str) {
-        if HIDDEN.contains(&stage) {
+        if HIDDEN.contains(&stage) || stage.starts_with(SWAP) {
             return;
         }
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use concord_kernels::nearest::nearest_by_dot;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, SAMPLE_HELDOUT,
 };
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -40,21 +40,13 @@ impl Stage for Calibrate {
     }
 
     fn outputs(&self) -> &[Output] {
-        const KEPT: Keep = Keep::Stored;
-        &[
-            Output {
-                name: BUCKET_CUTOFFS,
-                keep: KEPT,
-            },
-            Output {
-                name: BUCKET_WEIGHTS,
-                keep: KEPT,
-            },
-            Output {
-                name: AVG_RESIDUAL,
-                keep: KEPT,
-            },
-        ]
+        const {
+            &[
+                Output::stored(BUCKET_CUTOFFS),
+                Output::stored(BUCKET_WEIGHTS),
+                Output::stored(AVG_RESIDUAL),
+            ]
+        }
     }
 
     fn scope(&self) -> Scope {

@@ -5,7 +5,7 @@ use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::{nearest_by_l2, squared_norms};
 use concord_kernels::normalize::{Normalize, normalize};
 use concord_pipeline::artifact::{CENTROIDS, PLAN, SAMPLE};
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -58,10 +58,7 @@ impl Stage for Cluster {
     }
 
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: CENTROIDS,
-            keep: Keep::Stored,
-        }]
+        const { &[Output::stored(CENTROIDS)] }
     }
 
     fn scope(&self) -> Scope {

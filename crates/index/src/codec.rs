@@ -4,7 +4,7 @@ use concord_kernels::isa::Isa;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
 use concord_pipeline::artifact::{BUCKET_CUTOFFS, CENTROIDS, CODES, EMBS, RESIDUALS};
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -44,16 +44,7 @@ impl Stage for Compress {
     }
 
     fn outputs(&self) -> &[Output] {
-        &[
-            Output {
-                name: CODES,
-                keep: Keep::Stored,
-            },
-            Output {
-                name: RESIDUALS,
-                keep: Keep::Stored,
-            },
-        ]
+        const { &[Output::stored(CODES), Output::stored(RESIDUALS)] }
     }
 
     fn scope(&self) -> Scope {

@@ -1,7 +1,7 @@
 //! The inverted file: which passages have an embedding near which centroid.
 
 use concord_pipeline::artifact::{CENTROIDS, CODES, DOCLENS, IVF, IVF_LENGTHS, VALUES};
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::Tensor;
 
 use crate::sample::single;
@@ -27,20 +27,13 @@ impl Stage for Invert {
     }
 
     fn outputs(&self) -> &[Output] {
-        &[
-            Output {
-                name: VALUES,
-                keep: Keep::Transient,
-            },
-            Output {
-                name: IVF,
-                keep: Keep::Stored,
-            },
-            Output {
-                name: IVF_LENGTHS,
-                keep: Keep::Stored,
-            },
-        ]
+        const {
+            &[
+                Output::transient(VALUES),
+                Output::stored(IVF),
+                Output::stored(IVF_LENGTHS),
+            ]
+        }
     }
 
     fn scope(&self) -> Scope {

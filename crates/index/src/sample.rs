@@ -3,7 +3,7 @@
 use concord_pipeline::artifact::{
     DOCLENS, EMBS, LOCAL_SAMPLE_EMBS, NUM_PASSAGES, PLAN, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
 };
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::Tensor;
 use half::f16;
 
@@ -15,13 +15,6 @@ const TYPICAL_DOCLEN: f64 = 120.0;
 /// The most rows that are held out for the buckets, and the part of the sample they are.
 const MOST_HELDOUT: f64 = 50_000.0;
 const HELDOUT_PART: f64 = 0.05;
-
-const fn stored(name: &'static str) -> Output {
-    Output {
-        name,
-        keep: Keep::Stored,
-    }
-}
 
 /// `sample_pids`: which passages are sampled.
 ///
@@ -45,7 +38,7 @@ impl Stage for SamplePids {
     }
 
     fn outputs(&self) -> &[Output] {
-        const { &[stored(SAMPLED_PIDS)] }
+        const { &[Output::stored(SAMPLED_PIDS)] }
     }
 
     fn scope(&self) -> Scope {
@@ -93,7 +86,7 @@ impl Stage for Sample {
     }
 
     fn outputs(&self) -> &[Output] {
-        const { &[stored(LOCAL_SAMPLE_EMBS), stored(PLAN)] }
+        const { &[Output::stored(LOCAL_SAMPLE_EMBS), Output::stored(PLAN)] }
     }
 
     fn scope(&self) -> Scope {
@@ -238,7 +231,7 @@ impl Stage for Split {
     }
 
     fn outputs(&self) -> &[Output] {
-        const { &[stored(SAMPLE), stored(SAMPLE_HELDOUT)] }
+        const { &[Output::stored(SAMPLE), Output::stored(SAMPLE_HELDOUT)] }
     }
 
     fn scope(&self) -> Scope {

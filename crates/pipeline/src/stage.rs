@@ -47,6 +47,24 @@ pub struct Output {
     pub keep: Keep,
 }
 
+impl Output {
+    /// An output that goes into the store.
+    pub const fn stored(name: &'static str) -> Output {
+        Output {
+            name,
+            keep: Keep::Stored,
+        }
+    }
+
+    /// An output that is passed on in memory.
+    pub const fn transient(name: &'static str) -> Output {
+        Output {
+            name,
+            keep: Keep::Transient,
+        }
+    }
+}
+
 /// Whether a stage makes one chunk at a time or a whole artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {

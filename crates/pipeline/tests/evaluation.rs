@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use concord_pipeline::{
-    ArtifactEvent, Call, Capture, DiskStore, EvaluateError, Evaluator, Graph, Grid, Input, Keep,
+    ArtifactEvent, Call, Capture, DiskStore, EvaluateError, Evaluator, Graph, Grid, Input,
     MemoryStore, Observer, Output, Progress, RecordedRun, RunManifest, RunWriter, Scope, Source,
     Stage, StageError, Store, Tap, TapSink, Value,
 };
@@ -46,10 +46,7 @@ impl Stage for Double {
         &[Input::SameChunk("numbers")]
     }
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: "doubled",
-            keep: Keep::Transient,
-        }]
+        const { &[Output::transient("doubled")] }
     }
     fn scope(&self) -> Scope {
         Scope::EachChunk
@@ -96,10 +93,7 @@ impl Stage for Sum {
         &[Input::SameChunk("doubled")]
     }
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: "sums",
-            keep: Keep::Stored,
-        }]
+        const { &[Output::stored("sums")] }
     }
     fn scope(&self) -> Scope {
         Scope::EachChunk
@@ -134,10 +128,7 @@ impl Stage for Total {
         &[Input::Whole("sums")]
     }
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: "total",
-            keep: Keep::Stored,
-        }]
+        const { &[Output::stored("total")] }
     }
     fn scope(&self) -> Scope {
         Scope::Once
@@ -165,10 +156,7 @@ impl Stage for OtherSums {
         &[]
     }
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: "sums",
-            keep: Keep::Stored,
-        }]
+        const { &[Output::stored("sums")] }
     }
     fn scope(&self) -> Scope {
         Scope::EachChunk

@@ -108,6 +108,7 @@ pub enum NativeError {
 /// The native engine on one checkpoint and one collection.
 pub struct Native {
     checkpoint: Arc<Checkpoint>,
+    checkpoint_hash: BitHash,
     collection: Arc<Collection>,
     options: NativeOptions,
     seed: u32,
@@ -166,17 +167,17 @@ impl Native {
         swaps.iter().try_for_each(|swap| swap.check(sizes))?;
         let isa = options.isa.unwrap_or_else(Isa::fastest);
         let tokenizer = Arc::new(checkpoint.doc_tokenizer(&config)?);
-        let hash = checkpoint.hash();
+        let checkpoint_hash = checkpoint.hash();
         let mut graph = Graph::new()
             .with(Tokenize {
                 tokenizer: Arc::clone(&tokenizer),
-                checkpoint: hash,
+                checkpoint: checkpoint_hash,
                 doc_maxlen: config.doc_maxlen,
             })
             .with(Encode {
                 encoder: Arc::new(encoder),
                 tokenizer,
-                checkpoint: hash,
+                checkpoint: checkpoint_hash,
                 numerics: options.numerics.clone(),
                 batch: options.batch.unwrap_or(DEFAULT_BATCH),
                 isa,
@@ -208,6 +209,7 @@ impl Native {
         let grid = Grid::new(collection.len());
         Ok(Native {
             checkpoint,
+            checkpoint_hash,
             collection,
             options,
             seed,
@@ -272,7 +274,7 @@ impl Native {
     pub fn inputs(&self) -> BTreeMap<String, BitHash> {
         let collection = Passages::new(&self.collection).hash();
         let mut inputs = BTreeMap::from([
-            ("checkpoint".to_owned(), self.checkpoint.hash()),
+            ("checkpoint".to_owned(), self.checkpoint_hash),
             ("collection".to_owned(), collection),
         ]);
         for swap in &self.swaps {

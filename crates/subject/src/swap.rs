@@ -14,8 +14,7 @@ use concord_pipeline::artifact::{
     LOCAL_SAMPLE_EMBS, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
 };
 use concord_pipeline::{
-    Call, Graph, Input, Keep, Output, RecordedRun, RunError, Scope, Stage, StageError, StoreError,
-    Value,
+    Call, Graph, Input, Output, RecordedRun, RunError, Scope, Stage, StageError, StoreError, Value,
 };
 use concord_tensor::{BitHash, DType, FileError, Tensor, TensorError, open_tensors};
 
@@ -199,10 +198,7 @@ impl Swap {
             stage,
             rows,
             inputs,
-            outputs: [Output {
-                name,
-                keep: Keep::Stored,
-            }],
+            outputs: [Output::stored(name)],
             tensor: Arc::clone(&self.tensor),
         })
     }

@@ -9,7 +9,7 @@ use concord_kernels::isa::Isa;
 use concord_pipeline::artifact::{BATCHES, TENSORIZE_OUTPUT};
 use concord_pipeline::grid::GROUP;
 use concord_pipeline::{
-    Call, Input, Keep, Output, Scope, Stage, StageError, Tap, TapSink, TappedPassage, Value,
+    Call, Input, Output, Scope, Stage, StageError, Tap, TapSink, TappedPassage, Value,
 };
 use concord_tensor::{BitHash, Tensor};
 use rayon::prelude::*;
@@ -117,10 +117,7 @@ impl Stage for Encode {
     }
 
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: BATCHES,
-            keep: Keep::Transient,
-        }]
+        const { &[Output::transient(BATCHES)] }
     }
 
     fn scope(&self) -> Scope {

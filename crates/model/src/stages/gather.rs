@@ -1,7 +1,7 @@
 //! `gather`: the embeddings of the tokens that are kept.
 
 use concord_pipeline::artifact::{BATCHES, D, DOCLENS, EMBS, TENSORIZE_OUTPUT};
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::{DType, Tensor};
 
 /// Drops the rows of tokens that are not kept, counts the others per passage, and rounds to f16.
@@ -24,20 +24,13 @@ impl Stage for Gather {
     }
 
     fn outputs(&self) -> &[Output] {
-        &[
-            Output {
-                name: D,
-                keep: Keep::Transient,
-            },
-            Output {
-                name: DOCLENS,
-                keep: Keep::Stored,
-            },
-            Output {
-                name: EMBS,
-                keep: Keep::Stored,
-            },
-        ]
+        const {
+            &[
+                Output::transient(D),
+                Output::stored(DOCLENS),
+                Output::stored(EMBS),
+            ]
+        }
     }
 
     fn scope(&self) -> Scope {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concord_pipeline::artifact::{PASSAGES, TENSORIZE_OUTPUT};
-use concord_pipeline::{Call, Input, Keep, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::{BitHash, Tensor};
 use rayon::prelude::*;
 
@@ -37,10 +37,7 @@ impl Stage for Tokenize {
     }
 
     fn outputs(&self) -> &[Output] {
-        &[Output {
-            name: TENSORIZE_OUTPUT,
-            keep: Keep::Transient,
-        }]
+        const { &[Output::transient(TENSORIZE_OUTPUT)] }
     }
 
     fn scope(&self) -> Scope {
