@@ -17,7 +17,7 @@ pub const RUN: usize = 192;
 /// beyond the last are zero and never read back.
 #[derive(Clone)]
 pub struct PackedWeights {
-    panels: Vec<f32>,
+    panels: Vec<Lanes>,
     outputs: usize,
     inputs: usize,
 }
@@ -33,11 +33,11 @@ impl PackedWeights {
             outputs * inputs,
             "weights are (outputs, inputs)"
         );
-        let mut panels = vec![0.0; outputs.div_ceil(LANES) * LANES * inputs];
+        let mut panels = vec![Lanes::ZERO; outputs.div_ceil(LANES) * inputs];
         for (output, row) in weights.chunks_exact(inputs.max(1)).enumerate() {
-            let panel = &mut panels[output / LANES * LANES * inputs..];
-            for (input, &weight) in row.iter().enumerate() {
-                panel[input * LANES + output % LANES] = weight;
+            let panel = &mut panels[output / LANES * inputs..];
+            for (lanes, &weight) in panel.iter_mut().zip(row) {
+                lanes.0[output % LANES] = weight;
             }
         }
         PackedWeights {
@@ -64,8 +64,8 @@ impl PackedWeights {
     pub fn slice_inputs(&self, range: Range<usize>) -> PackedWeights {
         let panels = self
             .panels
-            .chunks_exact((LANES * self.inputs).max(1))
-            .flat_map(|panel| &panel[range.start * LANES..range.end * LANES])
+            .chunks_exact(self.inputs.max(1))
+            .flat_map(|panel| &panel[range.clone()])
             .copied()
             .collect();
         PackedWeights {
@@ -80,7 +80,7 @@ impl PackedWeights {
         (0..self.outputs * self.inputs)
             .map(|at| {
                 let (output, input) = (at / self.inputs, at % self.inputs);
-                self.panels[(output / LANES * self.inputs + input) * LANES + output % LANES]
+                self.panels[output / LANES * self.inputs + input].0[output % LANES]
             })
             .collect()
     }
@@ -126,6 +126,10 @@ pub fn linear(isa: Isa, x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>
 const TILE_ROWS: usize = 6;
 const TILE_PANELS: usize = 2;
 
+/// Rows that all panels are taken over before the next rows: as many as stay in a core's second cache,
+/// beside the panels of one tile, for rows of some thousand inputs.
+const BLOCK_ROWS: usize = 16 * TILE_ROWS;
+
 #[inline(always)]
 fn body<A: Fma>(
     x: &[f32],
@@ -138,64 +142,83 @@ fn body<A: Fma>(
     if outputs == 0 {
         return;
     }
+    let layer = Layer { weights, bias, run };
     let rows = y.len() / outputs;
-    let panels = outputs.div_ceil(LANES);
-    let mut panel = 0;
-    while panel < panels {
-        let wide = panels - panel >= TILE_PANELS;
-        let mut row = 0;
-        while row < rows {
-            let left = rows - row;
-            let tile = Tile {
-                x: &x[row * inputs..],
-                weights,
-                bias,
-                run,
-                panel,
-            };
-            let y = &mut y[row * outputs..];
-            row += match (wide, left) {
-                (true, TILE_ROWS..) => tile.compute::<A, TILE_ROWS, TILE_PANELS>(y),
-                (true, 2..) => tile.compute::<A, 2, TILE_PANELS>(y),
-                (true, _) => tile.compute::<A, 1, TILE_PANELS>(y),
-                (false, TILE_ROWS..) => tile.compute::<A, TILE_ROWS, 1>(y),
-                (false, _) => tile.compute::<A, 1, 1>(y),
-            };
-        }
-        panel += if wide { TILE_PANELS } else { 1 };
-    }
+    // Whole tiles, then what is left of the rows two by two, then a last one.
+    let tiled = rows / TILE_ROWS * TILE_ROWS;
+    let paired = tiled + (rows - tiled) / 2 * 2;
+    let (x_tiled, x_rest) = x.split_at(tiled * inputs);
+    let (x_paired, x_last) = x_rest.split_at((paired - tiled) * inputs);
+    let (y_tiled, y_rest) = y.split_at_mut(tiled * outputs);
+    let (y_paired, y_last) = y_rest.split_at_mut((paired - tiled) * outputs);
+    layer.compute::<A, TILE_ROWS>(x_tiled, y_tiled);
+    layer.compute::<A, 2>(x_paired, y_paired);
+    layer.compute::<A, 1>(x_last, y_last);
 }
 
-/// Where a register tile starts: `x` at its first row, the weights at its first panel.
-struct Tile<'a> {
-    x: &'a [f32],
+/// A layer to be computed.
+struct Layer<'a> {
     weights: &'a PackedWeights,
     bias: Option<&'a [f32]>,
     run: usize,
-    panel: usize,
 }
 
-impl Tile<'_> {
-    /// Computes `ROWS` rows by `PANELS` panels of `y` and returns `ROWS`.
+impl Layer<'_> {
+    /// All outputs of rows whose number is a multiple of `ROWS`.
     #[inline(always)]
-    fn compute<A: Fma, const ROWS: usize, const PANELS: usize>(&self, y: &mut [f32]) -> usize {
+    fn compute<A: Fma, const ROWS: usize>(&self, x: &[f32], y: &mut [f32]) {
         let (inputs, outputs) = (self.weights.inputs, self.weights.outputs);
-        let x: [&[f32]; ROWS] = std::array::from_fn(|r| &self.x[r * inputs..][..inputs]);
-        let w: [&[[f32; LANES]]; PANELS] = std::array::from_fn(|p| {
-            let panel = &self.weights.panels[(self.panel + p) * LANES * inputs..][..LANES * inputs];
-            panel.as_chunks().0
-        });
+        let rows = y.len() / outputs;
+        let panels = outputs.div_ceil(LANES);
+        let mut tiles = vec![[0.0; ROWS]; rows.min(BLOCK_ROWS) * inputs / ROWS];
+        let mut first = 0;
+        while first < rows {
+            let count = BLOCK_ROWS.min(rows - first) / ROWS;
+            let x = &x[first * inputs..][..count * ROWS * inputs];
+            let y = &mut y[first * outputs..][..count * ROWS * outputs];
+            let tiles = &mut tiles[..count * inputs];
+            interleave(x, inputs, tiles);
+            let mut panel = 0;
+            while panel < panels {
+                let wide = panels - panel >= TILE_PANELS;
+                for tile in 0..count {
+                    let x = &tiles[tile * inputs..][..inputs];
+                    let y = &mut y[tile * ROWS * outputs..][..ROWS * outputs];
+                    if wide {
+                        self.tile::<A, ROWS, TILE_PANELS>(x, panel, y);
+                    } else {
+                        self.tile::<A, ROWS, 1>(x, panel, y);
+                    }
+                }
+                panel += if wide { TILE_PANELS } else { 1 };
+            }
+            first += count * ROWS;
+        }
+    }
+
+    /// `ROWS` rows by `PANELS` panels of `y`, from the panel `first` on; `x` is `(inputs, ROWS)`.
+    #[inline(always)]
+    fn tile<A: Fma, const ROWS: usize, const PANELS: usize>(
+        &self,
+        x: &[[f32; ROWS]],
+        first: usize,
+        y: &mut [f32],
+    ) {
+        let outputs = self.weights.outputs;
+        let w: [&[Lanes]; PANELS] =
+            std::array::from_fn(|p| &self.weights.panels[(first + p) * x.len()..][..x.len()]);
         let mut totals = [[Lanes::ZERO; PANELS]; ROWS];
         let mut start = 0;
-        while start < inputs {
-            let end = inputs.min(start + self.run);
-            let x: [&[f32]; ROWS] = std::array::from_fn(|r| &x[r][start..end]);
-            let w: [&[[f32; LANES]]; PANELS] = std::array::from_fn(|p| &w[p][start..end]);
+        while start < x.len() {
+            let end = x.len().min(start + self.run);
+            let x = &x[start..end];
+            let w: [&[Lanes]; PANELS] = std::array::from_fn(|p| &w[p][start..end][..x.len()]);
             let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-            for k in 0..end - start {
+            for (k, x) in x.iter().enumerate() {
+                let w: [Lanes; PANELS] = std::array::from_fn(|p| w[p][k]);
                 for r in 0..ROWS {
                     for p in 0..PANELS {
-                        sums[r][p] = sums[r][p].fma::<A>(x[r][k], &w[p][k]);
+                        sums[r][p] = sums[r][p].fma::<A>(x[r], &w[p].0);
                     }
                 }
             }
@@ -212,7 +235,7 @@ impl Tile<'_> {
         }
         for (r, row_totals) in totals.iter().enumerate() {
             for (p, total) in row_totals.iter().enumerate() {
-                let first = (self.panel + p) * LANES;
+                let first = (first + p) * LANES;
                 let last = outputs.min(first + LANES);
                 let total = match self.bias {
                     Some(bias) => *total + Lanes::load(&bias[first..last], 0.0),
@@ -222,6 +245,18 @@ impl Tile<'_> {
                     .copy_from_slice(&total.0[..last - first]);
             }
         }
-        ROWS
+    }
+}
+
+/// Lays `ROWS` rows of `x` beside each other, tile by tile: each tile is `(inputs, ROWS)`.
+#[inline(always)]
+fn interleave<const ROWS: usize>(x: &[f32], inputs: usize, tiles: &mut [[f32; ROWS]]) {
+    let rows = x.chunks_exact((ROWS * inputs).max(1));
+    for (x, tile) in rows.zip(tiles.chunks_exact_mut(inputs.max(1))) {
+        for (k, beside) in tile.iter_mut().enumerate() {
+            for (r, value) in beside.iter_mut().enumerate() {
+                *value = x[r * inputs + k];
+            }
+        }
     }
 }
