@@ -34,7 +34,8 @@ pub fn writing(path: &Path) -> impl FnOnce(io::Error) -> PublishError + '_ {
     }
 }
 
-/// Writes a file through `write` and gives it its name when it is whole and on disk.
+/// Writes a file through `write` and gives it its name when it is whole and on disk. A device or a pipe,
+/// such as `/dev/null`, is written to as it is: a file in its place would be the end of it.
 ///
 /// # Errors
 /// When anything about it fails; the unfinished file is then gone.
@@ -42,6 +43,14 @@ pub fn write_file(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), PublishError> {
+    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        let written = File::options().write(true).open(path).and_then(|file| {
+            let mut file = BufWriter::new(file);
+            write(&mut file)?;
+            file.flush()
+        });
+        return written.map_err(writing(path));
+    }
     let partial = beside(path, ".", ".partial");
     let written = (|| {
         let mut file = BufWriter::new(File::create(&partial)?);
@@ -191,6 +200,18 @@ mod tests {
             "{error}"
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_is_written_to_and_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("nothing");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        write_file(&path, |file| file.write_all(b"to nobody")).unwrap();
+        assert!(path.is_symlink(), "the link was replaced by a file");
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]
