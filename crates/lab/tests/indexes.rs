@@ -258,6 +258,29 @@ fn a_damaged_manifest_is_refused() {
     assert!(matches!(Side::open(&index), Err(SideError::Manifest(_))));
 }
 
+/// Its hashes are of another kind, which must not pass for damage, let alone for a difference.
+#[test]
+fn a_manifest_of_version_1_is_refused_as_such() {
+    let folder = tempdir().unwrap();
+    let index = copied(OLD, folder.path().join("index"));
+    sign(&index, vec![record("centroids", &Tensor::scalar(1i64))]);
+    let path = index.join(INDEX_MANIFEST);
+    let current = fs::read_to_string(&path).unwrap();
+    let old = current.replace("sha256:", "blake3:").replace(
+        &format!("\"version\": {MANIFEST_VERSION}"),
+        "\"version\": 1",
+    );
+    fs::write(&path, old).unwrap();
+    let refused = |error: String| {
+        assert!(
+            error.contains("a manifest of index, version 1; this program reads"),
+            "{error}"
+        );
+    };
+    refused(Side::open(&index).err().unwrap().to_string());
+    refused(IndexManifest::read(&index).unwrap_err().to_string());
+}
+
 #[test]
 fn an_index_without_one_of_its_files_is_refused() {
     let folder = tempdir().unwrap();

@@ -295,7 +295,7 @@ fn inputs_and_options_that_differ_are_remarked_on() {
     );
     let text = report.remarks[1].to_string();
     assert!(
-        text.starts_with("the checkpoints differ (blake3:"),
+        text.starts_with("the checkpoints differ (sha256:"),
         "{text}"
     );
     assert_eq!(

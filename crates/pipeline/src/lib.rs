@@ -27,7 +27,7 @@ mod value;
 
 pub use evaluate::{EvaluateError, Evaluator, NotReproducible, Source};
 pub use grid::Grid;
-pub use manifest::{ArtifactRecord, ChunkRecord, FieldRecord, MANIFEST_VERSION};
+pub use manifest::{ArtifactRecord, ChunkRecord, FieldRecord, MANIFEST_VERSION, ManifestHead};
 pub use observe::{ArtifactEvent, NoProgress, Observer, Progress, Tap, TapSink, TappedPassage};
 pub use pattern::ModulePattern;
 pub use publish::{PublishError, Staging, StagingError};

@@ -4,7 +4,28 @@ use concord_tensor::{BitHash, ByteHasher, DType};
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifests that indexes and runs carry.
-pub const MANIFEST_VERSION: u32 = 1;
+///
+/// In version 1, hashes were BLAKE3; since version 2 they are SHA-256.
+pub const MANIFEST_VERSION: u32 = 2;
+
+/// What a manifest of any version says about itself.
+///
+/// A reader takes this first and the rest only if it [is of](ManifestHead::is_of) the right kind: to
+/// this program, the rest of another version would look like damage.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ManifestHead {
+    /// What it is a manifest of: `index` or `run`.
+    pub concord: String,
+    /// The version of manifests.
+    pub version: u32,
+}
+
+impl ManifestHead {
+    /// Whether it is a manifest of that kind in the [version](MANIFEST_VERSION) this program reads.
+    pub fn is_of(&self, kind: &str) -> bool {
+        self.concord == kind && self.version == MANIFEST_VERSION
+    }
+}
 
 /// One tensor of a chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

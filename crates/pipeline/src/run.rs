@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use concord_tensor::{BitHash, DType, TensorSource, open_tensors};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::{ArtifactRecord, MANIFEST_VERSION};
+use crate::manifest::{ArtifactRecord, MANIFEST_VERSION, ManifestHead};
 use crate::observe::{ArtifactEvent, Observer, Tap, TapSink};
 use crate::pattern::ModulePattern;
 use crate::publish::{PublishError, Staging, StagingError, write_json, writing};
@@ -143,13 +143,20 @@ pub enum RunError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The folder holds something else.
-    #[error("{path} is not a recorded run that this version reads ({found})", path = path.display())]
+    /// The folder holds something else, or a run of another version.
+    #[error(
+        "{path} is a manifest of {found}, version {version}; this program reads those of a run, \
+         version {MANIFEST_VERSION}: record the run again, or use the version of Concord that recorded \
+         it",
+        path = path.display()
+    )]
     NotARun {
         /// The manifest.
         path: PathBuf,
-        /// What it says it is.
+        /// The kind it says it is.
         found: String,
+        /// The version it says it has.
+        version: u32,
     },
 }
 
@@ -322,20 +329,25 @@ impl RecordedRun {
     /// Opens the run in `folder`. Values stay on disk.
     ///
     /// # Errors
-    /// When it cannot be read or is not a run.
+    /// When it cannot be read, or is not a run of the [version](MANIFEST_VERSION) this program reads.
     pub fn open(folder: &Path) -> Result<RecordedRun, RunError> {
         let path = folder.join("manifest.json");
         let text = fs::read(&path).map_err(unreadable(&path))?;
-        let manifest: RunManifest =
-            serde_json::from_slice(&text).map_err(|source| RunError::Malformed {
-                path: path.clone(),
-                line: source.line(),
-                source,
-            })?;
-        if manifest.concord != "run" || manifest.version != MANIFEST_VERSION {
-            let found = format!("{} version {}", manifest.concord, manifest.version);
-            return Err(RunError::NotARun { path, found });
+        let malformed = |source: serde_json::Error| RunError::Malformed {
+            path: path.clone(),
+            line: source.line(),
+            source,
+        };
+        let head: ManifestHead = serde_json::from_slice(&text).map_err(malformed)?;
+        if !head.is_of("run") {
+            let (found, version) = (head.concord, head.version);
+            return Err(RunError::NotARun {
+                path,
+                found,
+                version,
+            });
         }
+        let manifest: RunManifest = serde_json::from_slice(&text).map_err(malformed)?;
         let path = folder.join("events.jsonl");
         let file = File::open(&path).map_err(unreadable(&path))?;
         let (mut chunks, mut taps) = (Vec::<ArtifactEvent>::new(), Vec::new());

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use concord_pipeline::{
     ArtifactEvent, Call, Capture, DiskStore, EvaluateError, Evaluator, Graph, Grid, Input,
-    MemoryStore, Observer, Output, Progress, RecordedRun, RunManifest, RunWriter, Scope, Source,
-    Stage, StageError, Store, Tap, TapSink, Value,
+    MANIFEST_VERSION, MemoryStore, Observer, Output, Progress, RecordedRun, RunError, RunManifest,
+    RunWriter, Scope, Source, Stage, StageError, Store, Tap, TapSink, Value,
 };
-use concord_tensor::Tensor;
+use concord_tensor::{BitHash, Tensor};
 
 const PASSAGES: usize = 2500;
 
@@ -440,6 +440,36 @@ fn a_recorded_run_reads_back_with_its_values() {
     assert!(
         RunWriter::create(&out, Capture::default()).is_err(),
         "a run is not overwritten"
+    );
+}
+
+/// Its hashes are of another kind, which must not pass for damage, let alone for a difference.
+#[test]
+fn a_run_of_version_1_is_refused_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let inputs = [("collection".to_owned(), BitHash::of_bytes(b"passages"))];
+    RunWriter::create(&out, Capture::default())
+        .unwrap()
+        .finish(&RunManifest::new(
+            "toy".into(),
+            None,
+            inputs.into(),
+            Default::default(),
+        ))
+        .unwrap();
+    RecordedRun::open(&out).unwrap();
+    let path = out.join("manifest.json");
+    let current = std::fs::read_to_string(&path).unwrap();
+    let old = current.replace("sha256:", "blake3:").replace(
+        &format!("\"version\": {MANIFEST_VERSION}"),
+        "\"version\": 1",
+    );
+    std::fs::write(&path, old).unwrap();
+    let error = RecordedRun::open(&out).err().unwrap();
+    assert!(
+        matches!(&error, RunError::NotARun { found, version: 1, .. } if found == "run"),
+        "{error}"
     );
 }
 

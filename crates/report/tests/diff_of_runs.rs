@@ -70,7 +70,7 @@ fn taps_name_their_passage_and_one_sided_rows_their_side() {
         lines[0]
     );
     assert!(
-        lines[2].starts_with("note: the collections differ (blake3:"),
+        lines[2].starts_with("note: the collections differ (sha256:"),
         "{}",
         lines[2]
     );

@@ -5,12 +5,18 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 use crate::DType;
 
-/// A BLAKE3 hash, of a tensor or of bytes.
+/// A SHA-256 hash, of a tensor or of bytes.
 ///
-/// The hash of a **tensor** is BLAKE3 over, in this order and with nothing in between:
+/// SHA-256, because runs are recorded elsewhere too: every Python has it in its standard library, so a
+/// script that may install nothing gives a tensor the same name as Concord does. No two different inputs
+/// of the same hash are known, which a name that stands for the content needs, and most processors of
+/// today have instructions for it, which both sides use where they are.
+///
+/// The hash of a **tensor** is SHA-256 over, in this order and with nothing in between:
 ///
 /// 1. the dtype's [name](DType::name) in ASCII, followed by one zero byte;
 /// 2. the number of dimensions as an unsigned 64-bit little-endian integer;
@@ -19,19 +25,19 @@ use crate::DType;
 ///
 /// So two tensors hash alike exactly if they agree in dtype, shape and bits: `-0.0` and `0.0`
 /// differ, and so do NaNs of different payload. The hash of **bytes**
-/// ([`of_bytes`](BitHash::of_bytes), [`ByteHasher`]) is BLAKE3 over those bytes alone, what the
-/// `b3sum` program prints.
+/// ([`of_bytes`](BitHash::of_bytes), [`ByteHasher`]) is SHA-256 over those bytes alone, what the
+/// `sha256sum` program prints.
 ///
-/// Text and JSON show it as `blake3:` and 64 lower-case hexadecimal digits.
+/// Text and JSON show it as `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BitHash([u8; 32]);
 
-const PREFIX: &str = "blake3:";
+const PREFIX: &str = "sha256:";
 
 impl BitHash {
-    /// The BLAKE3 hash of some bytes.
+    /// The SHA-256 hash of some bytes.
     pub fn of_bytes(bytes: &[u8]) -> BitHash {
-        BitHash(*blake3::hash(bytes).as_bytes())
+        BitHash(Sha256::digest(bytes).into())
     }
 
     /// The 32 bytes of the hash.
@@ -61,7 +67,7 @@ impl fmt::Debug for BitHash {
 
 /// A text that is not a hash.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a hash: expected \"blake3:\" and 64 lower-case hexadecimal digits")]
+#[error("{0:?} is not a hash: expected \"sha256:\" and 64 lower-case hexadecimal digits")]
 pub struct ParseHashError(pub String);
 
 impl FromStr for BitHash {
@@ -139,7 +145,7 @@ impl TensorHasher {
 
 /// Hashes bytes that arrive piece by piece, for files and keys.
 #[derive(Clone, Debug, Default)]
-pub struct ByteHasher(blake3::Hasher);
+pub struct ByteHasher(Sha256);
 
 impl ByteHasher {
     /// Begins a hash.
@@ -154,7 +160,7 @@ impl ByteHasher {
 
     /// The hash of all bytes given.
     pub fn finish(&self) -> BitHash {
-        BitHash(*self.0.finalize().as_bytes())
+        BitHash(self.0.clone().finalize().into())
     }
 }
 
@@ -162,11 +168,29 @@ impl ByteHasher {
 mod tests {
     use super::*;
 
+    /// The example of one block that NIST publishes with the standard.
     #[test]
-    fn the_hash_of_no_bytes_is_the_published_blake3_vector() {
-        let expected = "blake3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
-        assert_eq!(BitHash::of_bytes(b"").to_string(), expected);
-        assert_eq!(expected.parse(), Ok(BitHash::of_bytes(b"")));
+    fn abc_hashes_as_nist_says() {
+        let expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(BitHash::of_bytes(b"abc").to_string(), expected);
+        assert_eq!(expected.parse(), Ok(BitHash::of_bytes(b"abc")));
+    }
+
+    /// What `hashlib.sha256(bytes(range(256)) * 5).hexdigest()` is in Python.
+    #[test]
+    fn bytes_hash_as_in_python_however_they_are_cut() {
+        let expected = "sha256:d414b085826eb06778483ba35564dc849e643359f69ed9747878ba6e54985bed";
+        let bytes: Vec<u8> = (0..5).flat_map(|_| 0..=u8::MAX).collect();
+        assert_eq!(BitHash::of_bytes(&bytes).to_string(), expected);
+        for size in [1, 63, 64, 65, 1000] {
+            let mut hasher = ByteHasher::new();
+            for piece in bytes.chunks(size) {
+                // Asking half way does not change what comes out at the end.
+                hasher.finish();
+                hasher.update(piece);
+            }
+            assert_eq!(hasher.finish().to_string(), expected, "pieces of {size}");
+        }
     }
 
     #[test]
@@ -189,7 +213,9 @@ mod tests {
         for wrong in [
             hex,
             &text[..70],
-            "blake3:",
+            "sha256:",
+            // The hash that version 1 of the manifests used.
+            &text.replace(PREFIX, "blake3:"),
             &text.to_uppercase(),
             &format!("{text}0"),
         ] {
@@ -206,6 +232,6 @@ mod tests {
         let json = serde_json::to_string(&hash).unwrap();
         assert_eq!(json, format!("\"{hash}\""));
         assert_eq!(serde_json::from_str::<BitHash>(&json).unwrap(), hash);
-        assert!(serde_json::from_str::<BitHash>("\"blake3:00\"").is_err());
+        assert!(serde_json::from_str::<BitHash>("\"sha256:00\"").is_err());
     }
 }

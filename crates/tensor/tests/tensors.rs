@@ -35,6 +35,26 @@ proptest! {
     }
 }
 
+/// The values are Python's, with `from hashlib import sha256; from struct import pack`:
+///
+/// ```text
+/// sha256(b"f32\0" + pack("<QQQ", 2, 2, 3) + pack("<6f", 0.0, -0.0, 1.0, -1.5, inf, 1e-45))
+/// sha256(b"i64\0" + pack("<Q", 0) + pack("<q", -2))
+/// ```
+#[test]
+fn tensors_hash_as_in_python() {
+    let values = vec![0.0_f32, -0.0, 1.0, -1.5, f32::INFINITY, f32::from_bits(1)];
+    let matrix = Tensor::new([2, 3], values).unwrap();
+    assert_eq!(
+        matrix.hash().to_string(),
+        "sha256:f714d5efbd285e24e5ada4c934e69cb8ab6181bab991fd405ece1e55d24e11a4"
+    );
+    assert_eq!(
+        Tensor::scalar(-2_i64).hash().to_string(),
+        "sha256:96055fdb9950aa9d9810c77a7dad06598d2f62987bc01b47751666a3467479c6"
+    );
+}
+
 #[test]
 fn dtype_and_shape_are_part_of_the_hash() {
     let tensor = Tensor::vector(vec![0_u8; 4]);

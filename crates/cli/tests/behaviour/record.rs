@@ -19,7 +19,7 @@ pub fn events(run: &Path) -> Vec<Value> {
 
 /// The tensor that a run keeps under a hash.
 pub fn blob(run: &Path, hash: &Value) -> Tensor {
-    let digits = hash.as_str().unwrap().strip_prefix("blake3:").unwrap();
+    let digits = hash.as_str().unwrap().strip_prefix("sha256:").unwrap();
     let name = format!("blobs/{}/{digits}.safetensors", &digits[..2]);
     let tensors = safetensors::read(run.join(name)).unwrap();
     let [(_, tensor)] = <[_; 1]>::try_from(tensors).unwrap();
@@ -47,7 +47,7 @@ fn what_is_kept_is_what_was_asked_for() {
                 taps_kept.push(!event["blob"].is_null());
             } else {
                 for field in event["fields"].as_array().unwrap() {
-                    let digits = field["hash"].as_str().unwrap().replace("blake3:", "");
+                    let digits = field["hash"].as_str().unwrap().replace("sha256:", "");
                     let path = format!("blobs/{}/{digits}.safetensors", &digits[..2]);
                     artifacts_kept.push(run.join(path).is_file());
                 }

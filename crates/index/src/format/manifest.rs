@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use concord_pipeline::publish::{PublishError, write_json};
-use concord_pipeline::{ArtifactRecord, MANIFEST_VERSION};
+use concord_pipeline::{ArtifactRecord, MANIFEST_VERSION, ManifestHead};
 use concord_tensor::{BitHash, ByteHasher};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ pub struct FileRecord {
     pub name: String,
     /// Its size.
     pub bytes: u64,
-    /// The BLAKE3 hash of its bytes.
+    /// The SHA-256 hash of its bytes.
     pub hash: BitHash,
 }
 
@@ -90,7 +90,7 @@ pub enum ManifestError {
     /// It is of another kind or version.
     #[error(
         "{path} is a manifest of {found}, version {version}; this program reads those of an index, \
-         version {MANIFEST_VERSION}",
+         version {MANIFEST_VERSION}: build the index again, or use the version of Concord that built it",
         path = path.display()
     )]
     Version {
@@ -117,20 +117,20 @@ impl IndexManifest {
             Err(error) if [NotFound, NotADirectory].contains(&error.kind()) => return Ok(None),
             Err(source) => return Err(ManifestError::Unreadable { path, source }),
         };
-        let manifest: IndexManifest =
-            serde_json::from_slice(&text).map_err(|source| ManifestError::Malformed {
-                path: path.clone(),
-                source,
-            })?;
-        if manifest.concord != "index" || manifest.version != MANIFEST_VERSION {
-            let (found, version) = (manifest.concord, manifest.version);
+        let malformed = |source| ManifestError::Malformed {
+            path: path.clone(),
+            source,
+        };
+        let head: ManifestHead = serde_json::from_slice(&text).map_err(malformed)?;
+        if !head.is_of("index") {
+            let (found, version) = (head.concord, head.version);
             return Err(ManifestError::Version {
                 path,
                 found,
                 version,
             });
         }
-        Ok(Some(manifest))
+        Ok(Some(serde_json::from_slice(&text).map_err(malformed)?))
     }
 
     /// Writes the manifest into `folder`.

@@ -319,6 +319,11 @@ impl Index {
         })
     }
 
+    /// The number of embeddings.
+    pub fn embeddings(&self) -> usize {
+        self.codes.len()
+    }
+
     /// The number of passages.
     pub fn passages(&self) -> usize {
         self.offsets.len() - 1
