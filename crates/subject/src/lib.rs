@@ -7,6 +7,7 @@
 
 pub mod build;
 pub mod native;
+pub mod python;
 pub mod rebuild;
 pub mod record;
 pub mod swap;

@@ -1,0 +1,28 @@
+//! Isolated Python environments, one for each version of PyTorch.
+//!
+//! A [`Recipe`] says what an environment is made of: PyTorch in one version, and every other package in the
+//! same version for all of them, as far as that can be. [`Environments`] are those in a folder, made with
+//! [`Uv`]. Nothing is read from the process's environment here: where the folder lies and where `uv` is
+//! searched is the caller's to say. `uv` itself heeds its own variables and files, so that its package index
+//! is the user's.
+
+mod child;
+mod disk;
+mod environments;
+mod error;
+mod make;
+mod published;
+mod recipe;
+mod uv;
+mod version;
+
+pub use child::die_with_parent;
+pub use disk::{FreeSpace, Taken, free_space};
+pub use environments::{
+    Downloads, Environment, Environments, Listed, Progress, Settings, Unfinished, Wheels,
+};
+pub use error::{EnvironmentError, size};
+pub use make::Finished;
+pub use recipe::{Departure, Engine, OLDEST, PYTHON, Recipe, UnknownEngine};
+pub use uv::Uv;
+pub use version::{TorchRange, TorchVersion, VersionError};
