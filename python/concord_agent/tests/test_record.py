@@ -1,0 +1,255 @@
+"""Recordings with engine=bert, against what the real ColBERT computed."""
+
+import json
+import os
+import re
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+import numpy
+import torch
+from runs import CHECKPOINT, COLLECTION, GOLDEN, Run, agent, program, record, sha256_of
+
+VALUES = GOLDEN / "torch-2.15.0"
+
+
+class Folder(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+
+class AgainstColbert(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.temporary.cleanup)
+        cls.run_ = record(Path(cls.temporary.name) / "run", capture="all")
+        cls.build = json.loads((VALUES / "build.json").read_text())
+
+    def test_the_token_ids_are_those_of_the_reference(self):
+        slices = json.loads((VALUES / "tokenization.json").read_text())["documents"]
+        rows = []
+        for part in slices["slices"]:
+            rows += [
+                [token for token, real in zip(ids, mask) if real]
+                for ids, mask in zip(part["input_ids"], part["attention_mask"])
+            ]
+        expected = [rows[place] for place in slices["reverse_indices"]]
+        ids = self.run_.value("tensorize_output", "ids").tolist()
+        self.assertEqual(ids, [token for own in expected for token in own])
+        lengths = self.run_.value("tensorize_output", "lengths").tolist()
+        self.assertEqual(lengths, [len(own) for own in expected])
+
+    def test_the_embeddings_are_those_of_the_reference_up_to_rounding(self):
+        expected = numpy.load(str(VALUES / "embs.npy"))
+        found = self.run_.value("D").numpy()
+        self.assertEqual(found.shape, expected.shape)
+        self.assertLess(numpy.abs(found - expected).max(), 4e-6)
+
+    def test_embs_are_d_in_f16(self):
+        rounded = self.run_.value("D").half()
+        self.assertEqual(self.run_.hash("embs"), agent.hash_text(agent.tensor_digest(rounded)))
+
+    def test_dropped_tokens_are_zero_and_the_others_are_d(self):
+        rows, mask = self.run_.value("batches", "D_"), self.run_.value("batches", "mask_")
+        self.assertTrue(torch.equal(rows[mask], self.run_.value("D")))
+        self.assertEqual(rows[~mask].abs().sum().item(), 0.0)
+        self.assertGreater(int((~mask).sum()), 0)
+
+    def test_every_module_is_tapped_and_agrees_with_the_reference(self):
+        golden = agent.read_safetensors(str(VALUES / "taps.safetensors"))
+        self.assertEqual({tap["tap"] for tap in self.run_.taps}, set(agent.module_paths(2)))
+        compared = 0
+        for path in set(golden) - {"input_ids", "attention_mask"}:
+            for row, pid in enumerate((14, 23)):
+                real = golden["attention_mask"][row].bool()
+                found, expected = self.run_.rows(path, pid), golden[path][row][real]
+                self.assertEqual(found.shape, expected.shape, path)
+                self.assertLess((found - expected).abs().max().item(), 2e-5, path)
+                compared += 1
+        self.assertEqual(compared, 2 * 24)
+
+    def test_no_padding_is_tapped(self):
+        lengths = self.run_.value("tensorize_output", "lengths").tolist()
+        for tap in self.run_.taps:
+            for passage in tap["passages"]:
+                self.assertEqual(passage["tokens"], lengths[passage["pid"]], tap["tap"])
+
+    def test_hashes_are_of_the_values_kept(self):
+        for tap in self.run_.taps[::7]:
+            rows = self.run_.blob(tap["blob"])
+            at = 0
+            for passage in tap["passages"]:
+                own = rows[at : at + passage["tokens"]]
+                at += passage["tokens"]
+                expected = sha256_of(tap["dtype"], list(own.shape), own.contiguous().numpy().tobytes())
+                self.assertEqual(passage["hash"], expected, tap["tap"])
+
+    def test_every_blob_lies_under_its_hash(self):
+        blobs = list((self.run_.folder / "blobs").glob("*/*"))
+        self.assertGreater(len(blobs), 100)
+        for blob in blobs:
+            tensor = agent.read_safetensors(str(blob))["tensor"]
+            self.assertEqual(agent.tensor_digest(tensor).hex(), blob.stem)
+            self.assertEqual(blob.stem[:2], blob.parent.name)
+
+    def test_equal_tensors_are_kept_once(self):
+        inside = [tap for tap in self.run_.taps if tap["tap"] == "bert.encoder.layer.0.output.LayerNorm"]
+        around = [tap for tap in self.run_.taps if tap["tap"] == "bert.encoder.layer.0"]
+        self.assertEqual([tap["blob"] for tap in inside], [tap["blob"] for tap in around])
+
+    def test_the_manifest_names_no_place_and_no_time(self):
+        text = (self.run_.folder / "manifest.json").read_text()
+        self.assertNotIn(self.temporary.name, text)
+        self.assertNotIn(str(GOLDEN), text)
+        self.assertEqual(self.run_.manifest["options"]["attention"], "eager")
+        self.assertRegex(self.run_.manifest["subject"], r"^torch==\d+\.\d+\.\d+,engine=bert,batch=32")
+
+
+class Capture(Folder):
+    def test_what_is_captured_changes_nothing(self):
+        runs = {capture: record(self.folder / capture, capture=capture) for capture in agent.CAPTURES}
+        for name in ("tensorize_output", "batches", "D", "doclens", "embs"):
+            self.assertEqual(len({run.hash(name) for run in runs.values()}), 1, name)
+        taps = [runs[capture].tap_hashes() for capture in ("hashes", "artifacts", "taps", "all")]
+        self.assertTrue(all(found == taps[0] for found in taps[1:]))
+        self.assertEqual(runs["none"].taps, [])
+        self.assertEqual(list((self.folder / "hashes" / "blobs").iterdir()), [])
+
+    def test_two_recordings_are_the_same_bytes(self):
+        a, b = (record(self.folder / name) for name in "ab")
+        for name in ("manifest.json", "events.jsonl"):
+            self.assertEqual((a.folder / name).read_bytes(), (b.folder / name).read_bytes(), name)
+
+    def test_taps_are_those_that_a_pattern_covers(self):
+        run = record(self.folder / "run", taps=["bert.encoder.layer.*.intermediate", "linear"])
+        expected = {"linear"}
+        for layer in "01":
+            path = "bert.encoder.layer.%s.intermediate" % layer
+            expected |= {path, path + ".dense", path + ".intermediate_act_fn"}
+        self.assertEqual({tap["tap"] for tap in run.taps}, expected)
+
+    def test_lookups_do_not_depend_on_the_batch(self):
+        wanted = dict(taps=["bert.embeddings.*_embeddings"], passages=40)
+        a = record(self.folder / "a", batch=1, **wanted)
+        b = record(self.folder / "b", batch=32, pad="list", **wanted)
+        self.assertEqual(a.tap_hashes(), b.tap_hashes())
+        self.assertEqual({tap["batch"] for tap in a.taps}, set(range(40)))
+
+    def test_the_first_passages_only(self):
+        run = record(self.folder / "run", passages=5, capture="artifacts")
+        self.assertEqual(run.value("num_passages").item(), 5)
+        self.assertEqual(run.value("doclens").shape, (5,))
+
+    def test_bf16_autocast_is_seen_in_the_taps(self):
+        run = record(self.folder / "run", amp="bf16", passages=8)
+        dtypes = {tap["tap"]: tap["dtype"] for tap in run.taps}
+        self.assertEqual(dtypes["linear"], "bf16")
+        self.assertEqual(dtypes["normalize"], "f32")
+
+
+class Patches(Folder):
+    def test_the_feed_forward_part_can_be_cut_out(self):
+        patches = ["bert.encoder.layer.*.intermediate.dense:identity", "bert.encoder.layer.*.output.dense:identity"]
+        run = record(self.folder / "run", patches=patches, capture="all", passages=8)
+        (tap,) = [tap for tap in run.taps if tap["tap"] == "bert.encoder.layer.0.intermediate.dense"]
+        self.assertEqual(tap["width"], 64)
+        before = run.rows("bert.encoder.layer.0.attention", 2)
+        self.assertTrue(torch.equal(run.rows("bert.encoder.layer.0.intermediate.dense", 2), before))
+        self.assertEqual(run.manifest["options"]["numerics"], patches)
+
+    def test_attention_and_whole_layers_can_be_cut_out(self):
+        patches = ["bert.encoder.layer.0.attention.self:identity", "bert.encoder.layer.1:identity", "normalize:identity"]
+        run = record(self.folder / "run", patches=patches, capture="all", passages=8)
+        paths = {tap["tap"] for tap in run.taps}
+        self.assertNotIn("bert.encoder.layer.0.attention.self.query", paths)
+        self.assertNotIn("bert.encoder.layer.1.output", paths)
+        rows = run.rows
+        self.assertTrue(torch.equal(rows("bert.encoder.layer.0.attention.self", 2), rows("bert.embeddings", 2)))
+        self.assertTrue(torch.equal(rows("bert.encoder.layer.1", 2), rows("bert.encoder.layer.0", 2)))
+        self.assertTrue(torch.equal(rows("normalize", 2), rows("mask", 2)))
+
+    def test_what_does_not_fit_is_refused_with_both_widths(self):
+        for patch, said in (
+            ("bert.encoder.layer.*.intermediate.dense:identity", "layer.0.output.dense` takes rows of 256 values, but gets 64"),
+            ("bert.encoder.layer.1.output.dense:identity", "layer.1.output.LayerNorm` takes rows of 64 values, but gets 256"),
+            ("bert.encoder.layer.2.output.dense:identity", "names no module"),
+            ("mask:identity", "identity cannot stand at `mask`"),
+            ("linear", "write MODULE:identity"),
+        ):
+            with self.assertRaises(agent.UserError) as caught:
+                record(self.folder / "run", patches=[patch])
+            self.assertIn(said, str(caught.exception))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+
+class Faults(Folder):
+    def test_an_existing_output_is_refused_and_left(self):
+        out = self.folder / "run"
+        out.mkdir()
+        with self.assertRaisesRegex(agent.UserError, "exists"):
+            record(out)
+        self.assertEqual(list(out.iterdir()), [])
+
+    def test_a_failure_leaves_nothing(self):
+        with mock.patch.object(agent, "encode_chunk", side_effect=MemoryError):
+            with self.assertRaises(MemoryError):
+                record(self.folder / "run")
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_the_remains_of_a_killed_recording_are_in_nobodys_way(self):
+        left = self.folder / ".run.building" / "run" / "blobs"
+        left.mkdir(parents=True)
+        (left / "half").write_text("x")
+        record(self.folder / "run", passages=3)
+        self.assertEqual([path.name for path in self.folder.iterdir()], ["run"])
+        self.assertFalse((self.folder / "run" / "blobs" / "half").exists())
+
+    def test_two_recordings_to_one_folder_are_refused(self):
+        first = agent.RunWriter(str(self.folder / "run"), "hashes")
+        with self.assertRaisesRegex(agent.UserError, "another process"):
+            agent.RunWriter(str(self.folder / "run"), "hashes")
+        first.discard()
+
+    def test_a_wrong_collection_is_reported_with_its_line(self):
+        path = self.folder / "c.tsv"
+        for text, said in (
+            ("0\ta\n2\tb\n", "line 2: expected pid 1, found 2"),
+            ("0\ta\nb\n", "line 2: expected pid TAB text"),
+            ("", "no passages"),
+        ):
+            path.write_text(text)
+            with self.assertRaisesRegex(agent.UserError, re.escape(said)):
+                record(self.folder / "run", collection=str(path))
+
+    def test_a_user_sees_one_line_and_no_traceback(self):
+        out = str(self.folder / "run")
+        base = ["record", "--checkpoint", CHECKPOINT, "--collection", COLLECTION, "--out", out]
+        for more, said in (
+            (["--taps", "bert.nothing"], "names no module"),
+            (["--collection", str(self.folder / "none.tsv")], "cannot read"),
+            (["--checkpoint", str(self.folder)], "config.json"),
+            (["--batch", "0"], "whole number"),
+        ):
+            done = program(*base + more)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(said, done.stderr)
+            self.assertNotIn("Traceback", done.stderr)
+            self.assertEqual(done.stdout, "")
+        self.assertFalse(os.path.exists(out))
+
+    def test_alone_it_leaves_a_run(self):
+        done = program(
+            "record", "--checkpoint", CHECKPOINT, "--collection", COLLECTION, "--passages", "3", "--out", "run", cwd=str(self.folder)
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("7 artifact chunks, 39 taps", done.stdout)
+        self.assertEqual(len(Run(self.folder / "run").taps), 39)
+
+
+if __name__ == "__main__":
+    unittest.main()
