@@ -13,5 +13,6 @@ export PYTHONUTF8=1
 python=$("$here/setup.sh" "${2:-1.13.1}")
 "$python" "$here/minilm_checkpoint.py" "$data/minilm"
 "$python" "$here/docstring_collection.py" "$data/docstrings" --passages 400
+"$python" "$here/same_embeddings.py" --concord "$concord" --collection "$(dirname "$here")/data/collection.tsv"
 "$python" "$here/both_ways.py" --concord "$concord" --checkpoint "$data/minilm" \
     --collection "$data/docstrings/collection.tsv" --queries "$data/docstrings/queries.tsv"

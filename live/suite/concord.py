@@ -45,6 +45,15 @@ class Concord:
         """Whether two indexes are the same."""
         return self._exit_code((SAME, DIFFERENT), "diff", index, other)[0] == SAME
 
+    def export_model(self, out: Path) -> None:
+        """Write the embedded checkpoint to a new folder."""
+        self._run("export-model", out)
+
+    def record(self, collection: Path, checkpoint: Path | str, out: Path) -> None:
+        """Run the native engine and keep the values of its artifacts."""
+        inputs = ("--checkpoint", checkpoint, "--collection", collection)
+        self._run("record", "native", *inputs, "--out", out)
+
     def _run(self, *arguments) -> str:
         return self._exit_code((SAME,), *arguments)[1]
 

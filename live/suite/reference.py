@@ -10,8 +10,10 @@ os.environ |= {"CUDA_VISIBLE_DEVICES": "", "HF_HUB_OFFLINE": "1"}
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 os.environ.setdefault("TORCH_EXTENSIONS_DIR", str(Path(sys.prefix, "torch_extensions")))
 
+import torch  # noqa: E402
 from colbert import Indexer, Searcher  # noqa: E402
-from colbert.infra import Run, RunConfig  # noqa: E402
+from colbert.infra import ColBERTConfig, Run, RunConfig  # noqa: E402
+from colbert.modeling.checkpoint import Checkpoint  # noqa: E402
 
 from .agreement import Ranking  # noqa: E402
 
@@ -41,6 +43,16 @@ def search(
         pids, scores = searcher.ranker.rank(searcher.config, query.unsqueeze(0))
         rankings[qid] = list(zip(pids, scores, strict=True))
     return rankings
+
+
+def embeddings(checkpoint: Path, passages: list[str], bsize: int):
+    """The embeddings ``(tokens, dim)`` of all passages and how many each has, as the indexer makes them."""
+    encoder = Checkpoint(str(checkpoint), ColBERTConfig.load_from_checkpoint(str(checkpoint)))
+    with torch.no_grad():
+        found, lengths = encoder.docFromText(
+            passages, bsize=bsize, keep_dims="flatten", showprogress=False
+        )
+    return found.float().numpy(), lengths
 
 
 def _run(index_root: Path):

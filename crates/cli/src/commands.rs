@@ -2,6 +2,7 @@
 
 mod demo;
 mod diff;
+mod export_model;
 mod index;
 mod record;
 mod search;
@@ -26,6 +27,8 @@ pub enum Command {
     Record(record::RecordCommand),
     /// Compare two runs, indexes, tensor files or subjects, artifact by artifact
     Diff(diff::DiffCommand),
+    /// Write the embedded checkpoint to a folder
+    ExportModel(export_model::ExportModelCommand),
 }
 
 impl Command {
@@ -38,6 +41,7 @@ impl Command {
             Command::Verify(command) => command.run(),
             Command::Record(command) => command.run(),
             Command::Diff(command) => command.run(),
+            Command::ExportModel(command) => command.run(),
         }
     }
 }

@@ -13,6 +13,7 @@ use concord_subject::native::{DEFAULT_SEED, IndexSettings, Native};
 use concord_subject::swap::Swap;
 use concord_subject::word::{MOST_THREADS, NativeOptions, Precision};
 
+use crate::embedded;
 use crate::environment;
 use crate::output::Failure;
 
@@ -123,8 +124,11 @@ impl ComputeArguments {
     }
 }
 
-/// Loads a checkpoint.
+/// Loads a checkpoint: the embedded one by its name, any other from where it lies.
 pub fn checkpoint(spec: &str) -> Result<Checkpoint, Failure> {
+    if spec == embedded::CHECKPOINT {
+        return embedded::checkpoint();
+    }
     Ok(Checkpoint::load(spec, &environment::hub())?)
 }
 
@@ -140,7 +144,7 @@ pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
         path.to_string_lossy().into_owned()
     };
     let folder = Path::new(checkpoint);
-    let checkpoint = if folder.exists() {
+    let checkpoint = if folder.exists() && checkpoint != embedded::CHECKPOINT {
         absolute(folder)
     } else {
         checkpoint.to_owned()
@@ -155,7 +159,7 @@ pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
 pub fn native(
     mut options: NativeOptions,
     checkpoint_spec: &str,
-    collection: &Path,
+    collection: Arc<Collection>,
     index: &IndexArguments,
     compute: &ComputeArguments,
 ) -> Result<Native, Failure> {
@@ -175,7 +179,6 @@ pub fn native(
         seed: index.seed,
         swaps,
     };
-    let collection = Arc::new(Collection::open(collection)?);
     let checkpoint = Arc::new(checkpoint(checkpoint_spec)?);
     Ok(Native::new(checkpoint, collection, options, settings)?)
 }
@@ -191,24 +194,25 @@ pub fn native_word(word: &str) -> Result<NativeOptions, Failure> {
     }
 }
 
-/// The folder and collection arguments of commands that run subjects.
+/// What commands that run subjects run them on.
 #[derive(Args, Clone)]
 pub struct SubjectInputs {
-    /// The checkpoint: a folder, or an id of the Hugging Face hub (owner/name)
-    #[arg(long, value_name = "CHECKPOINT")]
-    pub checkpoint: Option<String>,
-    /// The collection: ColBERT's TSV or BEIR's corpus.jsonl
+    /// The checkpoint: a folder, an id of the Hugging Face hub (owner/name), or concord-mini, which is
+    /// part of this program
+    #[arg(long, value_name = "CHECKPOINT", default_value = embedded::CHECKPOINT)]
+    pub checkpoint: String,
+    /// The collection: ColBERT's TSV or BEIR's corpus.jsonl [default: the one that is part of this
+    /// program]
     #[arg(long, value_name = "FILE")]
     pub collection: Option<PathBuf>,
 }
 
 impl SubjectInputs {
-    /// Both, or an error that says which is missing.
-    pub fn both(&self) -> Result<(&str, &Path), Failure> {
-        match (&self.checkpoint, &self.collection) {
-            (Some(checkpoint), Some(collection)) => Ok((checkpoint, collection)),
-            (None, _) => Err("running a subject needs --checkpoint CHECKPOINT".into()),
-            (_, None) => Err("running a subject needs --collection FILE".into()),
+    /// The collection.
+    pub fn collection(&self) -> Result<Arc<Collection>, Failure> {
+        match &self.collection {
+            Some(path) => Ok(Arc::new(Collection::open(path)?)),
+            None => Ok(embedded::Data::read()?.collection),
         }
     }
 }

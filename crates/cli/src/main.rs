@@ -3,8 +3,10 @@
 //! Exit codes are those of `diff` and `grep`: 0 the same (or done), 1 different, 2 trouble.
 
 mod commands;
+mod embedded;
 mod environment;
 mod inputs;
+mod matches;
 mod output;
 mod progress;
 

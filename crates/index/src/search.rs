@@ -73,6 +73,15 @@ pub struct Hit {
     pub score: f32,
 }
 
+/// What a token of a query contributes to the score of a passage, and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TokenMatch {
+    /// The passage's token that is nearest, among those with embeddings.
+    pub token: usize,
+    /// Their similarity; the score is the sum of these.
+    pub similarity: f32,
+}
+
 /// Searches one index.
 pub struct Searcher<'a> {
     index: &'a Index,
@@ -134,6 +143,28 @@ impl<'a> Searcher<'a> {
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.pid.cmp(&b.pid)));
         hits
+    }
+
+    /// For each token of a query `(tokens, dim)` the nearest token of a passage, the first of those
+    /// equally near. None if the passage has no embeddings.
+    pub fn matches(&self, query: &[f32], pid: u32) -> Vec<TokenMatch> {
+        let dim = self.index.dim;
+        let passage = self.embeddings(pid);
+        let passage = PackedWeights::pack(&passage, passage.len() / dim, dim);
+        let width = passage.outputs();
+        let mut similarities = vec![0.0; query.len() / dim * width];
+        linear(self.isa, query, &passage, None, &mut similarities);
+        let nearest = |of_token: &[f32]| {
+            let nearest = |a: TokenMatch, b: TokenMatch| match b.similarity > a.similarity {
+                true => b,
+                false => a,
+            };
+            let all = of_token.iter().enumerate();
+            all.map(|(token, &similarity)| TokenMatch { token, similarity })
+                .reduce(nearest)
+        };
+        let rows = similarities.chunks_exact(width.max(1));
+        rows.filter_map(nearest).collect()
     }
 
     /// The decompressed embeddings `(tokens, dim)` of a passage: centroid plus the weights of the

@@ -246,3 +246,27 @@ fn an_index_in_three_chunks_is_read_as_one() {
         );
     }
 }
+
+#[test]
+fn the_matches_of_a_passages_tokens_make_up_its_score() {
+    let index = Index::open(&OLD.path("index")).unwrap();
+    let searcher = Searcher::new(&index, Isa::fastest());
+    for query in queries(&OLD) {
+        for hit in searcher.score(&query, &[0, 7, 119], Floor::None) {
+            let matches = searcher.matches(&query, hit.pid);
+            assert_eq!(matches.len(), query.len() / index.dim());
+            let sum: f32 = matches.iter().map(|found| found.similarity).sum();
+            assert!((sum - hit.score).abs() < 1e-5, "{sum} {}", hit.score);
+            let embeddings = searcher.embeddings(hit.pid);
+            let tokens = query.chunks(index.dim()).zip(&matches);
+            for (token, found) in tokens {
+                let similarity = |passage: &[f32]| -> f32 {
+                    token.iter().zip(passage).map(|(a, b)| a * b).sum()
+                };
+                let all: Vec<f32> = embeddings.chunks(index.dim()).map(similarity).collect();
+                assert!((all[found.token] - found.similarity).abs() < 1e-5);
+                assert!(all.iter().all(|other| *other < found.similarity + 1e-5));
+            }
+        }
+    }
+}

@@ -24,3 +24,6 @@ pub use word_pieces::{SpecialIds, WordPieces};
 
 /// The token ids of one text, in order, without padding.
 pub type TokenIds = Vec<u32>;
+
+/// The bytes of a text that a token stands for; nothing for a token that was put there.
+pub type Span = Option<std::ops::Range<usize>>;

@@ -55,6 +55,39 @@ fn a_long_document_loses_its_last_pieces_and_keeps_its_end() {
 }
 
 #[test]
+fn kept_tokens_say_which_bytes_of_the_text_they_stand_for() {
+    let settings = config(json!({"doc_maxlen": 8, "query_maxlen": 8}));
+    let text = "Ones,  TWÓ. three four one";
+    let documents = DocTokenizer::new(tiny(), &settings).unwrap();
+    let spans = documents.kept_spans(text).unwrap();
+    // `[CLS] [D] one ##s , two . [SEP]`, of which the punctuation is not kept.
+    assert_eq!(
+        spans,
+        [None, None, Some(0..3), Some(3..4), Some(7..11), None]
+    );
+    assert_eq!(&text[7..11], "TWÓ");
+    let ids = documents.encode_one(text).unwrap();
+    let kept = documents.keep_mask(&ids).into_iter().filter(|keep| *keep);
+    assert_eq!(spans.len(), kept.count());
+
+    let queries = QueryTokenizer::new(tiny(), &settings, 8).unwrap();
+    assert_eq!(
+        queries.spans("two ones").unwrap(),
+        [
+            None,
+            None,
+            Some(0..3),
+            Some(4..7),
+            Some(7..8),
+            None,
+            None,
+            None
+        ]
+    );
+    assert_eq!(queries.spans(text).unwrap().len(), 8);
+}
+
+#[test]
 fn punctuation_and_literal_padding_are_not_kept() {
     let tokenizer = DocTokenizer::new(tiny(), &config(json!({}))).unwrap();
     let ids = tokenizer

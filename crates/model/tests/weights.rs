@@ -30,6 +30,103 @@ fn every_storage_of_the_same_numbers_is_the_same_checkpoint() {
     assert_eq!(folder.load().unwrap().hash(), hash);
 }
 
+/// A scale that `f16` holds.
+fn four_bit_scale(at: usize) -> f32 {
+    0.75 / (1 << (at % 7)) as f32
+}
+
+/// The tensors with every matrix of the encoder in four bits, each row's halves with a scale each.
+fn in_four_bits() -> Named {
+    let mut named = Named::new();
+    for (name, tensor) in tensors() {
+        let (rows, columns) = match *tensor.shape() {
+            [rows, columns] if name != "linear.weight" => (rows, columns),
+            _ => {
+                named.push((name, tensor));
+                continue;
+            }
+        };
+        let levels = (0..rows * columns / 2).map(|at| (at * 37 % 256) as u8);
+        let levels = Tensor::new([rows, columns / 2], levels.collect()).unwrap();
+        named.push((name.clone(), levels));
+        let scales = (0..rows * 2).map(four_bit_scale).collect();
+        let scales = Tensor::new([rows, 2], scales).unwrap();
+        named.push((format!("{name}_scale"), scales.cast(DType::F16).unwrap()));
+    }
+    named
+}
+
+#[test]
+fn matrices_in_four_bits_are_levels_times_scales() {
+    let folder = Folder::new();
+    folder.save(&in_four_bits());
+    let checkpoint = folder.load().unwrap();
+    assert!(checkpoint.has_pooler());
+    assert_eq!(checkpoint.notices(), [] as [String; 0]);
+    let name = "bert.embeddings.word_embeddings.weight";
+    let weight = checkpoint.weights().get(name).unwrap();
+    assert_eq!(weight.shape(), [12, 4]);
+    let expected: Vec<f32> = (0..24)
+        .flat_map(|at| {
+            let pair = at * 37 % 256;
+            [pair % 16, pair / 16].map(|level| (level as f32 - 8.0) * four_bit_scale(at))
+        })
+        .collect();
+    assert_eq!(weight.as_slice::<f32>().unwrap(), expected);
+
+    // Written out in f32, as `concord export-model` does, it is the same checkpoint.
+    let hash = checkpoint.hash();
+    let widened = checkpoint.weights().iter();
+    let widened = widened.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+    let pooler = tensors()
+        .into_iter()
+        .filter(|(name, _)| name.contains("pooler"));
+    folder.save(&widened.chain(pooler).collect());
+    assert_eq!(folder.load().unwrap().hash(), hash);
+}
+
+#[test]
+fn four_bits_without_fitting_scales_are_refused() {
+    let folder = Folder::new();
+    let refused = |replaced: &str, by: Option<Tensor>| {
+        let mut named = without(in_four_bits(), replaced);
+        named.extend(by.map(|tensor| (replaced.to_owned(), tensor)));
+        folder.save(&named);
+        let error = folder.weights_error();
+        let name = replaced.trim_end_matches("_scale");
+        assert!(
+            matches!(&error, WeightsError::Scales { name: found, .. } if found == name),
+            "{error}"
+        );
+    };
+    let query = "bert.encoder.layer.0.attention.self.query.weight";
+    let scales = format!("{query}_scale");
+    refused(&scales, None);
+    for shape in [[3, 2], [4, 0], [4, 3], [4, 4]] {
+        let count = shape.iter().product();
+        refused(
+            &scales,
+            Some(Tensor::new(shape, vec![0.5f32; count]).unwrap()),
+        );
+    }
+    refused(&scales, Some(Tensor::vector(vec![0.5f32; 4])));
+    refused(&scales, Some(Tensor::new([4, 2], vec![0.5f64; 8]).unwrap()));
+    refused(query, Some(Tensor::new([4, 4], vec![0u8; 16]).unwrap()));
+
+    // Four bits are for matrices.
+    let bias = "bert.embeddings.LayerNorm.bias";
+    let mut named = without(in_four_bits(), bias);
+    named.push((bias.to_owned(), Tensor::vector(vec![1u8; 4])));
+    folder.save(&named);
+    assert!(matches!(
+        folder.weights_error(),
+        WeightsError::ElementType {
+            dtype: DType::U8,
+            ..
+        }
+    ));
+}
+
 #[test]
 fn a_missing_pooler_and_unused_tensors_are_mentioned() {
     let folder = Folder::new();

@@ -15,6 +15,7 @@ mod findings;
 mod hits;
 mod json;
 mod metrics;
+mod passages;
 mod style;
 mod table;
 
@@ -23,5 +24,6 @@ pub use findings::findings_table;
 pub use hits::{Hit, hits_table};
 pub use json::json;
 pub use metrics::metrics_table;
+pub use passages::{FoundPassage, WordMatch, passages_listing};
 pub use style::{Style, Tone};
 pub use table::{Align, Cell, Column, Table};

@@ -1,176 +1,206 @@
 //! `concord demo`.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use concord_corpus::Collection;
+use concord_corpus::{PlainPids, Query, Ranking};
+use concord_index::evaluate::evaluate;
 use concord_index::format::Index;
 use concord_index::search::{SearchOptions, Searcher};
 use concord_kernels::gemm::Gemm;
 use concord_kernels::isa::Isa;
 use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
+use concord_model::config::ColbertConfig;
 use concord_model::numerics::{Numerics, Variant};
 use concord_model::query::QueryEncoder;
-use concord_pipeline::NoProgress;
-use concord_report::{Hit, diff_table, hits_table};
+use concord_report::{FoundPassage, Hit, diff_table, metrics_table, passages_listing};
 use concord_subject::build::{BuildReport, Layout, Origin, build};
 use concord_subject::native::{IndexSettings, Native};
 use concord_subject::word::NativeOptions;
+use rayon::prelude::*;
 
+use crate::embedded::{self, Data};
 use crate::environment;
+use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print};
+use crate::progress::Shown;
 
-/// Show what Concord does, on data that ships with it.
+/// Show what Concord does, on a checkpoint and a collection that are part of the program.
 ///
-/// Needs no network and no files. The embedded checkpoint is tiny and its weights are random: it has
-/// every operation of a real one, and finds what is worded alike.
+/// Needs no network and no files. Builds an index three times in a temporary folder, searches it, and
+/// compares the builds.
 #[derive(Args)]
-#[command(after_help = "Example:
-  concord demo")]
-pub struct DemoCommand {}
-
-/// A file of the embedded checkpoint, by its name.
-macro_rules! embedded {
-    ($file:literal) => {
-        (
-            $file,
-            include_bytes!(concat!("../../../../tests/golden/checkpoint/", $file)),
-        )
-    };
+#[command(after_help = "Examples:
+  concord demo
+  concord demo --keep demo")]
+pub struct DemoCommand {
+    /// Keep the collection, its queries and judgements, and the index in a new folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
 }
-/// The files of the embedded checkpoint.
-const CHECKPOINT: [(&str, &[u8]); 6] = [
-    embedded!("artifact.metadata"),
-    embedded!("config.json"),
-    embedded!("model.safetensors"),
-    embedded!("special_tokens_map.json"),
-    embedded!("tokenizer.json"),
-    embedded!("tokenizer_config.json"),
-];
 
-const COLLECTION: &[u8] = include_bytes!("../../../../tests/golden/collection.tsv");
+/// The queries that are shown, by their qids.
+const SHOWN: [&str; 3] = ["0", "34", "65"];
 
-const QUERIES: [&str; 3] = [
-    "a sailor is borrowing the water before the valley",
-    "the castle washs a tall singer",
-    "paint the famous salmon with silver honey",
-];
+/// Passages shown for each of them.
+const SHOWN_PASSAGES: usize = 2;
+
+/// The folder of the first build.
+const INDEX: &str = "index";
 
 /// What all builds of the demo have in common.
 struct Demo {
     checkpoint: Arc<Checkpoint>,
-    collection: Arc<Collection>,
-}
-
-impl Demo {
-    fn native(&self, options: NativeOptions) -> Result<Native, Failure> {
-        let (checkpoint, collection) = (Arc::clone(&self.checkpoint), Arc::clone(&self.collection));
-        Ok(Native::new(
-            checkpoint,
-            collection,
-            options,
-            IndexSettings::default(),
-        )?)
-    }
-
-    fn build(&self, options: NativeOptions, out: &Path) -> Result<BuildReport, Failure> {
-        let origin = Origin {
-            checkpoint: "embedded".to_owned(),
-            collection: "embedded".to_owned(),
-        };
-        Ok(build(
-            &self.native(options)?,
-            Layout::default(),
-            &origin,
-            out,
-            &NoProgress,
-        )?)
-    }
-
-    fn search(&self, index: &Path, query: &str) -> Result<String, Failure> {
-        let index = Index::open(index)?;
-        let isa = Isa::fastest();
-        let config = self.checkpoint.colbert_config([])?;
-        let encoder = QueryEncoder::new(&self.checkpoint, &config, isa)?;
-        let options = SearchOptions {
-            ncells: Some(4),
-            ..SearchOptions::default()
-        };
-        let found = Searcher::new(&index, isa).search(
-            &encoder.encode(query)?,
-            config.query_maxlen,
-            3,
-            &options,
-        );
-        let hits: Vec<Hit<'_>> = found
-            .iter()
-            .enumerate()
-            .map(|(at, hit)| Hit {
-                rank: at + 1,
-                pid: hit.pid as usize,
-                id: None,
-                score: hit.score,
-                text: self.collection.text(hit.pid),
-            })
-            .collect();
-        Ok(hits_table(&hits, &environment::style()))
-    }
+    data: Data,
+    folder: PathBuf,
 }
 
 impl DemoCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let demo = Demo {
-            checkpoint: Arc::new(Checkpoint::embedded("embedded", &CHECKPOINT)?),
-            collection: Arc::new(Collection::parse_tsv("embedded", COLLECTION)?),
+        let temporary = tempfile::tempdir()?;
+        let folder = match &self.keep {
+            Some(keep) => {
+                std::fs::create_dir(keep).map_err(|error| {
+                    format!("cannot make the folder {}: {error}", keep.display())
+                })?;
+                Data::write(keep)?;
+                keep
+            }
+            None => temporary.path(),
         };
-        let folder = tempfile::tempdir()?;
-        let at = |name: &str| folder.path().join(name);
+        let demo = Demo {
+            checkpoint: Arc::new(embedded::checkpoint()?),
+            data: Data::read()?,
+            folder: folder.to_owned(),
+        };
+        let first = demo.index()?;
+        demo.search()?;
+        let same = demo.rebuild(&first, &temporary.path().join("again"))?;
+        demo.compare(&temporary.path().join("matrixmultiply"))?;
+        print(&match &self.keep {
+            None => NEXT.to_owned(),
+            Some(keep) => format!(
+                "{NEXT}\nThe collection and its index are in {}.\n",
+                keep.display()
+            ),
+        })?;
+        Ok(Outcome::same_if(same))
+    }
+}
 
-        print(&format!(
-            "1. Build an index of {} embedded passages.\n",
-            demo.collection.len()
-        ))?;
-        let first = demo.build(NativeOptions::default(), &at("first"))?;
-        let embeddings = first
-            .manifest
-            .artifact("codes")
-            .and_then(|codes| codes.total_shape(""));
-        let embeddings = embeddings.map_or(0, |(_, shape)| shape[0]);
-        print(&format!(
-            "   {embeddings} embeddings in {} files, in the format that colbert-ai reads.\n",
-            first.manifest.files.len()
-        ))?;
+const NEXT: &str = "
+Next, with your own text (one passage a line: a number, a tab, the text):
+  concord index collection.tsv --checkpoint concord-mini --out index
+  concord search index \"your question\" --matches
+  concord verify index --rebuild collection.tsv
+  concord diff native native,gemm=split-k:4 --checkpoint concord-mini --collection collection.tsv
+A checkpoint of full size, such as colbert-ir/colbertv2.0, takes the place of concord-mini.
+";
 
-        print(
-            "\n2. Search it. (The embedded weights are random, so it finds what is worded alike.)\n",
-        )?;
-        for query in QUERIES {
+impl Demo {
+    fn index(&self) -> Result<BuildReport, Failure> {
+        let layers = self.checkpoint.bert_config().num_hidden_layers;
+        print(&format!(
+            "1. Build an index of {} passages with the embedded checkpoint {} ({layers} layers).\n",
+            self.data.collection.len(),
+            embedded::CHECKPOINT,
+        ))?;
+        let report = self.build(NativeOptions::default(), &self.folder.join(INDEX))?;
+        let index = Index::open(&self.folder.join(INDEX))?;
+        print(&format!(
+            "   {} embeddings of {} dimensions in {} files, in the format that colbert-ai reads.\n",
+            index.embeddings(),
+            index.dim(),
+            report.manifest.files.len(),
+        ))?;
+        Ok(report)
+    }
+
+    fn search(&self) -> Result<(), Failure> {
+        print("\n2. Search it. Words in brackets are those that the query's words matched.\n")?;
+        let isa = Isa::fastest();
+        let config = self.checkpoint.colbert_config([])?;
+        let index = Index::open(&self.folder.join(INDEX))?;
+        let searcher = Searcher::new(&index, isa);
+        let engine = Engine {
+            encoder: QueryEncoder::new(&self.checkpoint, &config, isa)?,
+            matcher: Matcher::new(&searcher, &self.checkpoint, &config)?,
+            searcher: &searcher,
+            config: &config,
+        };
+        for qid in SHOWN {
+            let query = self.data.queries.iter().find(|query| query.qid == qid);
+            let query = query.ok_or("the embedded queries lack one that is shown")?;
             print(&format!(
-                "\n\"{query}\"\n{}",
-                demo.search(&at("first"), query)?
+                "\n\"{}\"\n{}",
+                query.text,
+                self.found(&engine, query)?
             ))?;
         }
 
-        print(
-            "\n3. Build it again with another batch size, one thread, and the plainest instructions.\n",
-        )?;
-        let plain = NativeOptions {
+        let found = self.data.queries.iter().as_slice().par_iter().map(|query| {
+            let embeddings = engine.encoder.encode(&query.text)?;
+            Ok(engine.hits(&embeddings, 10))
+        });
+        let found: Vec<_> = found.collect::<Result<_, Failure>>()?;
+        let mut ranking = Ranking::new();
+        for (query, hits) in self.data.queries.iter().zip(found) {
+            ranking.push(&query.qid, hits);
+        }
+        let metrics = evaluate(&ranking, &self.data.qrels, &PlainPids);
+        print(&format!(
+            "\nAll {} queries of the collection against its judgements:\n{}",
+            self.data.queries.len(),
+            metrics_table(&metrics, &environment::style()),
+        ))
+    }
+
+    fn found(&self, engine: &Engine<'_>, query: &Query) -> Result<String, Failure> {
+        let embeddings = engine.encoder.encode(&query.text)?;
+        let mut found = Vec::new();
+        for (at, (pid, score)) in engine
+            .hits(&embeddings, SHOWN_PASSAGES)
+            .into_iter()
+            .enumerate()
+        {
+            let text = self.data.collection.text(pid);
+            let passage = text.unwrap_or_default();
+            let matches = engine
+                .matcher
+                .words(&query.text, &embeddings, pid, passage)?;
+            let hit = Hit {
+                rank: at + 1,
+                pid: pid as usize,
+                id: None,
+                score,
+                text,
+            };
+            found.push(FoundPassage { hit, matches });
+        }
+        Ok(passages_listing(&found, &environment::style()))
+    }
+
+    fn rebuild(&self, first: &BuildReport, out: &Path) -> Result<bool, Failure> {
+        print("\n3. Build it again with batches of 7 passages instead of 64, on three threads.\n")?;
+        let other = NativeOptions {
             batch: NonZeroUsize::new(7),
-            threads: NonZeroUsize::new(1),
-            isa: Some(Isa::Scalar),
+            threads: NonZeroUsize::new(3),
             ..NativeOptions::default()
         };
-        let second = demo.build(plain, &at("second"))?;
-        let (same, all) = same_hashes(&first, &second);
+        let second = self.build(other, out)?;
+        let (same, all) = same_hashes(first, &second);
         print(&format!(
             "   {same} of {all} artifacts and files have the same hash.\n"
         ))?;
+        Ok(same == all)
+    }
 
+    fn compare(&self, out: &Path) -> Result<(), Failure> {
         print(
-            "\n4. Build it once more with the sums of a third-party matrix product, and compare.\n\n",
+            "\n4. Build it once more, adding up matrix products as another library does, and compare.\n\n",
         )?;
         let other = NativeOptions {
             numerics: Numerics {
@@ -179,19 +209,45 @@ impl DemoCommand {
             },
             ..NativeOptions::default()
         };
-        demo.build(other, &at("matrixmultiply"))?;
-        let a = Side::open(&at("first"))?.named("native");
-        let b = Side::open(&at("matrixmultiply"))?.named("native,gemm=matrixmultiply");
+        self.build(other, out)?;
+        let a = Side::open(&self.folder.join(INDEX))?.named("native");
+        let b = Side::open(out)?.named("native,gemm=matrixmultiply");
         let report = diff(&a, &b, &DiffOptions::default(), &mut |_| ())?;
-        print(&diff_table(&report, &environment::style()))?;
+        print(&diff_table(&report, &environment::style()))
+    }
 
-        print(
-            "\nNext, with your own text and checkpoint:\n\
-             \x20 concord index collection.tsv --checkpoint colbert-ir/colbertv2.0 --out index\n\
-             \x20 concord search index \"your question\"\n\
-             \x20 concord verify index --rebuild collection.tsv\n",
+    fn build(&self, options: NativeOptions, out: &Path) -> Result<BuildReport, Failure> {
+        let (checkpoint, collection) = (&self.checkpoint, &self.data.collection);
+        let native = Native::new(
+            Arc::clone(checkpoint),
+            Arc::clone(collection),
+            options,
+            IndexSettings::default(),
         )?;
-        Ok(Outcome::same_if(same == all))
+        let origin = Origin {
+            checkpoint: embedded::CHECKPOINT.to_owned(),
+            collection: self.folder.join("collection.tsv").display().to_string(),
+        };
+        let (layout, progress) = (Layout::default(), Shown::new());
+        Ok(build(&native, layout, &origin, out, &progress)?)
+    }
+}
+
+/// What searches the demo's index.
+struct Engine<'a> {
+    config: &'a ColbertConfig,
+    encoder: QueryEncoder,
+    searcher: &'a Searcher<'a>,
+    matcher: Matcher<'a>,
+}
+
+impl Engine<'_> {
+    /// The best `k` passages and their scores.
+    fn hits(&self, embeddings: &[f32], k: usize) -> Vec<(u32, f32)> {
+        let options = SearchOptions::default();
+        let width = self.config.query_maxlen;
+        let hits = self.searcher.search(embeddings, width, k, &options);
+        hits.into_iter().map(|hit| (hit.pid, hit.score)).collect()
     }
 }
 

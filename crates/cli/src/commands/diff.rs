@@ -24,7 +24,8 @@ use crate::progress::Shown;
   concord diff index-before index-after
   concord diff run-a run-b --json
   concord diff a/centroids.pt b/centroids.pt
-  concord diff native native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv
+  concord diff native native,gemm=split-k:4
+  concord diff native native,gemm=chunk:112 --checkpoint ./checkpoint --collection collection.tsv
 
 Ends with 0 if nothing differs, 1 if something does, 2 on trouble.")]
 pub struct DiffCommand {
@@ -108,7 +109,7 @@ impl DiffCommand {
     }
 
     fn run_subject(&self, name: &str, options: NativeOptions) -> Result<Opened, Failure> {
-        let (checkpoint, collection) = self.inputs.both()?;
+        let (checkpoint, collection) = (&self.inputs.checkpoint, self.inputs.collection()?);
         tell(format_args!("running {name}"));
         let native = native(options, checkpoint, collection, &self.index, &self.compute)?;
         let folder = tempfile::tempdir()?;

@@ -1,8 +1,10 @@
 //! `concord index`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
+use concord_corpus::Collection;
 use concord_subject::build::{BuildReport, Layout, build};
 use serde_json::json;
 
@@ -17,13 +19,15 @@ use crate::progress::Shown;
 /// the same command is given again.
 #[derive(Args)]
 #[command(after_help = "Examples:
+  concord index collection.tsv --checkpoint concord-mini --out index
   concord index collection.tsv --checkpoint colbert-ir/colbertv2.0 --out index
   concord index corpus.jsonl --checkpoint ./checkpoint --nbits 2 --threads 4 --out index
   concord index collection.tsv --checkpoint ./checkpoint --swap centroids=old-index --out index")]
 pub struct IndexCommand {
     /// The collection: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
     collection: PathBuf,
-    /// The checkpoint: a folder, or an id of the Hugging Face hub (owner/name)
+    /// The checkpoint: a folder, an id of the Hugging Face hub (owner/name), or concord-mini, which is
+    /// part of this program
     #[arg(long, value_name = "CHECKPOINT")]
     checkpoint: String,
     /// The folder that will hold the index
@@ -47,10 +51,11 @@ pub struct IndexCommand {
 impl IndexCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let options = native_word(&self.subject)?;
+        let collection = Arc::new(Collection::open(&self.collection)?);
         let native = native(
             options,
             &self.checkpoint,
-            &self.collection,
+            collection,
             &self.index,
             &self.compute,
         )?;

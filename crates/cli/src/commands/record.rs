@@ -34,7 +34,7 @@ enum Keep {
 /// were kept. Two runs are compared by `concord diff`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  concord record native --checkpoint ./checkpoint --collection collection.tsv --out run
+  concord record native --out run
   concord record native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv \\
       --taps bert.encoder.layer.0 --tap-passages 10 --keep all --out other-run")]
 pub struct RecordCommand {
@@ -71,8 +71,8 @@ pub struct RecordCommand {
 
 impl RecordCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let (checkpoint, collection) = self.inputs.both()?;
         let options = native_word(&self.subject)?;
+        let (checkpoint, collection) = (&self.inputs.checkpoint, self.inputs.collection()?);
         let native = native(options, checkpoint, collection, &self.index, &self.compute)?;
         let capture = self.capture(native.grid().passages())?;
         let notices = record(&native, capture, &self.out, &Shown::new())?;

@@ -6,22 +6,25 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Ranking};
+use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Query, Ranking};
 use concord_index::evaluate::evaluate;
 use concord_index::format::{Index, IndexManifest};
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_kernels::maxsim::Floor;
 use concord_model::checkpoint::Checkpoint;
-use concord_model::config::ConfigLayer;
+use concord_model::config::{ColbertConfig, ConfigLayer};
 use concord_model::query::QueryEncoder;
 use concord_model::stages::Passages;
 use concord_pipeline::Progress;
-use concord_report::{Hit as ShownHit, Style, hits_table, metrics_table};
+use concord_report::{
+    FoundPassage, Hit as ShownHit, Style, hits_table, metrics_table, passages_listing,
+};
 use concord_subject::build::BuildLog;
 use rayon::prelude::*;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, checkpoint, positive, score};
+use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print, remark, tell};
 use crate::progress::Shown;
 
@@ -45,6 +48,7 @@ enum Format {
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord search index \"can I appeal a parking fine\"
+  concord search index \"can I appeal a parking fine\" --k 3 --matches
   concord search index --queries queries.tsv --k 100 --format trec > run.trec
   concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv")]
 pub struct SearchCommand {
@@ -65,6 +69,9 @@ pub struct SearchCommand {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Show passages in full, with the words marked that the query's words matched
+    #[arg(long, conflicts_with = "json")]
+    matches: bool,
     /// Write the results to a file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -100,6 +107,9 @@ pub struct SearchCommand {
 
 impl SearchCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
+        if self.matches && self.format() != Format::Table {
+            return Err("--matches is for tables: add --format table, or leave it out".into());
+        }
         let queries = self.read_queries()?;
         let qrels = self.qrels.as_ref().map(Qrels::open).transpose()?;
         let index = Index::open(&self.index)?;
@@ -119,7 +129,8 @@ impl SearchCommand {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.compute.threads())
             .build()?;
-        let found = pool.install(|| self.search(&index, &checkpoint, &queries))?;
+        let engine = self.engine(&index, &checkpoint)?;
+        let found = pool.install(|| self.search(&engine, &queries))?;
         let mut ranking = Ranking::new();
         for (query, hits) in queries.iter().zip(&found) {
             ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
@@ -128,7 +139,18 @@ impl SearchCommand {
             Some(collection) => collection,
             None => &PlainPids,
         };
-        self.write(&ranking, &queries, documents, collection.as_ref())?;
+        let results = Results {
+            ranking: &ranking,
+            queries: &queries,
+            documents,
+            collection: collection.as_ref(),
+            matcher: match self.matches {
+                true => Some(Matcher::new(&engine.searcher, &checkpoint, &engine.config)?),
+                false => None,
+            },
+            encoder: &engine.encoder,
+        };
+        self.write(&results)?;
         if let Some(qrels) = &qrels {
             let table = metrics_table(
                 &evaluate(&ranking, qrels, documents),
@@ -216,16 +238,31 @@ impl SearchCommand {
         }
     }
 
-    fn search(
-        &self,
-        index: &Index,
-        checkpoint: &Checkpoint,
-        queries: &Queries,
-    ) -> Result<Vec<Vec<Hit>>, Failure> {
+    fn format(&self) -> Format {
+        let default = if self.queries.is_some() {
+            Format::Tsv
+        } else {
+            Format::Table
+        };
+        if self.json {
+            Format::Json
+        } else {
+            self.format.unwrap_or(default)
+        }
+    }
+
+    fn engine<'a>(&self, index: &'a Index, checkpoint: &Checkpoint) -> Result<Engine<'a>, Failure> {
         let isa = self.compute.isa()?;
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(&self.index)?])?;
-        let encoder = QueryEncoder::new(checkpoint, &config, isa)?;
-        let searcher = Searcher::new(index, isa);
+        Ok(Engine {
+            encoder: QueryEncoder::new(checkpoint, &config, isa)?,
+            searcher: Searcher::new(index, isa),
+            config,
+        })
+    }
+
+    fn search(&self, engine: &Engine<'_>, queries: &Queries) -> Result<Vec<Vec<Hit>>, Failure> {
+        let config = &engine.config;
         let options = SearchOptions {
             ncells: self.ncells.map(NonZeroUsize::get).or(config.ncells),
             centroid_score_threshold: self.threshold.or(config
@@ -245,8 +282,9 @@ impl SearchCommand {
             let hits = part
                 .par_iter()
                 .map(|query| {
-                    let embeddings = encoder.encode(query)?;
-                    Ok(searcher.search(&embeddings, config.query_maxlen, self.k.get(), &options))
+                    let embeddings = engine.encoder.encode(query)?;
+                    let (width, k) = (config.query_maxlen, self.k.get());
+                    Ok(engine.searcher.search(&embeddings, width, k, &options))
                 })
                 .collect::<Result<Vec<_>, Failure>>()?;
             found.extend(hits);
@@ -257,25 +295,10 @@ impl SearchCommand {
         Ok(found)
     }
 
-    fn write(
-        &self,
-        ranking: &Ranking,
-        queries: &Queries,
-        documents: &dyn DocumentIds,
-        collection: Option<&Collection>,
-    ) -> Result<(), Failure> {
-        let default = if self.queries.is_some() {
-            Format::Tsv
-        } else {
-            Format::Table
-        };
-        let format = if self.json {
-            Format::Json
-        } else {
-            self.format.unwrap_or(default)
-        };
+    fn write(&self, results: &Results<'_>) -> Result<(), Failure> {
+        let (ranking, documents) = (results.ranking, results.documents);
         let mut bytes = Vec::new();
-        match format {
+        match self.format() {
             Format::Tsv => ranking.write_tsv(&mut bytes)?,
             Format::Trec => ranking.write_trec(&mut bytes, documents, "concord")?,
             Format::Json => ranking.write_json_lines(&mut bytes, documents)?,
@@ -284,13 +307,11 @@ impl SearchCommand {
                     None => environment::style(),
                     Some(_) => environment::plain_style(),
                 };
-                for query in queries.iter() {
+                for query in results.queries.iter() {
                     if self.queries.is_some() {
                         writeln!(bytes, "{}: {}", query.qid, query.text)?;
                     }
-                    bytes.extend_from_slice(
-                        table(ranking, &query.qid, documents, collection, &style).as_bytes(),
-                    );
+                    bytes.extend_from_slice(results.table(query, &style)?.as_bytes());
                 }
             }
         }
@@ -304,30 +325,49 @@ impl SearchCommand {
     }
 }
 
-fn table(
-    ranking: &Ranking,
-    qid: &str,
-    documents: &dyn DocumentIds,
-    collection: Option<&Collection>,
-    style: &Style,
-) -> String {
-    let ranked = ranking.get(qid).unwrap_or_default();
-    let names: Option<Vec<String>> = collection.filter(|c| c.has_external_ids()).map(|_| {
-        ranked
+/// What searches.
+struct Engine<'a> {
+    config: ColbertConfig,
+    encoder: QueryEncoder,
+    searcher: Searcher<'a>,
+}
+
+/// What was found, and what is needed to show it.
+struct Results<'a> {
+    ranking: &'a Ranking,
+    queries: &'a Queries,
+    documents: &'a dyn DocumentIds,
+    collection: Option<&'a Collection>,
+    /// Where matched words are shown.
+    matcher: Option<Matcher<'a>>,
+    encoder: &'a QueryEncoder,
+}
+
+impl Results<'_> {
+    fn table(&self, query: &Query, style: &Style) -> Result<String, Failure> {
+        let ranked = self.ranking.get(&query.qid).unwrap_or_default();
+        let named = self.collection.is_some_and(Collection::has_external_ids);
+        let names: Vec<_> = ranked
             .iter()
-            .map(|ranked| documents.external_id(ranked.pid).into_owned())
-            .collect()
-    });
-    let hits: Vec<ShownHit<'_>> = ranked
-        .iter()
-        .enumerate()
-        .map(|(at, ranked)| ShownHit {
+            .map(|ranked| self.documents.external_id(ranked.pid))
+            .collect();
+        let hits = ranked.iter().zip(&names).map(|(ranked, name)| ShownHit {
             rank: ranked.rank as usize,
             pid: ranked.pid as usize,
-            id: names.as_ref().map(|names| names[at].as_str()),
+            id: named.then_some(name.as_ref()),
             score: ranked.score as f32,
-            text: collection.and_then(|collection| collection.text(ranked.pid)),
-        })
-        .collect();
-    hits_table(&hits, style)
+            text: self.collection.and_then(|c| c.text(ranked.pid)),
+        });
+        let Some(matcher) = &self.matcher else {
+            return Ok(hits_table(&hits.collect::<Vec<_>>(), style));
+        };
+        let embeddings = self.encoder.encode(&query.text)?;
+        let found = hits.zip(ranked).map(|(hit, ranked)| {
+            let text = hit.text.unwrap_or_default();
+            let matches = matcher.words(&query.text, &embeddings, ranked.pid, text)?;
+            Ok(FoundPassage { hit, matches })
+        });
+        let found: Vec<_> = found.collect::<Result<_, Failure>>()?;
+        Ok(passages_listing(&found, style))
+    }
 }

@@ -109,3 +109,18 @@ fn a_file_that_may_not_grow_ends_a_build_which_goes_on_without_the_limit() {
     let expected = index_files(&undisturbed.golden_index("index"));
     assert_same(&again, &expected, "after the limit was gone");
 }
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_leaves_nothing() {
+    let place = Workplace::new();
+    let program = place.command(["export-model", "folder"]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$@\"", "sh"])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(place.path(""));
+    let ended = Ended::of(&mut command).with_code(2);
+    assert!(ended.err.contains("File too large"), "{}", ended.err);
+    assert!(place.names().is_empty());
+}

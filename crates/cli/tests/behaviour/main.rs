@@ -9,6 +9,7 @@ mod damage;
 mod demo;
 mod determinism;
 mod diff;
+mod embedded;
 mod folder;
 mod full_disk;
 mod golden;

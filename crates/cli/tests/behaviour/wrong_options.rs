@@ -80,17 +80,6 @@ fn an_unknown_subject_is_answered_with_what_a_subject_is() {
 }
 
 #[test]
-fn a_subject_without_inputs_is_told_which() {
-    let place = Workplace::new();
-    place
-        .run("record native --out run --collection COLLECTION")
-        .refused(&["--checkpoint"]);
-    place
-        .run("diff native native --checkpoint CHECKPOINT")
-        .refused(&["--collection"]);
-}
-
-#[test]
 fn an_unknown_instruction_set_in_the_environment_is_refused() {
     let place = Workplace::new();
     let mut command = place.command(words(

@@ -10,6 +10,8 @@ use crate::config::BertConfig;
 /// ColBERT's projection, `(dim, hidden)`.
 const PROJECTION: &str = "linear.weight";
 const POOLER: [&str; 2] = ["bert.pooler.dense.weight", "bert.pooler.dense.bias"];
+/// What the name of a matrix in four bits is followed by in that of its scales.
+const SCALE: &str = "_scale";
 
 /// All tensors that a ColBERT encoder computes with, in `f32`, with the shapes that its
 /// configuration asks for.
@@ -59,12 +61,24 @@ pub enum WeightsError {
         found: Vec<usize>,
     },
     /// A tensor whose elements cannot be widened to `f32` without loss.
-    #[error("{name:?} holds {dtype} elements; weights are read from f32, f16 and bf16")]
+    #[error(
+        "{name:?} holds {dtype} elements; weights are read from f32, f16 and bf16, and matrices from four bits with scales"
+    )]
     ElementType {
         /// The tensor.
         name: String,
         /// Its dtype.
         dtype: DType,
+    },
+    /// A matrix in four bits whose scales are missing or do not fit it.
+    #[error("{name:?} holds four-bit levels of {expected:?} weights; {problem}")]
+    Scales {
+        /// The matrix.
+        name: String,
+        /// Its shape.
+        expected: Vec<usize>,
+        /// What is wrong.
+        problem: String,
     },
     /// A tensor that is there under its present name and under its old one.
     #[error("{name:?} is there twice, also under the old name of its kind (gamma or beta)")]
@@ -89,7 +103,10 @@ impl Weights {
     /// The weights among `tensors`, given by name.
     ///
     /// `LayerNorm.gamma` and `LayerNorm.beta`, as the oldest checkpoints have them, are read as
-    /// `weight` and `bias`. The pooler, the heads of pretraining (`cls.…`) and whatever else the
+    /// `weight` and `bias`. A matrix `(rows, columns)` of the encoder may be stored in four bits: `NAME` holds `u8`
+    /// of `(rows, columns / 2)`, two levels each, the lower half first, and `NAME_scale` holds `f16`
+    /// or `f32` of `(rows, groups)`, one for each `columns / groups` neighbours. A weight is
+    /// `(level - 8) · scale`, rounded once. The pooler, the heads of pretraining (`cls.…`) and whatever else the
     /// encoder does not use is left out.
     ///
     /// # Errors
@@ -212,7 +229,13 @@ fn collect<S: Stored>(
         let Some(tensor) = stored.remove(&name) else {
             continue;
         };
-        tensors.insert(name.clone(), widened(name, &shape, &tensor)?);
+        let weight = if tensor.dtype() == DType::U8 && shape.len() == 2 {
+            let scale = stored.remove(&format!("{name}{SCALE}"));
+            from_four_bits(&name, &shape, &tensor, scale.as_ref())?
+        } else {
+            widened(&name, &shape, &tensor)?
+        };
+        tensors.insert(name, weight);
     }
     let ignored = stored.into_keys().filter(|name| !is_expected_extra(name));
     Ok(Weights {
@@ -226,7 +249,7 @@ fn collect<S: Stored>(
 /// Tensors that checkpoints commonly have and that the reference, too, passes over in silence.
 fn is_expected_extra(name: &str) -> bool {
     name.contains("cls")
-        || POOLER.contains(&name)
+        || POOLER.contains(&name.strip_suffix(SCALE).unwrap_or(name))
         || name == "bert.embeddings.position_ids"
         || name == "bert.embeddings.token_type_ids"
 }
@@ -284,18 +307,76 @@ fn hint(missing: &str, present: &BTreeSet<&str>) -> &'static str {
 }
 
 /// The tensor in `f32`, if it has `shape`.
-fn widened(name: String, shape: &[usize], stored: &impl Stored) -> Result<Tensor, WeightsError> {
-    if stored.shape() != shape {
-        return Err(WeightsError::Shape {
-            name,
-            expected: shape.to_vec(),
-            found: stored.shape().to_vec(),
-        });
-    }
+fn widened(name: &str, shape: &[usize], stored: &impl Stored) -> Result<Tensor, WeightsError> {
+    check_shape(name, shape, stored)?;
     let dtype = stored.dtype();
     if !matches!(dtype, DType::F32 | DType::F16 | DType::BF16) {
+        let name = name.to_owned();
         return Err(WeightsError::ElementType { name, dtype });
     }
     let widened = stored.load()?.cast(DType::F32);
-    widened.map_err(|source| WeightsError::Widen { name, source })
+    widened.map_err(|source| WeightsError::Widen {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+/// The matrix of four-bit levels times their scales, in `f32`, if it has `shape`.
+fn from_four_bits<S: Stored>(
+    name: &str,
+    shape: &[usize],
+    stored: &S,
+    scales: Option<&S>,
+) -> Result<Tensor, WeightsError> {
+    let wrong = |problem: String| WeightsError::Scales {
+        name: name.to_owned(),
+        expected: shape.to_vec(),
+        problem,
+    };
+    let widen = |source| WeightsError::Widen {
+        name: name.to_owned(),
+        source,
+    };
+    let (rows, columns) = (shape[0], shape[1]);
+    if stored.shape() != [rows, columns / 2] || columns % 2 == 1 {
+        return Err(wrong(format!("it has the shape {:?}", stored.shape())));
+    }
+    let scales = scales.ok_or_else(|| wrong(format!("there is no {name}{SCALE}")))?;
+    let groups = match (scales.dtype(), scales.shape()) {
+        (DType::F16 | DType::F32, &[of, groups])
+            if of == rows && groups > 0 && columns % (2 * groups) == 0 =>
+        {
+            groups
+        }
+        (dtype, shape) => {
+            return Err(wrong(format!(
+                "{name}{SCALE} holds {dtype} of the shape {shape:?}"
+            )));
+        }
+    };
+    let (levels, scales) = (
+        stored.load()?,
+        scales.load()?.cast(DType::F32).map_err(widen)?,
+    );
+    let levels = levels.as_slice::<u8>().map_err(widen)?;
+    let scales = scales.as_slice::<f32>().map_err(widen)?;
+    let mut weights = Vec::with_capacity(rows * columns);
+    for (pairs, &scale) in levels.chunks(columns / 2 / groups).zip(scales) {
+        for pair in pairs {
+            let weight = |level: u8| (f32::from(level) - 8.0) * scale;
+            weights.extend([weight(pair & 15), weight(pair >> 4)]);
+        }
+    }
+    Tensor::new(shape, weights).map_err(widen)
+}
+
+fn check_shape(name: &str, shape: &[usize], stored: &impl Stored) -> Result<(), WeightsError> {
+    if stored.shape() == shape {
+        return Ok(());
+    }
+    Err(WeightsError::Shape {
+        name: name.to_owned(),
+        expected: shape.to_vec(),
+        found: stored.shape().to_vec(),
+    })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::markers::Marker;
-use super::{TokenIds, TokenizerError, WordPieces};
+use super::{Span, TokenIds, TokenizerError, WordPieces};
 use crate::config::ColbertConfig;
 
 /// Python's `string.punctuation`.
@@ -54,6 +54,19 @@ impl DocTokenizer {
         let mut ids = self.pieces.encode(text, self.max_tokens - 1)?;
         self.marker.insert(&mut ids);
         Ok(ids)
+    }
+
+    /// For each token of [`DocTokenizer::encode_one`] whose embedding is kept, the bytes of `text` that
+    /// it stands for; nothing for `[CLS]`, the marker and `[SEP]`.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`].
+    pub fn kept_spans(&self, text: &str) -> Result<Vec<Span>, TokenizerError> {
+        let keep = self.keep_mask(&self.encode_one(text)?);
+        let mut spans = self.pieces.spans(text, self.max_tokens - 1)?;
+        spans.insert(1.min(spans.len()), None);
+        let kept = spans.into_iter().zip(keep).filter(|(_, keep)| *keep);
+        Ok(kept.map(|(span, _)| span).collect())
     }
 
     /// The ids of each of `texts`, without padding: [`DocTokenizer::encode_one`] of each, on the

@@ -1,7 +1,7 @@
 //! Queries to token ids.
 
 use super::markers::Marker;
-use super::{TokenIds, TokenizerError, WordPieces};
+use super::{Span, TokenIds, TokenizerError, WordPieces};
 use crate::config::ColbertConfig;
 
 /// The most tokens of a query whose full length is searched (a constant of the reference).
@@ -74,6 +74,18 @@ impl QueryTokenizer {
         let mut tokens = self.augmented(query, self.max_tokens)?;
         self.attend(&mut tokens);
         Ok(tokens)
+    }
+
+    /// For each token of [`QueryTokenizer::encode`] the bytes of `query` that it stands for; nothing for
+    /// `[CLS]`, the marker, `[SEP]` and the `[MASK]`s.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`].
+    pub fn spans(&self, query: &str) -> Result<Vec<Span>, TokenizerError> {
+        let mut spans = self.pieces.spans(query, self.max_tokens - 1)?;
+        spans.insert(1.min(spans.len()), None);
+        spans.resize(self.max_tokens, None);
+        Ok(spans)
     }
 
     /// The tokens of a query that is not cut at `query_maxlen` but, like the reference's

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tokenizers::{AddedToken, PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{AddedToken, Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
 use super::files::{AddedTokenSettings, Settings};
-use super::{TokenIds, TokenizerError, TokenizerFiles};
+use super::{Span, TokenIds, TokenizerError, TokenizerFiles};
 
 /// The longest word, in characters, that is split into pieces; a longer one is unknown
 /// (`WordPiece`'s default, which `transformers` leaves as it is).
@@ -122,16 +122,39 @@ impl WordPieces {
     /// # Errors
     /// [`TokenizerError::TooShort`] if `max_tokens` leaves no room for the special tokens.
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<TokenIds, TokenizerError> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        let whole = self.around(encoding.map_err(encode_error)?, max_tokens)?;
+        Ok(whole.get_ids().to_vec())
+    }
+
+    /// For each id of [`WordPieces::encode`] the bytes of `text` that it stands for; nothing for the
+    /// special tokens around the text.
+    ///
+    /// # Errors
+    /// Those of [`WordPieces::encode`].
+    pub fn spans(&self, text: &str, max_tokens: usize) -> Result<Vec<Span>, TokenizerError> {
+        let encoding = self.tokenizer.encode(text, false);
+        let whole = self.around(encoding.map_err(encode_error)?, max_tokens)?;
+        let spans = whole.get_offsets().iter();
+        Ok(spans
+            .map(|&(start, end)| (start < end).then_some(start..end))
+            .collect())
+    }
+
+    /// `encoding`, cut so that it has `max_tokens` with the special tokens put around it.
+    fn around(
+        &self,
+        mut encoding: Encoding,
+        max_tokens: usize,
+    ) -> Result<Encoding, TokenizerError> {
         let room = max_tokens.checked_sub(self.added);
         let room = room.ok_or(TokenizerError::TooShort {
             limit: max_tokens,
             special: self.added,
         })?;
-        let encoding = self.tokenizer.encode_fast(text, false);
-        let mut encoding = encoding.map_err(encode_error)?;
         encoding.truncate(room, 0, TruncationDirection::Right);
         let whole = self.tokenizer.post_process(encoding, None, true);
-        Ok(whole.map_err(encode_error)?.get_ids().to_vec())
+        whole.map_err(encode_error)
     }
 }
 
