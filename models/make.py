@@ -238,8 +238,9 @@ def fetch(work):
             command = ["apt-get", "download", f"{package.name}={package.version}"]
             if subprocess.run(command, cwd=archives).returncode != 0:
                 sys.exit(
-                    f"make.py: `{' '.join(command)}` failed; Debian 12 has this package, "
-                    "a later release or an update to it may have another version"
+                    f"make.py: `{' '.join(command)}` failed; run `apt-get update` "
+                    "first, and if that is no help: this is Debian 12's version, which a later release or an "
+                    "update may have replaced"
                 )
             found = sorted(archives.glob(f"{package.name}_*.deb"))
         digest = hashlib.sha256(found[0].read_bytes()).hexdigest()

@@ -191,11 +191,12 @@ class RunWriter:
     """Writes a run into a hidden folder beside ``out`` and gives it its name when it is whole.
 
     ``capture``: ``none`` and ``hashes`` keep hashes, ``artifacts``, ``taps`` and ``all`` the values of
-    what they name as well.
+    what they name as well. ``keep``: artifacts whose values are kept whatever ``capture`` says.
     """
 
-    def __init__(self, out, capture):
+    def __init__(self, out, capture, keep=()):
         self.out = os.path.abspath(out)
+        self.keep = frozenset(keep)
         self.keep_artifacts = capture in ("artifacts", "all")
         self.keep_taps = capture in ("taps", "all")
         self.counts = {"artifacts": 0, "taps": 0}
@@ -260,7 +261,7 @@ class RunWriter:
             )
             fields.append(record)
             digests.append((field, digest))
-            if self.keep_artifacts:
+            if self.keep_artifacts or name in self.keep:
                 self.put(tensor, digest)
         digest = digests[0][1]
         if isinstance(value, dict):
@@ -902,11 +903,13 @@ class Taps:
     here, and nothing here changes it.
     """
 
-    def __init__(self, run, patterns, layers):
+    def __init__(self, run, patterns, layers, pids=None):
+        """``pids``: the passages whose rows are wanted; ``None`` is all of them."""
         for pattern in patterns:
             if not any(covers(pattern, path) for path in module_paths(layers)):
                 raise no_such_module(pattern, layers)
         self.run = run
+        self.pids = None if pids is None else frozenset(pids)
         self.wanted = {p for p in module_paths(layers) if any(covers(q, p) for q in patterns)}
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(4, os.cpu_count() or 1)))
         self._waiting = collections.deque()
@@ -932,9 +935,13 @@ class Taps:
     def begin(self, number, pids, attention_mask):
         """A batch starts: its number, the passage of each row, and the mask ``(B, L)`` of real tokens."""
         mask = attention_mask.bool()
-        lengths = mask.sum(1).tolist()
-        rows = mask.reshape(-1).nonzero().squeeze(1)
-        self._batch = (number, list(zip(pids, lengths)), tuple(mask.shape), rows)
+        if self.pids is not None:
+            listed = [pid in self.pids for pid in pids]
+            mask = mask & torch.tensor(listed, device=mask.device).unsqueeze(1)
+        passages = [(pid, tokens) for pid, tokens in zip(pids, mask.sum(1).tolist()) if tokens]
+        if passages:
+            rows = mask.reshape(-1).nonzero().squeeze(1)
+            self._batch = (number, passages, tuple(mask.shape), rows)
 
     def end(self):
         """The batch is done."""
@@ -1037,7 +1044,9 @@ class Options:
         "passages": None,
         "patches": (),
         "capture": "hashes",
+        "keep": (),
         "taps": None,
+        "pids": None,
         "attention": "eager",
         "deterministic": False,
         "doc_maxlen": None,
@@ -1068,7 +1077,9 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise UserError("%s %r: a whole number from 1 on is needed" % (name, value))
-        for name in ("taps", "patches"):
+        if self.pids is not None and not all(isinstance(pid, int) for pid in self.pids):
+            raise UserError("pids: numbers of passages are needed")
+        for name in ("taps", "patches", "keep"):
             if isinstance(getattr(self, name), str):
                 setattr(self, name, [getattr(self, name)])
         if self.capture == "none":
@@ -1150,7 +1161,7 @@ def record(options, progress=quiet):
     settings = options.settings()
     apply_settings(options.threads, deterministic=options.deterministic)
     engine = {"bert": record_bert, "colbert": record_colbert}[options.engine]
-    run = RunWriter(options.out, options.capture)
+    run = RunWriter(options.out, options.capture, options.keep)
     try:
         started = time.monotonic()
         manifest = engine(run, options, settings, passages, device, progress)
@@ -1168,7 +1179,7 @@ def listening(run, options, model):
     if not options.taps:
         yield None
         return
-    taps = Taps(run, options.taps, len(model.bert.encoder.layer))
+    taps = Taps(run, options.taps, len(model.bert.encoder.layer), options.pids)
     with taps.on(model):
         yield taps
         taps.finish()
@@ -1921,6 +1932,8 @@ def arguments():
         "these the values of artifacts, of taps, or of all",
     )
     add("--taps", action="append", metavar="MODULE", help="tap there and inside; * is any run of characters between dots (default: *)")
+    add("--pids", type=lambda text: [int(pid) for pid in text.split(",")], metavar="PID,…", help="tap these passages only (default: all)")
+    add("--keep", action="append", metavar="ARTIFACT", help="keep the values of this artifact whatever --capture says")
     add("--attention", choices=("eager", "sdpa"), help="the attention implementation (default: eager)")
     add("--deterministic", action="store_true", default=None, help="PyTorch's deterministic algorithms only")
     add("--doc-maxlen", type=int, metavar="N", help="the most tokens of a passage (default: the checkpoint's)")
@@ -1946,6 +1959,8 @@ def main():
         if command == "serve":
             die_with_parent()
             sys.stdin.reconfigure(encoding="utf-8")
+            # So that no line of a library that is still open runs into the first reply.
+            out.write("\n")
             Server(sys.stdin, out).run()
         elif command == "describe":
             out.write(json.dumps(describe(), indent=2) + "\n")

@@ -1,9 +1,12 @@
 //! The commands, one file each.
 
+mod agent;
 mod demo;
 mod diff;
+mod env;
 mod export_model;
 mod index;
+mod matrix;
 mod record;
 mod search;
 mod verify;
@@ -27,6 +30,12 @@ pub enum Command {
     Record(record::RecordCommand),
     /// Compare two runs, indexes, tensor files or subjects, artifact by artifact
     Diff(diff::DiffCommand),
+    /// Compare subjects, each with the next
+    Matrix(matrix::MatrixCommand),
+    /// Make, list and remove the Python environments of PyTorch subjects
+    Env(env::EnvCommand),
+    /// Write the agent, which records inside PyTorch, to standard output
+    Agent(agent::AgentCommand),
     /// Write the embedded checkpoint to a folder
     ExportModel(export_model::ExportModelCommand),
 }
@@ -41,6 +50,9 @@ impl Command {
             Command::Verify(command) => command.run(),
             Command::Record(command) => command.run(),
             Command::Diff(command) => command.run(),
+            Command::Matrix(command) => command.run(),
+            Command::Env(command) => command.run(),
+            Command::Agent(command) => command.run(),
             Command::ExportModel(command) => command.run(),
         }
     }

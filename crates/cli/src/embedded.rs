@@ -1,15 +1,21 @@
 //! The checkpoint and the collection that are part of the program.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use concord_corpus::{Collection, Qrels, Queries};
 use concord_model::checkpoint::Checkpoint;
+use concord_pipeline::publish::{write_file, writing};
+use concord_tensor::{Tensor, safetensors};
 
 use crate::output::Failure;
 
 /// What the embedded checkpoint is called wherever a checkpoint is asked for.
 pub const CHECKPOINT: &str = "concord-mini";
+
+/// The file of a checkpoint that holds its weights.
+const WEIGHTS: &str = "model.safetensors";
 
 /// A file of the embedded checkpoint, by its name.
 macro_rules! model_file {
@@ -70,10 +76,35 @@ impl Data {
     /// Writes the three files into `folder`.
     pub fn write(folder: &Path) -> Result<(), Failure> {
         for (name, text) in [PASSAGES, QUERIES, QRELS] {
-            concord_pipeline::publish::write_file(&folder.join(name), |file| {
-                std::io::Write::write_all(file, text.as_bytes())
-            })?;
+            write_file(&folder.join(name), |file| file.write_all(text.as_bytes()))?;
         }
         Ok(())
     }
+}
+
+/// Writes the embedded checkpoint as an ordinary one, in f32, into a new `folder`.
+pub fn write_checkpoint(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Failure> {
+    // What a killed process has left is made again.
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(writing(folder))?;
+    }
+    std::fs::create_dir(folder).map_err(writing(folder))?;
+    let files = CHECKPOINT_FILES.into_iter();
+    let files = files.chain(CHECKPOINT_PAPERS);
+    for (name, bytes) in files.filter(|(name, _)| *name != WEIGHTS) {
+        write_file(&folder.join(name), |file| file.write_all(bytes))?;
+    }
+    let weights = checkpoint.weights().iter();
+    let weights = weights.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+    let mut weights: Vec<_> = weights.collect();
+    // The pooler is not kept in memory, since nothing is computed with it; it is zeros.
+    let hidden = checkpoint.bert_config().hidden_size;
+    for (name, shape) in [
+        ("bert.pooler.dense.weight", vec![hidden, hidden]),
+        ("bert.pooler.dense.bias", vec![hidden]),
+    ] {
+        let zeros = vec![0f32; shape.iter().product()];
+        weights.push((name.to_owned(), Tensor::new(shape, zeros)?));
+    }
+    Ok(safetensors::write(folder.join(WEIGHTS), &weights)?)
 }

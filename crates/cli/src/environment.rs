@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use concord_kernels::isa::{Isa, IsaError};
 use concord_model::hub::HubOptions;
 use concord_report::Style;
+use concord_subject::python::{Downloads, Environments, Settings};
 
 /// How to reach the hub: the variables of Hugging Face's own programs.
 pub fn hub() -> HubOptions {
@@ -63,4 +64,13 @@ pub fn style() -> Style {
 /// How results look in a file.
 pub fn plain_style() -> Style {
     Style::default()
+}
+
+/// The user's Python environments.
+pub fn environments(downloads: Downloads) -> Environments {
+    let home = env::var_os("CONCORD_HOME").map(PathBuf::from);
+    let root = Environments::usual_root(home.as_deref(), &user_cache());
+    let mut settings = Settings::new(env::var_os("PATH").unwrap_or_default());
+    settings.downloads = downloads;
+    Environments::new(root, settings)
 }

@@ -4,21 +4,22 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use concord_corpus::Collection;
 use concord_kernels::isa::Isa;
 use concord_model::checkpoint::Checkpoint;
+use concord_subject::agent::PATIENCE;
 use concord_subject::build::Origin;
-use concord_subject::native::{DEFAULT_SEED, IndexSettings, Native};
+use concord_subject::native::{DEFAULT_SEED, IndexSettings};
 use concord_subject::swap::Swap;
-use concord_subject::word::{MOST_THREADS, NativeOptions, Precision};
+use concord_subject::word::{MOST_THREADS, NativeOptions, Precision, Subject, TorchOptions};
 
 use crate::embedded;
 use crate::environment;
 use crate::output::Failure;
 
 /// How to compute: what does not change the bits.
-#[derive(Args, Clone, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct ComputeArguments {
     /// Passages in a batch [default: 64]
     #[arg(long, value_name = "N", value_parser = positive)]
@@ -32,7 +33,7 @@ pub struct ComputeArguments {
 }
 
 /// What the index depends on.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Debug)]
 pub struct IndexArguments {
     /// Bits per residual dimension: 1, 2, 4 or 8 [default: the checkpoint's]
     #[arg(long, value_name = "N", value_parser = whole)]
@@ -109,7 +110,53 @@ fn precision(text: &str) -> Result<Precision, String> {
         .map_err(|error: concord_subject::word::WordError| error.to_string())
 }
 
+impl IndexArguments {
+    /// The settings that are asked for.
+    pub fn settings(&self) -> Result<IndexSettings, Failure> {
+        let swaps = self.swaps.iter().map(|text| Swap::read(text));
+        Ok(IndexSettings {
+            nbits: self.nbits,
+            doc_maxlen: self.doc_maxlen,
+            kmeans_niters: self.kmeans_niters,
+            seed: self.seed,
+            swaps: swaps.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
 impl ComputeArguments {
+    /// The options of a subject's word, overridden by the arguments.
+    pub fn applied_to(
+        &self,
+        mut options: NativeOptions,
+        index: &IndexArguments,
+    ) -> Result<NativeOptions, Failure> {
+        options.batch = self.batch.or(options.batch);
+        options.threads = self.threads.or(options.threads);
+        options.isa = self.isa.or(options.isa).or(environment::isa()?);
+        options.precision = index.precision.unwrap_or(options.precision);
+        Ok(options)
+    }
+
+    /// The same for a PyTorch subject.
+    pub fn applied_to_torch(
+        &self,
+        mut options: TorchOptions,
+        index: &IndexArguments,
+    ) -> Result<TorchOptions, Failure> {
+        if index.precision.is_some_and(|p| p != Precision::default()) {
+            return Err(
+                "--precision is the native engine's: PyTorch has amp=fp16 and amp=bf16".into(),
+            );
+        }
+        options.batch = self.batch.or(options.batch);
+        options.threads = self.threads.or(options.threads);
+        if let Some(isa) = self.isa {
+            options.isa = Some(isa.try_into()?);
+        }
+        Ok(options)
+    }
+
     /// The instruction set asked for, by argument or environment; the fastest otherwise.
     pub fn isa(&self) -> Result<Isa, Failure> {
         Ok(self
@@ -155,42 +202,15 @@ pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
     }
 }
 
-/// A native subject on these inputs. The arguments override the options of the subject's word.
-pub fn native(
-    mut options: NativeOptions,
-    checkpoint_spec: &str,
-    collection: Arc<Collection>,
-    index: &IndexArguments,
-    compute: &ComputeArguments,
-) -> Result<Native, Failure> {
-    options.batch = compute.batch.or(options.batch);
-    options.threads = compute.threads.or(options.threads);
-    options.isa = compute.isa.or(options.isa).or(environment::isa()?);
-    options.precision = index.precision.unwrap_or(options.precision);
-    let swaps = index
-        .swaps
-        .iter()
-        .map(|text| Swap::read(text))
-        .collect::<Result<_, _>>()?;
-    let settings = IndexSettings {
-        nbits: index.nbits,
-        doc_maxlen: index.doc_maxlen,
-        kmeans_niters: index.kmeans_niters,
-        seed: index.seed,
-        swaps,
-    };
-    let checkpoint = Arc::new(checkpoint(checkpoint_spec)?);
-    Ok(Native::new(checkpoint, collection, options, settings)?)
-}
-
-/// The subject of `index`: native, with options.
+/// The options of a subject that builds an index: `native`, with options.
 pub fn native_word(word: &str) -> Result<NativeOptions, Failure> {
-    use concord_subject::word::Subject;
     match word.parse()? {
         Subject::Native(options) => Ok(options),
-        Subject::Recorded(path) => {
-            Err(format!("{} is a folder; this command runs `native`", path.display()).into())
-        }
+        Subject::Torch(_) | Subject::Recorded(_) => Err(format!(
+            "{word}: an index that stays is built by `native`, with options after commas; other subjects \
+             are for record, diff and matrix"
+        )
+        .into()),
     }
 }
 
@@ -205,14 +225,24 @@ pub struct SubjectInputs {
     /// program]
     #[arg(long, value_name = "FILE")]
     pub collection: Option<PathBuf>,
+    /// The first N passages of the collection only
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub passages: Option<NonZeroUsize>,
+    /// How many seconds a PyTorch process may say nothing before it is given up
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..), default_value_t = PATIENCE.as_secs())]
+    pub patience: u64,
 }
 
 impl SubjectInputs {
-    /// The collection.
+    /// The collection, as much of it as is asked for.
     pub fn collection(&self) -> Result<Arc<Collection>, Failure> {
-        match &self.collection {
-            Some(path) => Ok(Arc::new(Collection::open(path)?)),
-            None => Ok(embedded::Data::read()?.collection),
-        }
+        let whole = match &self.collection {
+            Some(path) => Arc::new(Collection::open(path)?),
+            None => embedded::Data::read()?.collection,
+        };
+        Ok(match self.passages {
+            Some(first) => Arc::new(Collection::from_passages(whole.texts(0..first.get()))),
+            None => whole,
+        })
     }
 }

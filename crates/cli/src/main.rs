@@ -9,6 +9,7 @@ mod inputs;
 mod matches;
 mod output;
 mod progress;
+mod subjects;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@
 
 pub mod diff;
 mod elements;
+pub mod matrix;
 mod side;
 
 pub use diff::{DiffError, DiffOptions, DiffProgress, DiffReport, Verdict, diff};

@@ -11,7 +11,7 @@ mod error;
 mod files;
 mod weights;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use concord_tensor::BitHash;
 
@@ -27,6 +27,7 @@ use files::Files;
 #[derive(Debug, Clone)]
 pub struct Checkpoint {
     name: String,
+    folder: Option<PathBuf>,
     bert: BertConfig,
     layer: ConfigLayer,
     weights: Weights,
@@ -48,14 +49,22 @@ impl Checkpoint {
         }
         let folder = Path::new(spec);
         if folder.is_dir() {
-            return Checkpoint::from_files(spec, &Files::Folder(folder));
+            return Checkpoint::from_folder(spec, folder);
         }
         let repo = RepoId::parse(spec).filter(|_| !folder.exists());
         let repo = repo.ok_or_else(|| CheckpointError::NotFound {
             spec: spec.to_owned(),
         })?;
         let snapshot = hub::fetch(&repo, hub)?;
-        Checkpoint::from_files(spec, &Files::Folder(&snapshot))
+        Checkpoint::from_folder(spec, &snapshot)
+    }
+
+    fn from_folder(name: &str, folder: &Path) -> Result<Checkpoint, CheckpointError> {
+        let checkpoint = Checkpoint::from_files(name, &Files::Folder(folder))?;
+        Ok(Checkpoint {
+            folder: Some(folder.to_owned()),
+            ..checkpoint
+        })
     }
 
     /// Loads a checkpoint whose files are part of the program: pairs of a file's name and its
@@ -113,6 +122,7 @@ impl Checkpoint {
         layer.checkpoint = Some(Some(name.to_owned()));
         Ok(Checkpoint {
             name: name.to_owned(),
+            folder: None,
             bert: base.bert,
             layer,
             weights,
@@ -125,6 +135,11 @@ impl Checkpoint {
     /// What the user called the checkpoint: a folder, a hub id, a `.dnn` file.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The folder that holds its files, if they are in one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The encoder's sizes.

@@ -211,6 +211,38 @@ impl RunWriter {
         &self.scratch
     }
 
+    /// Takes over the events of a run that another program recorded, and of its tensors those that this
+    /// run keeps. They are moved: the other run is of no use afterwards.
+    ///
+    /// # Errors
+    /// When the other run cannot be read, or this one not be written.
+    pub fn take_over(&self, run: &RecordedRun) -> Result<(), RunError> {
+        let theirs = run.folder.join("blobs");
+        let take = |hash: BitHash| {
+            let (from, to) = (blob_path(&theirs, hash), blob_path(&self.blobs, hash));
+            if !from.exists() || to.exists() {
+                return Ok(());
+            }
+            let moved = to
+                .parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::rename(&from, &to));
+            moved.map_err(writing(&to))
+        };
+        run.each_event(|event| {
+            match &event {
+                Event::Artifact(event) if self.capture.artifact_values => {
+                    event.record.fields.iter().try_for_each(|f| take(f.hash))?;
+                }
+                Event::Tap(tap) if self.capture.tap_values => {
+                    tap.blob.map_or(Ok(()), take)?;
+                }
+                Event::Artifact(_) | Event::Tap(_) => {}
+            }
+            Ok(self.append(&event)?)
+        })
+    }
+
     /// Writes the manifest and gives the run its name.
     ///
     /// # Errors
@@ -228,13 +260,12 @@ impl RunWriter {
         Ok(())
     }
 
-    fn write(&self, event: &Event) -> Result<(), StageError> {
+    fn append(&self, event: &Event) -> Result<(), PublishError> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         serde_json::to_writer(&mut *events, event)
             .map_err(io::Error::from)
             .and_then(|()| events.write_all(b"\n"))
-            .map_err(writing(&self.events_path))?;
-        Ok(())
+            .map_err(writing(&self.events_path))
     }
 }
 
@@ -256,7 +287,7 @@ impl Observer for RunWriter {
         if let Some(value) = value.filter(|_| self.capture.artifact_values) {
             put_blobs(&self.blobs, &event.record, value)?;
         }
-        self.write(&Event::Artifact(event.clone()))
+        Ok(self.append(&Event::Artifact(event.clone()))?)
     }
 
     fn taps(&self) -> Option<&dyn TapSink> {
@@ -301,14 +332,15 @@ impl TapSink for RunWriter {
             blob = Some(record.hash);
         }
         let (tap, batch) = (tap.path, tap.batch);
-        self.write(&Event::Tap(TapRecord {
+        let record = TapRecord {
             tap,
             batch,
             dtype,
             width,
             passages,
             blob,
-        }))
+        };
+        Ok(self.append(&Event::Tap(record))?)
     }
 }
 
@@ -347,10 +379,31 @@ impl RecordedRun {
                 version,
             });
         }
-        let manifest: RunManifest = serde_json::from_slice(&text).map_err(malformed)?;
-        let path = folder.join("events.jsonl");
-        let file = File::open(&path).map_err(unreadable(&path))?;
+        let mut run = RecordedRun {
+            folder: folder.to_owned(),
+            manifest: serde_json::from_slice(&text).map_err(malformed)?,
+            artifacts: Vec::new(),
+            taps: Vec::new(),
+        };
         let (mut chunks, mut taps) = (Vec::<ArtifactEvent>::new(), Vec::new());
+        run.each_event(|event| {
+            match event {
+                Event::Artifact(event) => chunks.push(event),
+                Event::Tap(tap) => taps.push(tap),
+            }
+            Ok(())
+        })?;
+        (run.artifacts, run.taps) = (gather(chunks), taps);
+        Ok(run)
+    }
+
+    /// Reads the events, one after the other.
+    fn each_event(
+        &self,
+        mut take: impl FnMut(Event) -> Result<(), RunError>,
+    ) -> Result<(), RunError> {
+        let path = self.folder.join("events.jsonl");
+        let file = File::open(&path).map_err(unreadable(&path))?;
         for (at, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(unreadable(&path))?;
             let event = serde_json::from_str(&line).map_err(|source| RunError::Malformed {
@@ -358,17 +411,9 @@ impl RecordedRun {
                 line: at + 1,
                 source,
             })?;
-            match event {
-                Event::Artifact(event) => chunks.push(event),
-                Event::Tap(tap) => taps.push(tap),
-            }
+            take(event)?;
         }
-        Ok(RecordedRun {
-            folder: folder.to_owned(),
-            manifest,
-            artifacts: gather(chunks),
-            taps,
-        })
+        Ok(())
     }
 
     /// What ran.

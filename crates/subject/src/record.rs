@@ -8,7 +8,10 @@ use concord_pipeline::{
     Capture, DiskStore, EvaluateError, Progress, RunError, RunManifest, RunWriter, StoreError,
 };
 
-use crate::native::Native;
+use crate::agent::AgentError;
+use crate::native::{Native, NativeError};
+use crate::swap::SwapError;
+use crate::torch::TorchError;
 
 /// Why a run could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +25,18 @@ pub enum RecordError {
     /// The working store could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// PyTorch's process failed.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// A PyTorch subject cannot run.
+    #[error(transparent)]
+    Torch(#[from] TorchError),
+    /// What follows PyTorch's encoder cannot run.
+    #[error(transparent)]
+    Native(#[from] NativeError),
+    /// PyTorch's embeddings cannot be gone on with.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
     /// An artifact could not be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),

@@ -141,11 +141,18 @@ impl Swap {
         let (artifact, path) = text
             .split_once('=')
             .ok_or_else(|| SwapError::NotASwap(text.to_owned()))?;
+        Swap::of(artifact, Path::new(path))
+    }
+
+    /// Reads an artifact from `path`, as [`Swap::read`] does.
+    ///
+    /// # Errors
+    /// As [`Swap::read`].
+    pub fn of(artifact: &str, path: &Path) -> Result<Swap, SwapError> {
         let place = SWAPPABLE
             .iter()
             .position(|(name, ..)| *name == artifact)
             .ok_or_else(|| SwapError::NotSwappable(artifact.to_owned()))?;
-        let path = Path::new(path);
         let wrong = |source| SwapError::Tensor {
             artifact: artifact.to_owned(),
             path: path.to_owned(),

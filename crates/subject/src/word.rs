@@ -1,5 +1,7 @@
 //! Subjects as the command line names them: one word, options after commas.
 
+mod torch;
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,6 +9,10 @@ use std::str::FromStr;
 
 use concord_kernels::isa::{Isa, IsaError};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
+
+use crate::python::{UnknownEngine, VersionError};
+
+pub use torch::{Amp, Attention, Capability, PREFIX as TORCH, Pad, TorchOptions, expand};
 
 /// The most threads that can be asked for; more would only take memory from each other.
 pub const MOST_THREADS: usize = 1024;
@@ -16,6 +22,8 @@ pub const MOST_THREADS: usize = 1024;
 pub enum Subject {
     /// The native engine.
     Native(NativeOptions),
+    /// A version of PyTorch.
+    Torch(TorchOptions),
     /// A recorded run in a folder.
     Recorded(PathBuf),
 }
@@ -48,8 +56,8 @@ pub struct NativeOptions {
 pub enum WordError {
     /// It names nothing.
     #[error(
-        "`{0}` is no subject: write `native`, with options after commas (native,batch=8,gemm=split-k:4), \
-         or the path of a recorded run"
+        "`{0}` is no subject: write `native` or `torch==2.4.1`, with options after commas \
+         (native,batch=8,gemm=split-k:4), or the path of a recorded run"
     )]
     Unknown(String),
     /// An option that is not `name=value` or a patch.
@@ -58,6 +66,31 @@ pub enum WordError {
          layer_norm=, normalize=, and MODULE:VARIANT or MODULE:identity"
     )]
     UnknownOption(String),
+    /// An option that PyTorch subjects do not have.
+    #[error("unknown option `{0}` of torch: it has {options}", options = torch::OPTIONS)]
+    UnknownTorchOption(String),
+    /// A patch of the native engine, placed in PyTorch.
+    #[error(
+        "`{0}`: torch computes with PyTorch's own operations, so of the patches it takes only \
+         MODULE:identity"
+    )]
+    NotForTorch(String),
+    /// A value that an option does not have.
+    #[error("unknown {option} `{value}`: choose one of {choices}")]
+    UnknownChoice {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// The values it has.
+        choices: String,
+    },
+    /// Not a version of PyTorch.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// An engine that does not exist.
+    #[error(transparent)]
+    Engine(#[from] UnknownEngine),
     /// A number that is none, or zero.
     #[error("`{option}={value}`: a whole number from 1 on is needed")]
     NotANumber {
@@ -148,6 +181,9 @@ impl FromStr for Subject {
             let mut options = NativeOptions::default();
             parts.try_for_each(|part| options.set(part))?;
             return Ok(Subject::Native(options));
+        }
+        if text.starts_with(TORCH) {
+            return Ok(Subject::Torch(TorchOptions::parse(text)?));
         }
         let path = PathBuf::from(text);
         if path.is_dir() {

@@ -1,19 +1,21 @@
 //! `concord diff`.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
 use clap::Args;
 use concord_lab::{DiffOptions, Side, Verdict, diff};
 use concord_pipeline::{Capture, Progress};
 use concord_report::diff_table;
-use concord_subject::record::record;
-use concord_subject::word::{NativeOptions, Subject, WordError};
+use concord_subject::python::Downloads;
+use concord_subject::word::{Subject, WordError};
 use tempfile::TempDir;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, native, tolerance};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, tolerance};
 use crate::output::{Failure, Outcome, print, print_json, remark, tell};
 use crate::progress::Shown;
+use crate::subjects::Subjects;
 
 /// Compare two runs, indexes, tensor files or subjects, artifact by artifact.
 ///
@@ -25,6 +27,7 @@ use crate::progress::Shown;
   concord diff run-a run-b --json
   concord diff a/centroids.pt b/centroids.pt
   concord diff native native,gemm=split-k:4
+  concord diff torch==2.0.1 torch==2.1.0 --passages 100
   concord diff native native,gemm=chunk:112 --checkpoint ./checkpoint --collection collection.tsv
 
 Ends with 0 if nothing differs, 1 if something does, 2 on trouble.")]
@@ -61,7 +64,9 @@ struct Opened {
 
 impl DiffCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let (a, b) = (self.open(&self.a)?, self.open(&self.b)?);
+        let subjects = OnceCell::new();
+        let a = self.open(&self.a, &subjects)?;
+        let b = self.open(&self.b, &subjects)?;
         let mut options = DiffOptions::default();
         options.tolerance.rtol = self.rtol;
         options.tolerance.atol = self.atol;
@@ -86,16 +91,29 @@ impl DiffCommand {
     }
 
     /// Opens what `name` says: what lies there, or else the subject that the word names, which is run.
-    fn open(&self, name: &str) -> Result<Opened, Failure> {
+    fn open<'a>(
+        &'a self,
+        name: &str,
+        subjects: &OnceCell<Subjects<'a>>,
+    ) -> Result<Opened, Failure> {
         let path = Path::new(name);
         if !path.exists() {
             match name.parse() {
-                Ok(Subject::Native(options)) => return self.run_subject(name, options),
                 Ok(Subject::Recorded(_)) => {}
+                Ok(subject) => {
+                    let subjects = match subjects.get() {
+                        Some(subjects) => subjects,
+                        None => {
+                            let loaded = self.subjects()?;
+                            subjects.get_or_init(|| loaded)
+                        }
+                    };
+                    return run_subject(subjects, name, subject);
+                }
                 Err(WordError::Unknown(_)) => {
                     return Err(format!(
                         "{name} does not exist: there is no file or folder of that name, and no such \
-                         subject (`native`, with options after commas)"
+                         subject (`native` or `torch==2.4.1`, with options after commas)"
                     )
                     .into());
                 }
@@ -108,20 +126,23 @@ impl DiffCommand {
         })
     }
 
-    fn run_subject(&self, name: &str, options: NativeOptions) -> Result<Opened, Failure> {
-        let (checkpoint, collection) = (&self.inputs.checkpoint, self.inputs.collection()?);
-        tell(format_args!("running {name}"));
-        let native = native(options, checkpoint, collection, &self.index, &self.compute)?;
-        let folder = tempfile::tempdir()?;
-        let run = folder.path().join("run");
-        let capture = Capture {
-            artifact_values: true,
-            ..Capture::default()
-        };
-        remark(&record(&native, capture, &run, &Shown::new())?);
-        Ok(Opened {
-            side: Side::open(&run)?.named(name),
-            _recorded: Some(folder),
-        })
+    fn subjects(&self) -> Result<Subjects<'_>, Failure> {
+        Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)
     }
+}
+
+fn run_subject(subjects: &Subjects<'_>, name: &str, subject: Subject) -> Result<Opened, Failure> {
+    tell(format_args!("running {name}"));
+    let live = subjects.live(subject)?;
+    let folder = tempfile::tempdir()?;
+    let run = folder.path().join("run");
+    let capture = Capture {
+        artifact_values: true,
+        ..Capture::default()
+    };
+    remark(&live.record(capture, &run, &Shown::new())?);
+    Ok(Opened {
+        side: Side::open(&run)?.named(name),
+        _recorded: Some(folder),
+    })
 }

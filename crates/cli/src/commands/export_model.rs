@@ -1,18 +1,12 @@
 //! `concord export-model`.
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use concord_model::checkpoint::Checkpoint;
-use concord_pipeline::publish::{Staging, write_file, writing};
-use concord_tensor::{Tensor, safetensors};
+use concord_pipeline::Staging;
 
 use crate::embedded;
 use crate::output::{Failure, Outcome, print};
-
-/// The file of a checkpoint that holds its weights.
-const WEIGHTS: &str = "model.safetensors";
 
 /// The finished folder inside the staging folder.
 const FINISHED: &str = "checkpoint";
@@ -39,7 +33,7 @@ impl ExportModelCommand {
         }
         let checkpoint = embedded::checkpoint()?;
         let staging = Staging::open(out)?;
-        if let Err(error) = write(&checkpoint, &staging.path(FINISHED)) {
+        if let Err(error) = embedded::write_checkpoint(&checkpoint, &staging.path(FINISHED)) {
             staging.discard()?;
             return Err(error);
         }
@@ -52,31 +46,4 @@ impl ExportModelCommand {
         ))?;
         Ok(Outcome::Same)
     }
-}
-
-/// Writes the checkpoint's files into a new `folder`.
-fn write(checkpoint: &Checkpoint, folder: &Path) -> Result<(), Failure> {
-    // What a killed process has left is made again.
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).map_err(writing(folder))?;
-    }
-    std::fs::create_dir(folder).map_err(writing(folder))?;
-    let files = embedded::CHECKPOINT_FILES.into_iter();
-    let files = files.chain(embedded::CHECKPOINT_PAPERS);
-    for (name, bytes) in files.filter(|(name, _)| *name != WEIGHTS) {
-        write_file(&folder.join(name), |file| file.write_all(bytes))?;
-    }
-    let weights = checkpoint.weights().iter();
-    let weights = weights.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
-    let mut weights: Vec<_> = weights.collect();
-    // The pooler is not kept in memory, since nothing is computed with it; it is zeros.
-    let hidden = checkpoint.bert_config().hidden_size;
-    for (name, shape) in [
-        ("bert.pooler.dense.weight", vec![hidden, hidden]),
-        ("bert.pooler.dense.bias", vec![hidden]),
-    ] {
-        let zeros = vec![0f32; shape.iter().product()];
-        weights.push((name.to_owned(), Tensor::new(shape, zeros)?));
-    }
-    Ok(safetensors::write(folder.join(WEIGHTS), &weights)?)
 }

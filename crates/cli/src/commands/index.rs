@@ -6,9 +6,10 @@ use std::sync::Arc;
 use clap::Args;
 use concord_corpus::Collection;
 use concord_subject::build::{BuildReport, Layout, build};
+use concord_subject::native::Native;
 use serde_json::json;
 
-use crate::inputs::{ComputeArguments, IndexArguments, native, native_word, origin};
+use crate::inputs::{ComputeArguments, IndexArguments, checkpoint, native_word, origin};
 use crate::output::{Failure, Outcome, print, print_json, remark};
 use crate::progress::Shown;
 
@@ -51,14 +52,10 @@ pub struct IndexCommand {
 impl IndexCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let options = native_word(&self.subject)?;
+        let options = self.compute.applied_to(options, &self.index)?;
         let collection = Arc::new(Collection::open(&self.collection)?);
-        let native = native(
-            options,
-            &self.checkpoint,
-            collection,
-            &self.index,
-            &self.compute,
-        )?;
+        let checkpoint = Arc::new(checkpoint(&self.checkpoint)?);
+        let native = Native::new(checkpoint, collection, options, self.index.settings()?)?;
         let origin = origin(&self.checkpoint, &self.collection);
         let layout = Layout {
             pad_ivf: self.pad_ivf,

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, value_parser};
 use concord_index::random::python_sample;
 use concord_pipeline::{Capture, ModulePattern, RecordedRun};
-use concord_subject::record::record;
+use concord_subject::python::Downloads;
 use serde_json::json;
 
-use crate::inputs::{
-    ComputeArguments, IndexArguments, SubjectInputs, native, native_word, seed, whole,
-};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, seed, whole};
 use crate::output::{Failure, Outcome, print, print_json, remark};
 use crate::progress::Shown;
+use crate::subjects::Subjects;
 
 /// What is kept beside hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -35,10 +34,12 @@ enum Keep {
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord record native --out run
+  concord record torch==2.4.1,batch=8 --taps '*' --keep hashes --out torch-run
+  concord record torch==1.13.1,engine=colbert --checkpoint ./checkpoint --out colbert-run
   concord record native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv \\
       --taps bert.encoder.layer.0 --tap-passages 10 --keep all --out other-run")]
 pub struct RecordCommand {
-    /// The subject: native, with options after commas
+    /// The subject: native or torch==VERSION, with options after commas
     subject: String,
     #[command(flatten)]
     inputs: SubjectInputs,
@@ -71,11 +72,11 @@ pub struct RecordCommand {
 
 impl RecordCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let options = native_word(&self.subject)?;
-        let (checkpoint, collection) = (&self.inputs.checkpoint, self.inputs.collection()?);
-        let native = native(options, checkpoint, collection, &self.index, &self.compute)?;
-        let capture = self.capture(native.grid().passages())?;
-        let notices = record(&native, capture, &self.out, &Shown::new())?;
+        let subject = self.subject.parse()?;
+        let subjects = Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)?;
+        let capture = self.capture(subjects.collection().len())?;
+        let live = subjects.live(subject)?;
+        let notices = live.record(capture, &self.out, &Shown::new())?;
         remark(&notices);
         let run = RecordedRun::open(&self.out)?;
         if self.json {

@@ -1,0 +1,332 @@
+//! `concord matrix`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use concord_lab::matrix::{PairReport, bisect};
+use concord_lab::{DiffOptions, Side, diff};
+use concord_model::stages::Passages;
+use concord_pipeline::publish::write_json;
+use concord_pipeline::{Capture, ModulePattern, RecordedRun};
+use concord_report::{bisection_sentence, matrix_table};
+use concord_subject::agent::PROGRAM;
+use concord_subject::python::{Downloads, TorchVersion};
+use concord_subject::torch::recipe;
+use concord_subject::word::{Subject, expand};
+use concord_tensor::BitHash;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::environment;
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
+use crate::output::{Failure, Outcome, print, print_json, remark, tell};
+use crate::progress::Shown;
+use crate::subjects::{Subjects, show};
+
+/// Compare subjects, each with the next: which two change the index?
+///
+/// Every subject is recorded, with the hashes of all modules, into a folder below OUT. A matrix that was
+/// interrupted goes on where it was when the same command is given again.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord matrix torch==2.0.0 torch==2.0.1 torch==2.1.0 --passages 100 --out matrix
+  concord matrix torch==2.0.1..2.2.0 --low-disk --out matrix
+  concord matrix torch==1.13.1..2.2.0 --until-different --out matrix
+  concord matrix native native,gemm=split-k:4 native,gelu=tanh --out matrix
+
+Ends with 0 if nothing differs, 1 if something does, 2 on trouble.")]
+pub struct MatrixCommand {
+    /// The subjects, in order; torch==2.0.1..2.2.0 is every version in that range that is published
+    #[arg(required = true, value_name = "SUBJECT")]
+    subjects: Vec<String>,
+    /// Add this engine to the torch subjects that name none: bert or colbert
+    #[arg(long, value_name = "ENGINE")]
+    engine: Option<String>,
+    /// The folder that holds the runs, and the result as matrix.json
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Search for two neighbours that differ by halving, instead of comparing all
+    #[arg(long)]
+    until_different: bool,
+    /// Keep one environment of PyTorch on disk at a time: those made here are removed after use, and
+    /// downloaded packages with them
+    #[arg(long)]
+    low_disk: bool,
+    #[command(flatten)]
+    inputs: SubjectInputs,
+    #[command(flatten)]
+    index: IndexArguments,
+    #[command(flatten)]
+    compute: ComputeArguments,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the runs in a folder have in common, so that runs of something else are not mixed with them.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Common {
+    inputs: BTreeMap<String, BitHash>,
+    options: BTreeMap<String, String>,
+}
+
+const COMMON: &str = "common.json";
+const RESULT: &str = "matrix.json";
+
+/// A matrix being made.
+struct Matrix<'a> {
+    command: &'a MatrixCommand,
+    subjects: Subjects<'a>,
+    words: Vec<Subject>,
+    compared: BTreeMap<(usize, usize), PairReport>,
+}
+
+impl MatrixCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let mut matrix = Matrix::new(&self)?;
+        let count = matrix.words.len();
+        let (pairs, found) = if self.until_different {
+            let found = bisect(count, |a, b| Ok::<_, Failure>(matrix.pair(a, b)?.is_same()))?;
+            let pairs: Vec<PairReport> = matrix.compared.values().cloned().collect();
+            let found = match found {
+                Some(first) => Some(matrix.pair(first, first + 1)?.clone()),
+                None => None,
+            };
+            (pairs, found)
+        } else {
+            for first in 0..count - 1 {
+                matrix.pair(first, first + 1)?;
+            }
+            (matrix.compared.values().cloned().collect(), None)
+        };
+        let result = json!({"pairs": pairs, "found": found});
+        write_json(&self.out.join(RESULT), &result)?;
+        if self.json {
+            print_json(&result)?;
+        } else {
+            print(&matrix_table(&pairs, &environment::style()))?;
+            if self.until_different {
+                let ends = [0, count - 1].map(|at| word(&matrix.words[at]));
+                print(&bisection_sentence(found.as_ref(), &ends[0], &ends[1]))?;
+            }
+        }
+        Ok(Outcome::same_if(pairs.iter().all(PairReport::is_same)))
+    }
+}
+
+impl<'a> Matrix<'a> {
+    fn new(command: &'a MatrixCommand) -> Result<Matrix<'a>, Failure> {
+        let downloads = if command.low_disk {
+            Downloads::Discard
+        } else {
+            Downloads::Keep
+        };
+        let (inputs, index, compute) = (&command.inputs, &command.index, &command.compute);
+        // What is wrong with a word is said before anything is loaded.
+        let environments = environment::environments(downloads);
+        let mut words = Vec::new();
+        for given in &command.subjects {
+            let given = with_engine(given, command.engine.as_deref());
+            words.extend(expand(&given, |range| {
+                let versions = environments.expand(range, &mut |progress| show(&progress));
+                Ok::<Vec<TorchVersion>, Failure>(versions?)
+            })?);
+        }
+        if words.len() < 2 {
+            return Err(format!(
+                "a matrix compares each subject with the next, and there is only {}: name another, or a \
+                 range such as torch==2.0.1..2.2.0",
+                words.first().map_or("none".to_owned(), word)
+            )
+            .into());
+        }
+        let subjects = Subjects::new(inputs, index, compute, downloads)?;
+        let matrix = Matrix {
+            command,
+            subjects,
+            words,
+            compared: BTreeMap::new(),
+        };
+        matrix.claim_folder()?;
+        Ok(matrix)
+    }
+
+    /// Makes the folder, or sees to it that what is there belongs to this matrix.
+    fn claim_folder(&self) -> Result<(), Failure> {
+        let out = &self.command.out;
+        let path = out.join(COMMON);
+        let common = self.common();
+        if path.exists() {
+            let there: Option<Common> = serde_json::from_slice(&fs::read(&path)?).ok();
+            if there.as_ref() != Some(&common) {
+                return Err(format!(
+                    "{} holds runs on other inputs, or with other options: choose another --out, or \
+                     remove it",
+                    out.display()
+                )
+                .into());
+            }
+            return Ok(());
+        }
+        if out.exists() && fs::read_dir(out)?.next().is_some() {
+            let out = out.display();
+            return Err(format!("{out} holds something else: choose another --out").into());
+        }
+        fs::create_dir_all(out)
+            .map_err(|error| format!("cannot make {}: {error}", out.display()))?;
+        Ok(write_json(&path, &common)?)
+    }
+
+    fn common(&self) -> Common {
+        let command = self.command;
+        let inputs = BTreeMap::from([
+            ("checkpoint".to_owned(), self.subjects.checkpoint().hash()),
+            (
+                "collection".to_owned(),
+                Passages::new(self.subjects.collection()).hash(),
+            ),
+            ("agent".to_owned(), BitHash::of_bytes(PROGRAM.as_bytes())),
+        ]);
+        let options = [
+            ("index", format!("{:?}", command.index)),
+            ("compute", format!("{:?}", command.compute)),
+        ];
+        let options = options.map(|(name, text)| (name.to_owned(), text));
+        Common {
+            inputs,
+            options: options.into(),
+        }
+    }
+
+    /// The comparison of two subjects, made if it is not there.
+    fn pair(&mut self, a: usize, b: usize) -> Result<&PairReport, Failure> {
+        if !self.compared.contains_key(&(a, b)) {
+            let sides = [self.side(a)?, self.side(b)?];
+            let report = diff(&sides[0], &sides[1], &DiffOptions::default(), &mut |_| ())?;
+            let pair = PairReport::of(&report);
+            tell(format_args!("{} and {}: {}", pair.a, pair.b, short(&pair)));
+            self.compared.insert((a, b), pair);
+        }
+        Ok(&self.compared[&(a, b)])
+    }
+
+    /// The run of a subject, recorded if it is not there.
+    fn side(&self, at: usize) -> Result<Side, Failure> {
+        let subject = &self.words[at];
+        if let Subject::Recorded(path) = subject {
+            return Ok(Side::open(path)?);
+        }
+        let name = word(subject);
+        let out = self.command.out.join(file_name(&name));
+        if !RecordedRun::is_at(&out) {
+            tell(format_args!("recording {name}"));
+            self.record(subject, &out)?;
+        }
+        Ok(Side::open(&out)?.named(&name))
+    }
+
+    fn record(&self, subject: &Subject, out: &Path) -> Result<(), Failure> {
+        let recipe = match subject {
+            Subject::Torch(options) => Some(recipe(options)),
+            Subject::Native(_) | Subject::Recorded(_) => None,
+        };
+        let environments = self.subjects.environments();
+        let was_there = match &recipe {
+            Some(recipe) => environments
+                .list()?
+                .iter()
+                .any(|listed| listed.name == recipe.name()),
+            None => true,
+        };
+        let live = self.subjects.live(subject.clone())?;
+        let capture = Capture {
+            artifact_values: true,
+            taps: vec![ModulePattern::new("*")],
+            ..Capture::default()
+        };
+        remark(&live.record(capture, out, &Shown::new())?);
+        drop(live);
+        if let Some(recipe) = recipe
+            && self.command.low_disk
+            && !was_there
+        {
+            environments.remove(&recipe.name())?;
+        }
+        Ok(())
+    }
+}
+
+/// A comparison in a few words.
+fn short(pair: &PairReport) -> String {
+    if pair.is_same() {
+        return "the same".to_owned();
+    }
+    let tap = pair.first_tap.as_ref().map(|tap| tap.module.as_str());
+    let first = tap.or(pair.first_artifact.as_deref());
+    first.map_or("cannot tell".to_owned(), |first| {
+        format!("differ, first at {first}")
+    })
+}
+
+fn word(subject: &Subject) -> String {
+    match subject {
+        Subject::Native(options) => options.to_string(),
+        Subject::Torch(options) => options.to_string(),
+        Subject::Recorded(path) => path.display().to_string(),
+    }
+}
+
+/// The word of a torch subject with an engine, if it has none.
+fn with_engine(word: &str, engine: Option<&str>) -> String {
+    match engine {
+        Some(engine) if word.starts_with("torch==") && !word.contains(",engine=") => {
+            format!("{word},engine={engine}")
+        }
+        _ => word.to_owned(),
+    }
+}
+
+/// A name for the folder of a run: readable, and distinct for distinct words.
+fn file_name(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_=,".contains(c);
+    if word.len() <= 100 && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    let readable: String = word.chars().take(60).filter(|c| plain(*c)).collect();
+    let digits = BitHash::of_bytes(word.as_bytes()).to_string();
+    let digits = digits.rsplit(':').next().unwrap_or_default();
+    format!("{readable}-{}", &digits[..12.min(digits.len())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_have_distinct_names_that_every_system_takes() {
+        assert_eq!(
+            file_name("torch==2.4.1,engine=bert"),
+            "torch==2.4.1,engine=bert"
+        );
+        let a = file_name("native,bert.encoder.layer.*.output.dense:identity");
+        let b = file_name("native,bert.encoder.layer.?.output.dense:identity");
+        assert_ne!(a, b);
+        assert!(
+            !a.contains(['*', ':']) && a.starts_with("native,bert"),
+            "{a}"
+        );
+    }
+
+    #[test]
+    fn an_engine_is_added_where_none_is_named() {
+        let given = |word| with_engine(word, Some("colbert"));
+        assert_eq!(given("torch==2.4.1"), "torch==2.4.1,engine=colbert");
+        assert_eq!(
+            given("torch==2.4.1,engine=bert"),
+            "torch==2.4.1,engine=bert"
+        );
+        assert_eq!(given("native"), "native");
+    }
+}

@@ -1,0 +1,139 @@
+//! The subjects of a command, made from their words and the inputs that all of them share.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use concord_corpus::Collection;
+use concord_model::checkpoint::Checkpoint;
+use concord_subject::live::Live;
+use concord_subject::native::Native;
+use concord_subject::python::{Downloads, Environments, Progress};
+use concord_subject::torch::{Torch, TorchInputs, recipe};
+use concord_subject::word::{Subject, TorchOptions};
+use tempfile::TempDir;
+
+use crate::embedded;
+use crate::environment;
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, checkpoint};
+use crate::output::{Failure, tell};
+
+/// The subjects of one command.
+pub struct Subjects<'a> {
+    index: &'a IndexArguments,
+    compute: &'a ComputeArguments,
+    environments: Environments,
+    patience: Duration,
+    checkpoint: Arc<Checkpoint>,
+    collection: Arc<Collection>,
+    /// The checkpoint's files, where it has no folder of its own. Written when they are first needed.
+    exported: OnceCell<TempDir>,
+}
+
+impl<'a> Subjects<'a> {
+    /// Loads what the subjects run on. `downloads`: what becomes of packages that are fetched for them.
+    pub fn new(
+        inputs: &SubjectInputs,
+        index: &'a IndexArguments,
+        compute: &'a ComputeArguments,
+        downloads: Downloads,
+    ) -> Result<Subjects<'a>, Failure> {
+        Ok(Subjects {
+            index,
+            compute,
+            environments: environment::environments(downloads),
+            patience: Duration::from_secs(inputs.patience),
+            checkpoint: Arc::new(checkpoint(&inputs.checkpoint)?),
+            collection: inputs.collection()?,
+            exported: OnceCell::new(),
+        })
+    }
+
+    /// The checkpoint.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The collection.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    /// The Python environments.
+    pub fn environments(&self) -> &Environments {
+        &self.environments
+    }
+
+    /// The subject, ready to run. For PyTorch, the environment is made if it is not there.
+    pub fn live(&self, subject: Subject) -> Result<Live, Failure> {
+        match subject {
+            Subject::Native(options) => {
+                let options = self.compute.applied_to(options, self.index)?;
+                let native = Native::new(
+                    Arc::clone(&self.checkpoint),
+                    Arc::clone(&self.collection),
+                    options,
+                    self.index.settings()?,
+                )?;
+                Ok(Live::Native(Box::new(native)))
+            }
+            Subject::Torch(options) => Ok(Live::Torch(Box::new(self.torch(options)?))),
+            Subject::Recorded(path) => {
+                Err(format!("{} is a folder, which cannot be run", path.display()).into())
+            }
+        }
+    }
+
+    fn torch(&self, options: TorchOptions) -> Result<Torch, Failure> {
+        let options = self.compute.applied_to_torch(options, self.index)?;
+        let environment = self
+            .environments
+            .ensure(&recipe(&options), &mut |progress| show(&progress))?;
+        let inputs = TorchInputs {
+            checkpoint: Arc::clone(&self.checkpoint),
+            folder: self.checkpoint_folder()?,
+            collection: Arc::clone(&self.collection),
+            settings: self.index.settings()?,
+        };
+        let environment = Arc::new(environment);
+        Ok(Torch::new(options, environment, inputs, self.patience)?)
+    }
+
+    /// A folder with the checkpoint's files, as `transformers` reads them.
+    fn checkpoint_folder(&self) -> Result<PathBuf, Failure> {
+        if let Some(folder) = self.checkpoint.folder() {
+            return Ok(std::path::absolute(folder)?);
+        }
+        if self.checkpoint.name() != embedded::CHECKPOINT {
+            let name = self.checkpoint.name();
+            return Err(format!(
+                "{name} is no folder: PyTorch subjects need a checkpoint whose files are in one"
+            )
+            .into());
+        }
+        let folder = match self.exported.get() {
+            Some(folder) => folder.path(),
+            None => {
+                let folder = tempfile::tempdir()?;
+                embedded::write_checkpoint(&self.checkpoint, &exported(folder.path()))?;
+                self.exported.get_or_init(|| folder).path()
+            }
+        };
+        Ok(exported(folder))
+    }
+}
+
+fn exported(folder: &Path) -> PathBuf {
+    folder.join(embedded::CHECKPOINT)
+}
+
+/// Shows how an environment comes into being, without the packages one by one.
+pub fn show(progress: &Progress<'_>) {
+    if let Progress::Uv(line) = progress
+        && line.trim_start().starts_with(['+', '-', '~'])
+    {
+        return;
+    }
+    tell(format_args!("{progress}"));
+}

@@ -1,0 +1,299 @@
+//! The agent: a Python process with PyTorch in it that answers requests.
+//!
+//! Its program is one file, which is part of this one. Requests and answers are lines of JSON
+//! (`python/concord_agent/README.md` has the protocol), tensors go through files.
+
+mod error;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use concord_tensor::{Tensor, safetensors};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json, json};
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::python::die_with_parent;
+
+pub use error::AgentError;
+
+/// The agent's program.
+pub const PROGRAM: &str = include_str!("../../../python/concord_agent/concord_agent.py");
+
+/// How long an agent may say nothing, where nobody says otherwise. Loading PyTorch from a cold disk and
+/// one k-means of a large sample are its longest silences.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The lines of standard error that are kept for a message.
+const LINES_KEPT: usize = 15;
+
+/// The parts of a request.
+pub type Fields = Map<String, Json>;
+
+/// How far a request has come.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AgentProgress {
+    /// What is being done.
+    pub stage: String,
+    /// How much of it is done.
+    pub done: u64,
+    /// Of how much.
+    pub total: u64,
+}
+
+/// A line of an answer.
+#[derive(Deserialize)]
+struct Reply {
+    id: Option<u64>,
+    progress: Option<AgentProgress>,
+    ok: Option<Json>,
+    error: Option<Told>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    message: String,
+    traceback: Option<String>,
+}
+
+/// A running agent. It ends when the value is dropped, and on Linux also when the thread that started it
+/// ends, however it ends.
+pub struct Agent {
+    child: Child,
+    /// `None` once the agent is told to end.
+    requests: Option<ChildStdin>,
+    replies: Receiver<String>,
+    said: Arc<Mutex<VecDeque<String>>>,
+    patience: Duration,
+    number: u64,
+    folder: TempDir,
+    _program: NamedTempFile,
+}
+
+impl Agent {
+    /// Starts an agent in that Python, with `variables` added to the environment of this process.
+    /// `patience` bounds how long it may say nothing while it is waited for.
+    ///
+    /// # Errors
+    /// [`AgentError::Start`].
+    pub fn start(
+        interpreter: &Path,
+        variables: &BTreeMap<&str, OsString>,
+        patience: Duration,
+    ) -> Result<Agent, AgentError> {
+        let wrong = |source| AgentError::Start {
+            interpreter: interpreter.to_owned(),
+            source,
+        };
+        let mut program = tempfile::Builder::new()
+            .prefix("concord_agent-")
+            .suffix(".py")
+            .tempfile()
+            .map_err(wrong)?;
+        program.write_all(PROGRAM.as_bytes()).map_err(wrong)?;
+        program.flush().map_err(wrong)?;
+        let folder = tempfile::tempdir().map_err(AgentError::Folder)?;
+        let mut command = Command::new(interpreter);
+        command
+            .arg(program.path())
+            .arg("serve")
+            .envs(variables)
+            // What of the user's Python could stand in the way of the environment's own.
+            .env_remove("PYTHONPATH")
+            .env_remove("PYTHONHOME")
+            .env("PYTHONNOUSERSITE", "1")
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("PYTHONUTF8", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        die_with_parent(&mut command);
+        let mut child = command.spawn().map_err(wrong)?;
+        let said = Arc::new(Mutex::new(VecDeque::new()));
+        let (sender, replies) = mpsc::channel();
+        if let Some(out) = child.stdout.take() {
+            thread::spawn(move || {
+                for line in lines(out) {
+                    if sender.send(line).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        if let Some(err) = child.stderr.take() {
+            let said = Arc::clone(&said);
+            thread::spawn(move || lines(err).for_each(|line| remember(&said, line)));
+        }
+        Ok(Agent {
+            requests: child.stdin.take(),
+            child,
+            replies,
+            said,
+            patience,
+            number: 0,
+            folder,
+            _program: program,
+        })
+    }
+
+    /// Everything about the process that could move bits.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn describe(&mut self) -> Result<Json, AgentError> {
+        self.ask("describe", Fields::new(), &mut |_| ())
+    }
+
+    /// Makes a request and waits for its answer. `hear` is told of the progress.
+    ///
+    /// # Errors
+    /// [`AgentError`]. After [`AgentError::Ended`] and [`AgentError::Silent`] nothing more can be asked.
+    pub fn ask(
+        &mut self,
+        what: &str,
+        mut fields: Fields,
+        hear: &mut dyn FnMut(AgentProgress),
+    ) -> Result<Json, AgentError> {
+        self.number += 1;
+        fields.insert("id".to_owned(), json!(self.number));
+        fields.insert("do".to_owned(), json!(what));
+        let request = format!("{}\n", Json::Object(fields));
+        let sent = self.requests.as_mut().map(|pipe| {
+            pipe.write_all(request.as_bytes())
+                .and_then(|()| pipe.flush())
+        });
+        if !matches!(sent, Some(Ok(()))) {
+            return Err(self.ended());
+        }
+        loop {
+            let line = match self.replies.recv_timeout(self.patience) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.end();
+                    return Err(AgentError::Silent {
+                        patience: self.patience,
+                        said: self.last_lines(),
+                    });
+                }
+            };
+            let reply = match serde_json::from_str::<Reply>(&line) {
+                Ok(reply) if reply.id == Some(self.number) => reply,
+                // Something that a library printed before the agent took standard output from it.
+                _ => {
+                    remember(&self.said, line);
+                    continue;
+                }
+            };
+            if let Some(progress) = reply.progress {
+                hear(progress);
+            } else if let Some(answer) = reply.ok {
+                return Ok(answer);
+            } else {
+                return Err(match reply.error {
+                    Some(Told {
+                        message,
+                        traceback: Some(traceback),
+                    }) => AgentError::Exception { message, traceback },
+                    Some(Told { message, .. }) => AgentError::Refused(message),
+                    None => AgentError::Answer(line),
+                });
+            }
+        }
+    }
+
+    /// Makes a request that takes tensors and gives tensors, by name.
+    ///
+    /// # Errors
+    /// [`AgentError`].
+    pub fn compute(
+        &mut self,
+        what: &str,
+        mut fields: Fields,
+        inputs: &[(String, Tensor)],
+    ) -> Result<Vec<(String, Tensor)>, AgentError> {
+        let place = |name: String| self.folder.path().join(name);
+        let (inward, outward) = (
+            place(format!("in-{}.safetensors", self.number)),
+            place(format!("out-{}.safetensors", self.number)),
+        );
+        safetensors::write(&inward, inputs)?;
+        fields.insert("inputs".to_owned(), json!(inward));
+        fields.insert("out".to_owned(), json!(outward));
+        self.ask(what, fields, &mut |_| ())?;
+        let outputs = safetensors::read(&outward)?;
+        for path in [inward, outward] {
+            // They go with the folder at the latest.
+            let _ = std::fs::remove_file(path);
+        }
+        Ok(outputs)
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Why there is no answer from a process that has ended.
+    fn ended(&mut self) -> AgentError {
+        self.end();
+        let status = self.child.wait();
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        AgentError::Ended {
+            status,
+            said: self.last_lines(),
+        }
+    }
+
+    /// Lets the process end, if it is about to, and ends it if it is not.
+    fn end(&mut self) {
+        self.requests = None;
+        for _ in 0..GRACE_LOOKS {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(GRACE / GRACE_LOOKS);
+        }
+        // It fails when the process has ended meanwhile.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn last_lines(&self) -> Vec<String> {
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.iter().cloned().collect()
+    }
+}
+
+/// How long a process may take to end by itself, and how often it is looked at meanwhile.
+const GRACE: Duration = Duration::from_millis(500);
+const GRACE_LOOKS: u32 = 50;
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn lines(pipe: impl io::Read) -> impl Iterator<Item = String> {
+    let lines = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
+    lines.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+fn remember(said: &Mutex<VecDeque<String>>, line: String) {
+    if line.is_empty() {
+        return;
+    }
+    let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+    if said.len() == LINES_KEPT {
+        said.pop_front();
+    }
+    said.push_back(line);
+}

@@ -1,0 +1,407 @@
+//! A version of PyTorch as a subject: an environment, an agent in it, and a checkpoint and a collection.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use concord_corpus::Collection;
+use concord_kernels::CONTRACT_VERSION;
+use concord_model::checkpoint::Checkpoint;
+use concord_model::numerics::Numerics;
+use concord_model::stages::Passages;
+use concord_pipeline::artifact::{DOCLENS, EMBS};
+use concord_pipeline::{
+    ArtifactEvent, Capture, DiskStore, Observer, Progress, RecordedRun, RunManifest, RunWriter,
+    StageError, TapSink, Value,
+};
+use concord_tensor::BitHash;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::agent::{Agent, AgentError, AgentProgress, Fields};
+use crate::native::{DEFAULT_SEED, IndexSettings, Native};
+use crate::python::{Departure, Engine, Environment, Recipe};
+use crate::record::RecordError;
+use crate::swap::Swap;
+use crate::word::{Capability, NativeOptions, Pad, TorchOptions};
+
+/// What a PyTorch subject runs on.
+pub struct TorchInputs {
+    /// The checkpoint.
+    pub checkpoint: Arc<Checkpoint>,
+    /// The folder with the checkpoint's files, as `transformers` reads them.
+    pub folder: PathBuf,
+    /// The collection.
+    pub collection: Arc<Collection>,
+    /// What the index depends on beside.
+    pub settings: IndexSettings,
+}
+
+/// Why a PyTorch subject cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum TorchError {
+    /// The collection is empty.
+    #[error("the collection has no passages")]
+    Empty,
+    /// `colbert-ai` runs from end to end.
+    #[error(
+        "engine=colbert runs colbert-ai's own indexer from end to end, which takes no --swap: swap into \
+         `native` or engine=bert"
+    )]
+    Swap,
+    /// `colbert-ai` has its seed in its code.
+    #[error(
+        "engine=colbert has the seed {DEFAULT_SEED} in its code: --seed is for `native` and engine=bert"
+    )]
+    Seed,
+    /// `colbert-ai` pads in its own way.
+    #[error("engine=colbert pads as colbert-ai does: pad= is for engine=bert")]
+    Pad,
+    /// The agent read something else than it was given.
+    #[error("PyTorch's process has another {0} than it was given, which is a fault of Concord's")]
+    OtherInput(String),
+    /// A file for the agent cannot be written.
+    #[error("cannot write the passages for PyTorch's process: {0}")]
+    Inputs(#[from] io::Error),
+}
+
+/// A version of PyTorch on one checkpoint and one collection.
+pub struct Torch {
+    options: TorchOptions,
+    environment: Arc<Environment>,
+    departures: Vec<Departure>,
+    inputs: TorchInputs,
+    patience: Duration,
+    /// Holds the passages as the agent reads them.
+    files: TempDir,
+}
+
+/// The passages in [`Torch::files`].
+const PASSAGES: &str = "passages.jsonl";
+
+impl Torch {
+    /// Prepares the subject. `patience` bounds how long its process may say nothing.
+    ///
+    /// # Errors
+    /// When the options do not go together.
+    pub fn new(
+        options: TorchOptions,
+        environment: Arc<Environment>,
+        inputs: TorchInputs,
+        patience: Duration,
+    ) -> Result<Torch, TorchError> {
+        if inputs.collection.is_empty() {
+            return Err(TorchError::Empty);
+        }
+        if options.engine == Engine::Colbert {
+            if !inputs.settings.swaps.is_empty() {
+                return Err(TorchError::Swap);
+            }
+            if inputs.settings.seed != DEFAULT_SEED {
+                return Err(TorchError::Seed);
+            }
+            if options.pad != Pad::default() {
+                return Err(TorchError::Pad);
+            }
+        }
+        let files = tempfile::tempdir()?;
+        write_passages(&files.path().join(PASSAGES), &inputs.collection)?;
+        let departures = recipe(&options).departures();
+        Ok(Torch {
+            options,
+            environment,
+            departures,
+            inputs,
+            patience,
+            files,
+        })
+    }
+
+    /// The subject in one word.
+    pub fn word(&self) -> String {
+        self.options.to_string()
+    }
+
+    /// The number of passages.
+    pub fn passages(&self) -> usize {
+        self.inputs.collection.len()
+    }
+
+    /// Starts a process that answers requests. It ends with the thread that called this.
+    ///
+    /// # Errors
+    /// [`AgentError::Start`].
+    pub fn start(&self) -> Result<Agent, AgentError> {
+        let interpreter = self.environment.interpreter();
+        Agent::start(&interpreter, &variables(&self.options), self.patience)
+    }
+
+    /// Runs the subject from the beginning and records it at `out`. Returns remarks for the user.
+    ///
+    /// With `engine=bert` the stages after the encoder are the native engine's.
+    ///
+    /// # Errors
+    /// When the process fails, or the run cannot be written; nothing is then left at `out`.
+    pub fn record(
+        &self,
+        capture: Capture,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Vec<String>, RecordError> {
+        let writer = RunWriter::create(out, capture.clone())?;
+        let scratch = writer.scratch();
+        fs::create_dir_all(scratch).map_err(TorchError::Inputs)?;
+        let folder = scratch.join("agent");
+        let mut agent = self.start()?;
+        let request = self.request(&capture, &folder);
+        agent.ask("record", request, &mut |heard: AgentProgress| {
+            progress.advanced(&heard.stage, heard.done, heard.total, unit(&heard.stage));
+        })?;
+        drop(agent);
+        let run = RecordedRun::open(&folder)?;
+        let mut manifest = self.manifest(run.manifest())?;
+        let mut notices = Vec::new();
+        match self.options.engine {
+            Engine::Colbert => writer.take_over(&run)?,
+            Engine::Bert => {
+                let native = self.stages_after(&folder)?;
+                writer.take_over(&run)?;
+                let store = DiskStore::open(scratch)?;
+                let observer = After::new(&writer, &run);
+                notices = native.evaluate(&store, Some(&observer), progress, |evaluator| {
+                    Ok::<_, RecordError>(native.notices(Some(evaluator))?)
+                })?;
+                for (name, value) in native.options() {
+                    if ["nbits", "kmeans_niters", "seed"].contains(&name.as_str()) {
+                        manifest.options.insert(name, value);
+                    }
+                }
+                let stages = json!(format!("native, contract {CONTRACT_VERSION}"));
+                manifest
+                    .options
+                    .insert("stages_after_encoder".to_owned(), stages);
+            }
+        }
+        let departures = self.departures.iter();
+        notices.extend(departures.map(|departure| format!("{}: {departure}", self.word())));
+        writer.finish(&manifest)?;
+        Ok(notices)
+    }
+
+    /// The request to record.
+    fn request(&self, capture: &Capture, out: &Path) -> Fields {
+        let options = &self.options;
+        let settings = &self.inputs.settings;
+        let taps: Vec<String> = capture.taps.iter().map(ToString::to_string).collect();
+        let values = match (
+            capture.artifact_values,
+            capture.tap_values && !taps.is_empty(),
+        ) {
+            (false, false) => "hashes",
+            (true, false) => "artifacts",
+            (false, true) => "taps",
+            (true, true) => "all",
+        };
+        let keep: &[&str] = match options.engine {
+            // The stages after the encoder go on with them.
+            Engine::Bert => &[EMBS, DOCLENS],
+            Engine::Colbert => &[],
+        };
+        let patches: Vec<String> = options.patches.iter().map(ToString::to_string).collect();
+        let mut request = Fields::new();
+        for (name, value) in [
+            ("checkpoint", json!(self.inputs.folder)),
+            (
+                "checkpoint_hash",
+                json!(self.inputs.checkpoint.hash().to_string()),
+            ),
+            ("collection", json!(self.files.path().join(PASSAGES))),
+            ("out", json!(out)),
+            ("engine", json!(options.engine.to_string())),
+            ("device", json!(options.device)),
+            ("amp", json!(options.amp.to_string())),
+            ("batch", json!(options.batch)),
+            ("pad", json!(options.pad.to_string())),
+            ("threads", json!(options.threads)),
+            ("attention", json!(options.attention.to_string())),
+            ("patches", json!(patches)),
+            ("capture", json!(values)),
+            ("keep", json!(keep)),
+            ("taps", json!(taps)),
+            ("pids", json!(capture.passages)),
+            ("doc_maxlen", json!(settings.doc_maxlen)),
+            ("nbits", json!(settings.nbits)),
+            ("kmeans_niters", json!(settings.kmeans_niters)),
+        ] {
+            request.insert(name.to_owned(), value);
+        }
+        request
+    }
+
+    /// The native engine with the embeddings of the run in `folder` in the encoder's place.
+    fn stages_after(&self, folder: &Path) -> Result<Native, RecordError> {
+        let mut settings = self.inputs.settings.clone();
+        let given: Vec<&str> = settings.swaps.iter().map(Swap::artifact).collect();
+        let own: Vec<&str> = [EMBS, DOCLENS]
+            .into_iter()
+            .filter(|name| !given.contains(name))
+            .collect();
+        for artifact in own {
+            settings.swaps.push(Swap::of(artifact, folder)?);
+        }
+        let options = NativeOptions {
+            threads: self.options.threads,
+            // A head that is cut out leaves embeddings of another width.
+            numerics: Numerics {
+                patches: self.options.patches.clone(),
+                ..Numerics::default()
+            },
+            ..NativeOptions::default()
+        };
+        let (checkpoint, collection) = (&self.inputs.checkpoint, &self.inputs.collection);
+        Ok(Native::new(
+            Arc::clone(checkpoint),
+            Arc::clone(collection),
+            options,
+            settings,
+        )?)
+    }
+
+    /// The manifest of the run, out of the agent's.
+    fn manifest(&self, agents: &RunManifest) -> Result<RunManifest, TorchError> {
+        let mut inputs = agents.inputs.clone();
+        for (name, hash) in [
+            ("checkpoint", self.inputs.checkpoint.hash()),
+            ("collection", Passages::new(&self.inputs.collection).hash()),
+        ] {
+            if inputs.get(name) != Some(&hash) {
+                return Err(TorchError::OtherInput(name.to_owned()));
+            }
+        }
+        for swap in &self.inputs.settings.swaps {
+            inputs.insert(format!("swap {}", swap.artifact()), swap.hash());
+        }
+        let mut options = agents.options.clone();
+        if !self.departures.is_empty() {
+            let told: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
+            options.insert("departures".to_owned(), json!(told));
+        }
+        Ok(RunManifest::new(self.word(), None, inputs, options))
+    }
+}
+
+/// What the environment of these options is made of.
+pub fn recipe(options: &TorchOptions) -> Recipe {
+    Recipe::new(options.version, options.engine)
+}
+
+/// The variables of the process's environment that decide how PyTorch computes.
+fn variables(options: &TorchOptions) -> BTreeMap<&'static str, OsString> {
+    let mut variables = BTreeMap::new();
+    if options.device.is_none() {
+        // `colbert-ai` uses a GPU that it sees.
+        variables.insert("CUDA_VISIBLE_DEVICES", OsString::new());
+    }
+    if let Some(threads) = options.threads {
+        variables.insert("OMP_NUM_THREADS", threads.to_string().into());
+    }
+    let held: &[(&str, &str)] = match options.isa {
+        None => &[],
+        Some(Capability::Scalar) => &[
+            ("ATEN_CPU_CAPABILITY", "default"),
+            ("MKL_ENABLE_INSTRUCTIONS", "SSE4_2"),
+            ("ONEDNN_MAX_CPU_ISA", "SSE41"),
+        ],
+        Some(Capability::Avx2) => &[
+            ("ATEN_CPU_CAPABILITY", "avx2"),
+            ("MKL_ENABLE_INSTRUCTIONS", "AVX2"),
+            ("ONEDNN_MAX_CPU_ISA", "AVX2"),
+        ],
+        Some(Capability::Avx512) => &[
+            ("ATEN_CPU_CAPABILITY", "avx512"),
+            ("MKL_ENABLE_INSTRUCTIONS", "AVX512"),
+        ],
+    };
+    variables.extend(held.iter().map(|&(name, value)| (name, value.into())));
+    variables
+}
+
+fn unit(stage: &str) -> &'static str {
+    if stage == "encode" {
+        "passages"
+    } else {
+        "steps"
+    }
+}
+
+/// Writes the passages so that every text survives as it is, tabs and line ends included.
+fn write_passages(path: &Path, collection: &Collection) -> io::Result<()> {
+    let mut file = io::BufWriter::new(fs::File::create(path)?);
+    for text in collection.iter() {
+        serde_json::to_writer(&mut file, &json!({ "text": text }))?;
+        file.write_all(b"\n")?;
+    }
+    file.into_inner()?.sync_data()
+}
+
+/// Records the stages that follow an encoder whose own artifacts are recorded already. What both know
+/// has to be the same.
+struct After<'a> {
+    writer: &'a RunWriter,
+    recorded: BTreeMap<(String, usize), BitHash>,
+}
+
+impl After<'_> {
+    fn new<'a>(writer: &'a RunWriter, run: &RecordedRun) -> After<'a> {
+        let recorded = run.artifacts().iter().flat_map(|artifact| {
+            let chunks = artifact.chunks.iter().enumerate();
+            chunks.map(|(chunk, record)| ((artifact.name.clone(), chunk), record.hash))
+        });
+        After {
+            writer,
+            recorded: recorded.collect(),
+        }
+    }
+}
+
+impl Observer for After<'_> {
+    fn wants_value(&self, name: &str) -> bool {
+        self.writer.wants_value(name)
+    }
+
+    fn artifact(&self, event: &ArtifactEvent, value: Option<&Value>) -> Result<(), StageError> {
+        match self.recorded.get(&(event.artifact.clone(), event.chunk)) {
+            None => self.writer.artifact(event, value),
+            Some(hash) if *hash == event.record.hash => Ok(()),
+            Some(_) => Err(TorchError::OtherInput(event.artifact.clone()).into()),
+        }
+    }
+
+    fn taps(&self) -> Option<&dyn TapSink> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variables_follow_device_threads_and_instruction_set() {
+        let of = |word: &str| match word.parse() {
+            Ok(crate::word::Subject::Torch(options)) => variables(&options),
+            other => panic!("{word}: {other:?}"),
+        };
+        let plain = of("torch==2.4.1");
+        assert_eq!(plain.keys().collect::<Vec<_>>(), [&"CUDA_VISIBLE_DEVICES"]);
+        assert!(of("torch==2.4.1,device=cuda").is_empty());
+        let held = of("torch==2.4.1,threads=3,isa=avx2");
+        assert_eq!(held["OMP_NUM_THREADS"], "3");
+        assert_eq!(held["ATEN_CPU_CAPABILITY"], "avx2");
+        assert_eq!(held.len(), 5);
+    }
+}

@@ -1,0 +1,299 @@
+//! PyTorch subjects: `torch==2.4.1,engine=bert,amp=bf16,batch=8`.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+
+use concord_kernels::isa::Isa;
+use concord_model::numerics::{Change, Patch};
+
+use super::{Subject, WordError, number, threads};
+use crate::python::{Engine, TorchRange, TorchVersion};
+
+/// Autocast of PyTorch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Amp {
+    /// None: single precision throughout.
+    #[default]
+    Off,
+    /// To half precision.
+    F16,
+    /// To bfloat16.
+    Bf16,
+}
+
+/// How far a batch is padded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pad {
+    /// To the longest passage of the batch.
+    #[default]
+    Batch,
+    /// To the longest of the passages that are tokenised together, as `colbert-ai` does.
+    List,
+}
+
+/// The implementation of attention in `transformers`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Attention {
+    /// Matrix product, softmax, matrix product: what every version of PyTorch has.
+    #[default]
+    Eager,
+    /// PyTorch's fused operation.
+    Sdpa,
+}
+
+/// The instruction set that PyTorch and the libraries inside it are held to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// None beside the base of the processor's family.
+    Scalar,
+    /// AVX2 and FMA.
+    Avx2,
+    /// AVX-512.
+    Avx512,
+}
+
+/// The options of a PyTorch subject. What is unset is left to the agent, which says what it chose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TorchOptions {
+    /// The version of PyTorch.
+    pub version: TorchVersion,
+    /// What drives it.
+    pub engine: Engine,
+    /// The device, as PyTorch names it; the CPU if unset.
+    pub device: Option<String>,
+    /// Autocast.
+    pub amp: Amp,
+    /// Passages in a batch.
+    pub batch: Option<NonZeroUsize>,
+    /// Threads of one operation.
+    pub threads: Option<NonZeroUsize>,
+    /// How far batches are padded.
+    pub pad: Pad,
+    /// The implementation of attention.
+    pub attention: Attention,
+    /// The instruction set.
+    pub isa: Option<Capability>,
+    /// Modules that are cut out.
+    pub patches: Vec<Patch>,
+}
+
+/// How the words of PyTorch subjects begin.
+pub const PREFIX: &str = "torch==";
+
+/// The options of a PyTorch subject, for messages.
+pub(super) const OPTIONS: &str = "engine=, device=, amp=, batch=, threads=, pad=, attention=, isa=, \
+                                  and MODULE:identity";
+
+/// Makes the values of an option that has few of them readable and printable.
+macro_rules! choices {
+    ($type:ident, $option:literal, $($name:literal => $value:ident),+) => {
+        impl FromStr for $type {
+            type Err = WordError;
+
+            fn from_str(text: &str) -> Result<$type, WordError> {
+                match text {
+                    $($name => Ok($type::$value),)+
+                    other => Err(WordError::UnknownChoice {
+                        option: $option,
+                        value: other.to_owned(),
+                        choices: [$($name),+].join(", "),
+                    }),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $($type::$value => $name,)+
+                })
+            }
+        }
+    };
+}
+
+choices!(Amp, "amp", "none" => Off, "fp16" => F16, "bf16" => Bf16);
+choices!(Pad, "pad", "batch" => Batch, "list" => List);
+choices!(Attention, "attention", "eager" => Eager, "sdpa" => Sdpa);
+choices!(Capability, "isa", "scalar" => Scalar, "avx2" => Avx2, "avx512" => Avx512);
+
+impl TryFrom<Isa> for Capability {
+    type Error = WordError;
+
+    fn try_from(isa: Isa) -> Result<Capability, WordError> {
+        isa.to_string().parse()
+    }
+}
+
+impl TorchOptions {
+    /// That version, with `engine=bert` and nothing else set.
+    pub fn new(version: TorchVersion) -> TorchOptions {
+        TorchOptions {
+            version,
+            engine: Engine::Bert,
+            device: None,
+            amp: Amp::default(),
+            batch: None,
+            threads: None,
+            pad: Pad::default(),
+            attention: Attention::default(),
+            isa: None,
+            patches: Vec::new(),
+        }
+    }
+
+    /// Reads a word that begins with [`PREFIX`].
+    pub(super) fn parse(word: &str) -> Result<TorchOptions, WordError> {
+        let mut parts = word.strip_prefix(PREFIX).unwrap_or(word).split(',');
+        let mut options = TorchOptions::new(parts.next().unwrap_or_default().parse()?);
+        parts.try_for_each(|part| options.set(part))?;
+        Ok(options)
+    }
+
+    fn set(&mut self, word: &str) -> Result<(), WordError> {
+        if word.find(':').is_some_and(|at| !word[..at].contains('=')) {
+            let patch = word.parse::<Patch>()?;
+            if patch.change != Change::Identity {
+                return Err(WordError::NotForTorch(word.to_owned()));
+            }
+            self.patches.push(patch);
+            return Ok(());
+        }
+        let unknown = || WordError::UnknownTorchOption(word.to_owned());
+        match word.split_once('=').ok_or_else(unknown)? {
+            ("engine", value) => self.engine = value.parse()?,
+            ("device", value) if !value.is_empty() => {
+                self.device = (value != "cpu").then(|| value.to_owned());
+            }
+            ("amp", value) => self.amp = value.parse()?,
+            ("batch", value) => self.batch = Some(number("batch", value)?),
+            ("threads", value) => self.threads = Some(threads(value)?),
+            ("pad", value) => self.pad = value.parse()?,
+            ("attention", value) => self.attention = value.parse()?,
+            ("isa", value) => self.isa = Some(value.parse()?),
+            _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TorchOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{},engine={}", self.version, self.engine)?;
+        if let Some(device) = &self.device {
+            write!(f, ",device={device}")?;
+        }
+        if self.amp != Amp::default() {
+            write!(f, ",amp={}", self.amp)?;
+        }
+        if let Some(batch) = self.batch {
+            write!(f, ",batch={batch}")?;
+        }
+        if let Some(threads) = self.threads {
+            write!(f, ",threads={threads}")?;
+        }
+        if self.pad != Pad::default() {
+            write!(f, ",pad={}", self.pad)?;
+        }
+        if self.attention != Attention::default() {
+            write!(f, ",attention={}", self.attention)?;
+        }
+        if let Some(isa) = self.isa {
+            write!(f, ",isa={isa}")?;
+        }
+        for patch in &self.patches {
+            write!(f, ",{patch}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Subjects out of a word that may name several: `torch==2.0.1..2.2.0,batch=8` is one for each version
+/// that `published` finds in the range. Other words name one subject.
+///
+/// # Errors
+/// When the word names nothing, or `published` fails.
+pub fn expand<E: From<WordError>>(
+    word: &str,
+    published: impl FnOnce(TorchRange) -> Result<Vec<TorchVersion>, E>,
+) -> Result<Vec<Subject>, E> {
+    let range = word.strip_prefix(PREFIX).and_then(|rest| {
+        let (versions, options) = rest.split_once(',').unwrap_or((rest, ""));
+        versions.contains("..").then_some((versions, options))
+    });
+    let Some((versions, options)) = range else {
+        return Ok(vec![word.parse::<Subject>()?]);
+    };
+    let range: TorchRange = versions.parse().map_err(WordError::from)?;
+    let comma = if options.is_empty() { "" } else { "," };
+    // What is wrong with the options is said before the index is asked.
+    let options = TorchOptions::parse(&format!("0.0.0{comma}{options}"))?;
+    let subjects = published(range)?.into_iter().map(|version| {
+        Subject::Torch(TorchOptions {
+            version,
+            ..options.clone()
+        })
+    });
+    Ok(subjects.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn torch(word: &str) -> TorchOptions {
+        match word.parse() {
+            Ok(Subject::Torch(options)) => options,
+            other => panic!("{word}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_word_reads_back() {
+        for word in [
+            "torch==2.4.1,engine=bert",
+            "torch==1.13.1,engine=colbert,device=cuda:1,amp=fp16,batch=8,threads=2",
+            "torch==2.15.0,engine=bert,pad=list,attention=sdpa,isa=avx2,linear:identity",
+        ] {
+            assert_eq!(torch(word).to_string(), word);
+        }
+        let plain = torch("torch==2.4.1,device=cpu,amp=none,pad=batch");
+        assert_eq!(plain, TorchOptions::new("2.4.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_there_is() {
+        for (word, said) in [
+            ("torch==2.4", "three numbers"),
+            ("torch==2.4.1,speed=9", "engine="),
+            ("torch==2.4.1,amp=f8", "none, fp16, bf16"),
+            ("torch==2.4.1,engine=tf", "bert, colbert"),
+            ("torch==2.4.1,batch=0", "whole number from 1"),
+            ("torch==2.4.1,isa=neon", "scalar, avx2, avx512"),
+            ("torch==2.4.1,linear:gemm=split-k:3", "identity"),
+            ("torch==2.4.1,precision=f16", "amp="),
+        ] {
+            let error = word.parse::<Subject>().unwrap_err().to_string();
+            assert!(error.contains(said), "{word}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_range_is_a_subject_for_each_version_in_it() {
+        let versions = |range: TorchRange| {
+            assert_eq!(range.to_string(), "2.0.1..2.2.0");
+            Ok::<_, WordError>(["2.0.1", "2.1.0"].map(|v| v.parse().unwrap()).to_vec())
+        };
+        let words = expand("torch==2.0.1..2.2.0,batch=8", versions).unwrap();
+        let expected = ["2.0.1", "2.1.0"].map(|version| {
+            format!("torch=={version},batch=8")
+                .parse::<Subject>()
+                .unwrap()
+        });
+        assert_eq!(words, expected);
+        let none = |_| -> Result<Vec<TorchVersion>, WordError> { panic!("asked") };
+        assert_eq!(expand("native", none).unwrap().len(), 1);
+        assert!(expand("torch==2.0.1..2.2.0,speed=9", none).is_err());
+    }
+}
