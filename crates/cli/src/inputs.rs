@@ -44,7 +44,7 @@ pub struct IndexArguments {
     /// Iterations of k-means [default: the checkpoint's]
     #[arg(long, value_name = "N", value_parser = whole)]
     kmeans_niters: Option<usize>,
-    /// The precision of the encoder: f32
+    /// The precision of the encoder: f32, or f64, which says how far f32 is from the truth
     #[arg(long, value_name = "P", value_parser = precision)]
     precision: Option<Precision>,
     /// The seed of the sample and its shuffle
@@ -111,6 +111,18 @@ fn precision(text: &str) -> Result<Precision, String> {
 }
 
 impl IndexArguments {
+    /// The checkpoint's settings, but for the most tokens of a passage.
+    pub fn with_doc_maxlen(tokens: usize) -> IndexArguments {
+        IndexArguments {
+            nbits: None,
+            doc_maxlen: Some(tokens),
+            kmeans_niters: None,
+            precision: None,
+            seed: DEFAULT_SEED,
+            swaps: Vec::new(),
+        }
+    }
+
     /// The settings that are asked for.
     pub fn settings(&self) -> Result<IndexSettings, Failure> {
         let swaps = self.swaps.iter().map(|text| Swap::read(text));
@@ -234,6 +246,16 @@ pub struct SubjectInputs {
 }
 
 impl SubjectInputs {
+    /// That checkpoint, and the embedded collection.
+    pub fn of_checkpoint(checkpoint: &str) -> SubjectInputs {
+        SubjectInputs {
+            checkpoint: checkpoint.to_owned(),
+            collection: None,
+            passages: None,
+            patience: PATIENCE.as_secs(),
+        }
+    }
+
     /// The collection, as much of it as is asked for.
     pub fn collection(&self) -> Result<Arc<Collection>, Failure> {
         let whole = match &self.collection {

@@ -7,13 +7,15 @@
 //! The decision here is that a batch is packed: rows of tokens one below the other, no padding, attention
 //! per passage. Frameworks pad passages to a rectangle because their kernels want one, and then what a
 //! passage's embedding is depends on its neighbours. [`numerics`] names other ways to compute, to be
-//! compared with.
+//! compared with, and the [`referee`] computes in `f64` what they are all judged by.
 
 pub mod checkpoint;
 pub mod config;
+pub mod document;
 pub mod encoder;
 pub mod hub;
 pub mod numerics;
 pub mod query;
+pub mod referee;
 pub mod stages;
 pub mod tokenizer;

@@ -15,6 +15,7 @@
 
 pub mod artifact;
 mod evaluate;
+mod forcing;
 pub mod grid;
 mod manifest;
 mod observe;
@@ -26,6 +27,7 @@ mod store;
 mod value;
 
 pub use evaluate::{EvaluateError, Evaluator, NotReproducible, Source};
+pub use forcing::{ForcedSink, Forcing, ForcingError, Replacements};
 pub use grid::Grid;
 pub use manifest::{ArtifactRecord, ChunkRecord, FieldRecord, MANIFEST_VERSION, ManifestHead};
 pub use observe::{ArtifactEvent, NoProgress, Observer, Progress, Tap, TapSink, TappedPassage};

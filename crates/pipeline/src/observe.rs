@@ -3,6 +3,7 @@
 use concord_tensor::{BitHash, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::forcing::Replacements;
 use crate::manifest::ChunkRecord;
 use crate::stage::StageError;
 use crate::value::Value;
@@ -87,4 +88,10 @@ pub trait TapSink: Send + Sync {
     /// # Errors
     /// What could not be done with it; the build stops.
     fn tap(&self, tap: Tap) -> Result<(), StageError>;
+    /// What modules give on instead of what they computed, which is recorded first: a tap is what its
+    /// module made of inputs that may have been replaced. Not for the observer of an evaluation, in which a
+    /// stage's outputs would no longer follow from its inputs.
+    fn replacements(&self) -> Option<&dyn Replacements> {
+        None
+    }
 }

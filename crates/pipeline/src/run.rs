@@ -416,6 +416,11 @@ impl RecordedRun {
         Ok(())
     }
 
+    /// Where it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What ran.
     pub fn manifest(&self) -> &RunManifest {
         &self.manifest

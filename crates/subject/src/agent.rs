@@ -71,6 +71,8 @@ pub struct Agent {
     requests: Option<ChildStdin>,
     replies: Receiver<String>,
     said: Arc<Mutex<VecDeque<String>>>,
+    /// Disconnected when there is nothing more to hear on standard error.
+    listening: Receiver<()>,
     patience: Duration,
     number: u64,
     folder: TempDir,
@@ -118,6 +120,7 @@ impl Agent {
         let mut child = command.spawn().map_err(wrong)?;
         let said = Arc::new(Mutex::new(VecDeque::new()));
         let (sender, replies) = mpsc::channel();
+        let (listener, listening) = mpsc::channel();
         if let Some(out) = child.stdout.take() {
             thread::spawn(move || {
                 for line in lines(out) {
@@ -129,13 +132,17 @@ impl Agent {
         }
         if let Some(err) = child.stderr.take() {
             let said = Arc::clone(&said);
-            thread::spawn(move || lines(err).for_each(|line| remember(&said, line)));
+            thread::spawn(move || {
+                lines(err).for_each(|line| remember(&said, line));
+                drop(listener);
+            });
         }
         Ok(Agent {
             requests: child.stdin.take(),
             child,
             replies,
             said,
+            listening,
             patience,
             number: 0,
             folder,
@@ -246,6 +253,8 @@ impl Agent {
         self.end();
         let status = self.child.wait();
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        // Its last lines may still be on their way. A process that it left behind keeps the pipe open.
+        let _ = self.listening.recv_timeout(GRACE);
         AgentError::Ended {
             status,
             said: self.last_lines(),

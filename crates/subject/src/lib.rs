@@ -13,8 +13,11 @@
 
 pub mod agent;
 pub mod build;
+pub mod downstream;
 pub mod live;
 pub mod native;
+pub mod operations;
+pub mod probe;
 pub mod python;
 pub mod rebuild;
 pub mod record;

@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use concord_pipeline::{Capture, Progress};
+use concord_pipeline::{Capture, Forcing, Progress};
 
 use crate::native::Native;
+use crate::probe::ProbeBatch;
 use crate::record::{self, RecordError};
 use crate::torch::Torch;
+use crate::word::Pad;
 
 /// A subject that can be run, on a checkpoint and a collection.
 pub enum Live {
@@ -22,6 +24,14 @@ impl Live {
         match self {
             Live::Native(native) => native.word(),
             Live::Torch(torch) => torch.word(),
+        }
+    }
+
+    /// How far it pads its batches. The native engine does not, which is as good as to the longest.
+    pub fn pad(&self) -> Pad {
+        match self {
+            Live::Native(_) => Pad::Batch,
+            Live::Torch(torch) => torch.pad(),
         }
     }
 
@@ -46,6 +56,25 @@ impl Live {
         match self {
             Live::Native(native) => record::record(native, capture, out, progress),
             Live::Torch(torch) => torch.record(capture, out, progress),
+        }
+    }
+
+    /// Runs the encoder alone over exactly these batches and records its taps at `out`. With `forcing`,
+    /// each module gives on what the other run computed there, once it is recorded what it computed itself.
+    ///
+    /// # Errors
+    /// When a passage does not exist, a tap names no module, what is forced does not fit, or the run cannot
+    /// be computed or written; nothing is then left at `out`.
+    pub fn probe(
+        &self,
+        batches: &[ProbeBatch],
+        forcing: Option<&Forcing<'_>>,
+        capture: Capture,
+        out: &Path,
+    ) -> Result<(), RecordError> {
+        match self {
+            Live::Native(native) => native.probe(batches, forcing, capture, out),
+            Live::Torch(torch) => torch.probe(batches, forcing, capture, out),
         }
     }
 }

@@ -15,7 +15,10 @@ use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::isa::Isa;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
+use concord_model::document::{AnyEncoder, DocEncoder};
 use concord_model::encoder::{BuildError, Encoder, module_paths};
+use concord_model::numerics::Arithmetic;
+use concord_model::referee::Referee;
 use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::artifact::{
@@ -29,7 +32,7 @@ use serde_json::{Value as Json, json};
 
 use crate::build::Origin;
 use crate::swap::{Sizes, Swap, SwapError};
-use crate::word::NativeOptions;
+use crate::word::{NativeOptions, Precision};
 
 /// The reference's seed.
 pub const DEFAULT_SEED: u32 = 12345;
@@ -114,6 +117,7 @@ pub struct Native {
     seed: u32,
     swaps: Vec<Swap>,
     config: ColbertConfig,
+    encoder: DocEncoder,
     graph: Graph,
     grid: Grid,
     pool: rayon::ThreadPool,
@@ -150,7 +154,11 @@ impl Native {
         if config.pool_factor != 1 {
             return Err(NativeError::Pooling(config.pool_factor));
         }
-        let encoder = Encoder::build(&checkpoint, &options.numerics)?;
+        let isa = options.isa.unwrap_or_else(Isa::fastest);
+        let encoder = match options.precision {
+            Precision::F32 => AnyEncoder::F32(Encoder::build(&checkpoint, &options.numerics)?, isa),
+            Precision::F64 => AnyEncoder::F64(Referee::build(&checkpoint, &options.numerics)?),
+        };
         if !can_pack(encoder.dim(), config.nbits) {
             return Err(NativeError::Bits {
                 dim: encoder.dim(),
@@ -165,22 +173,22 @@ impl Native {
             nbits: config.nbits,
         };
         swaps.iter().try_for_each(|swap| swap.check(sizes))?;
-        let isa = options.isa.unwrap_or_else(Isa::fastest);
-        let tokenizer = Arc::new(checkpoint.doc_tokenizer(&config)?);
+        let encoder = DocEncoder {
+            encoder: Arc::new(encoder),
+            tokenizer: Arc::new(checkpoint.doc_tokenizer(&config)?),
+        };
         let checkpoint_hash = checkpoint.hash();
         let mut graph = Graph::new()
             .with(Tokenize {
-                tokenizer: Arc::clone(&tokenizer),
+                tokenizer: Arc::clone(&encoder.tokenizer),
                 checkpoint: checkpoint_hash,
                 doc_maxlen: config.doc_maxlen,
             })
             .with(Encode {
-                encoder: Arc::new(encoder),
-                tokenizer,
+                encoder: encoder.clone(),
                 checkpoint: checkpoint_hash,
                 numerics: options.numerics.clone(),
                 batch: options.batch.unwrap_or(DEFAULT_BATCH),
-                isa,
             })
             .with(Gather)
             .with(SamplePids { seed })
@@ -215,10 +223,38 @@ impl Native {
             seed,
             swaps,
             config,
+            encoder,
             graph,
             grid,
             pool,
         })
+    }
+
+    /// The same subject with these artifacts given instead of computed, beside those that are already.
+    ///
+    /// # Errors
+    /// When a swap does not fit.
+    pub fn with_swaps(&self, swaps: Vec<Swap>) -> Result<Native, NativeError> {
+        let mut all = swaps;
+        for swap in &self.swaps {
+            if !all.iter().any(|other| other.artifact() == swap.artifact()) {
+                all.push(swap.clone());
+            }
+        }
+        let settings = IndexSettings {
+            nbits: Some(self.config.nbits),
+            doc_maxlen: Some(self.config.doc_maxlen),
+            kmeans_niters: Some(self.config.kmeans_niters),
+            seed: self.seed,
+            swaps: all,
+        };
+        let (checkpoint, collection) = (&self.checkpoint, &self.collection);
+        Native::new(
+            Arc::clone(checkpoint),
+            Arc::clone(collection),
+            self.options.clone(),
+            settings,
+        )
     }
 
     /// The subject in one word.
@@ -265,9 +301,34 @@ impl Native {
         self.grid
     }
 
+    /// The collection.
+    pub fn collection(&self) -> &Collection {
+        &self.collection
+    }
+
+    /// What turns its passages into embeddings.
+    pub(crate) fn encoder(&self) -> &DocEncoder {
+        &self.encoder
+    }
+
+    /// Runs `work` on the engine's threads.
+    pub(crate) fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(work)
+    }
+
     /// The number of threads.
     pub fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// In which ways the module at `module` computes.
+    pub fn arithmetic_at(&self, module: &str) -> Arithmetic {
+        self.options.numerics.at(module)
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.options.isa.unwrap_or_else(Isa::fastest)
     }
 
     /// The hash of each input.
@@ -317,6 +378,31 @@ impl Native {
         progress: &dyn Progress,
         finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
+        // In the order of the graph, so that what one needs of another passes through memory.
+        let all = [
+            EMBS,
+            SAMPLE_HELDOUT,
+            CENTROIDS,
+            AVG_RESIDUAL,
+            RESIDUALS,
+            IVF,
+            VALUES,
+        ];
+        self.evaluate_only(&all, store, observer, progress, finish)
+    }
+
+    /// Evaluates as much of the graph as these artifacts need. Then `finish` is called with the evaluator.
+    ///
+    /// # Errors
+    /// As [`Native::evaluate`].
+    pub fn evaluate_only<T: Send, E: Send + From<EvaluateError>>(
+        &self,
+        artifacts: &[&str],
+        store: &dyn Store,
+        observer: Option<&dyn Observer>,
+        progress: &dyn Progress,
+        finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
         self.pool.install(|| {
             let passages = Passages::new(&self.collection);
             let count = count_of(&self.collection);
@@ -326,16 +412,7 @@ impl Native {
             if let Some(observer) = observer {
                 evaluator = evaluator.observed_by(observer);
             }
-            // In the order of the graph, so that what one needs of another passes through memory.
-            for name in [
-                EMBS,
-                SAMPLE_HELDOUT,
-                CENTROIDS,
-                AVG_RESIDUAL,
-                RESIDUALS,
-                IVF,
-                VALUES,
-            ] {
+            for name in artifacts {
                 evaluator.artifact(name)?;
             }
             finish(&evaluator)

@@ -10,6 +10,7 @@ use concord_pipeline::{
 
 use crate::agent::AgentError;
 use crate::native::{Native, NativeError};
+use crate::probe::ProbeError;
 use crate::swap::SwapError;
 use crate::torch::TorchError;
 
@@ -37,6 +38,9 @@ pub enum RecordError {
     /// PyTorch's embeddings cannot be gone on with.
     #[error(transparent)]
     Swap(#[from] SwapError),
+    /// A probe cannot be made.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
     /// An artifact could not be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),

@@ -15,19 +15,20 @@ use concord_model::numerics::Numerics;
 use concord_model::stages::Passages;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{
-    ArtifactEvent, Capture, DiskStore, Observer, Progress, RecordedRun, RunManifest, RunWriter,
-    StageError, TapSink, Value,
+    ArtifactEvent, Capture, DiskStore, Forcing, Observer, Progress, RecordedRun, RunManifest,
+    RunWriter, StageError, TapSink, Value,
 };
 use concord_tensor::BitHash;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, AgentError, AgentProgress, Fields};
-use crate::native::{DEFAULT_SEED, IndexSettings, Native};
+use crate::native::{DEFAULT_SEED, IndexSettings, Native, NativeError};
+use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
 use crate::record::RecordError;
 use crate::swap::Swap;
-use crate::word::{Capability, NativeOptions, Pad, TorchOptions};
+use crate::word::{Amp, Capability, NativeOptions, Pad, TorchOptions};
 
 /// What a PyTorch subject runs on.
 pub struct TorchInputs {
@@ -94,20 +95,7 @@ impl Torch {
         inputs: TorchInputs,
         patience: Duration,
     ) -> Result<Torch, TorchError> {
-        if inputs.collection.is_empty() {
-            return Err(TorchError::Empty);
-        }
-        if options.engine == Engine::Colbert {
-            if !inputs.settings.swaps.is_empty() {
-                return Err(TorchError::Swap);
-            }
-            if inputs.settings.seed != DEFAULT_SEED {
-                return Err(TorchError::Seed);
-            }
-            if options.pad != Pad::default() {
-                return Err(TorchError::Pad);
-            }
-        }
+        check(&options, &inputs)?;
         let files = tempfile::tempdir()?;
         write_passages(&files.path().join(PASSAGES), &inputs.collection)?;
         let departures = recipe(&options).departures();
@@ -124,6 +112,29 @@ impl Torch {
     /// The subject in one word.
     pub fn word(&self) -> String {
         self.options.to_string()
+    }
+
+    /// Its autocast.
+    pub fn amp(&self) -> Amp {
+        self.options.amp
+    }
+
+    /// What a request for a single operation has in common with the subject.
+    pub(crate) fn operation(&self) -> Fields {
+        let mut fields = Fields::new();
+        for (name, value) in [
+            ("device", json!(self.options.device)),
+            ("amp", json!(self.options.amp.to_string())),
+            ("threads", json!(self.options.threads)),
+        ] {
+            fields.insert(name.to_owned(), value);
+        }
+        fields
+    }
+
+    /// How far it pads its batches.
+    pub fn pad(&self) -> Pad {
+        self.options.pad
     }
 
     /// The number of passages.
@@ -153,24 +164,24 @@ impl Torch {
         progress: &dyn Progress,
     ) -> Result<Vec<String>, RecordError> {
         let writer = RunWriter::create(out, capture.clone())?;
-        let scratch = writer.scratch();
-        fs::create_dir_all(scratch).map_err(TorchError::Inputs)?;
-        let folder = scratch.join("agent");
-        let mut agent = self.start()?;
-        let request = self.request(&capture, &folder);
-        agent.ask("record", request, &mut |heard: AgentProgress| {
+        let keep: &[&str] = match self.options.engine {
+            // The stages after the encoder go on with them.
+            Engine::Bert => &[EMBS, DOCLENS],
+            Engine::Colbert => &[],
+        };
+        let request = self.request(&capture, keep);
+        let mut hear = |heard: AgentProgress| {
             progress.advanced(&heard.stage, heard.done, heard.total, unit(&heard.stage));
-        })?;
-        drop(agent);
-        let run = RecordedRun::open(&folder)?;
+        };
+        let run = self.agents_run("record", request, &writer, &mut hear)?;
         let mut manifest = self.manifest(run.manifest())?;
         let mut notices = Vec::new();
         match self.options.engine {
             Engine::Colbert => writer.take_over(&run)?,
             Engine::Bert => {
-                let native = self.stages_after(&folder)?;
+                let native = self.stages_after(run.folder())?;
                 writer.take_over(&run)?;
-                let store = DiskStore::open(scratch)?;
+                let store = DiskStore::open(writer.scratch())?;
                 let observer = After::new(&writer, &run);
                 notices = native.evaluate(&store, Some(&observer), progress, |evaluator| {
                     Ok::<_, RecordError>(native.notices(Some(evaluator))?)
@@ -192,8 +203,52 @@ impl Torch {
         Ok(notices)
     }
 
-    /// The request to record.
-    fn request(&self, capture: &Capture, out: &Path) -> Fields {
+    /// Runs the encoder alone over exactly these batches and records its taps at `out`; see
+    /// [`Live::probe`](crate::live::Live::probe).
+    ///
+    /// # Errors
+    /// When a passage does not exist, the process fails, or the run cannot be written; nothing is then left
+    /// at `out`.
+    pub fn probe(
+        &self,
+        batches: &[ProbeBatch],
+        forcing: Option<&Forcing<'_>>,
+        capture: Capture,
+        out: &Path,
+    ) -> Result<(), RecordError> {
+        probe::check(batches, self.passages())?;
+        let writer = RunWriter::create(out, capture.clone())?;
+        let mut request = self.request(&capture, &[]);
+        request.extend(probe_fields(batches, forcing));
+        let run = self.agents_run("probe", request, &writer, &mut |_| ())?;
+        let mut manifest = self.manifest(run.manifest())?;
+        let description = probe::description(batches.len(), forcing);
+        manifest
+            .options
+            .insert(probe::OPTION.to_owned(), description);
+        writer.take_over(&run)?;
+        Ok(writer.finish(&manifest)?)
+    }
+
+    /// Asks a new process for a run, which it leaves in a scratch folder of `writer`.
+    fn agents_run(
+        &self,
+        what: &str,
+        mut request: Fields,
+        writer: &RunWriter,
+        hear: &mut dyn FnMut(AgentProgress),
+    ) -> Result<RecordedRun, RecordError> {
+        let scratch = writer.scratch();
+        fs::create_dir_all(scratch).map_err(TorchError::Inputs)?;
+        let folder = scratch.join("agent");
+        request.insert("out".to_owned(), json!(folder));
+        self.start()?.ask(what, request, hear)?;
+        Ok(RecordedRun::open(&folder)?)
+    }
+
+    /// What every request for a run has: on what, how, and what of it is kept. `keep` names artifacts that
+    /// are kept in any case.
+    fn request(&self, capture: &Capture, keep: &[&str]) -> Fields {
         let options = &self.options;
         let settings = &self.inputs.settings;
         let taps: Vec<String> = capture.taps.iter().map(ToString::to_string).collect();
@@ -206,11 +261,6 @@ impl Torch {
             (false, true) => "taps",
             (true, true) => "all",
         };
-        let keep: &[&str] = match options.engine {
-            // The stages after the encoder go on with them.
-            Engine::Bert => &[EMBS, DOCLENS],
-            Engine::Colbert => &[],
-        };
         let patches: Vec<String> = options.patches.iter().map(ToString::to_string).collect();
         let mut request = Fields::new();
         for (name, value) in [
@@ -220,7 +270,6 @@ impl Torch {
                 json!(self.inputs.checkpoint.hash().to_string()),
             ),
             ("collection", json!(self.files.path().join(PASSAGES))),
-            ("out", json!(out)),
             ("engine", json!(options.engine.to_string())),
             ("device", json!(options.device)),
             ("amp", json!(options.amp.to_string())),
@@ -244,15 +293,40 @@ impl Torch {
 
     /// The native engine with the embeddings of the run in `folder` in the encoder's place.
     fn stages_after(&self, folder: &Path) -> Result<Native, RecordError> {
-        let mut settings = self.inputs.settings.clone();
-        let given: Vec<&str> = settings.swaps.iter().map(Swap::artifact).collect();
-        let own: Vec<&str> = [EMBS, DOCLENS]
-            .into_iter()
-            .filter(|name| !given.contains(name))
-            .collect();
-        for artifact in own {
-            settings.swaps.push(Swap::of(artifact, folder)?);
+        let mut swaps = self.inputs.settings.swaps.clone();
+        for artifact in [EMBS, DOCLENS] {
+            if !swaps.iter().any(|swap| swap.artifact() == artifact) {
+                swaps.push(Swap::of(artifact, folder)?);
+            }
         }
+        Ok(self.native(swaps)?)
+    }
+
+    /// The native engine in which these artifacts are given instead of computed, embeddings among them;
+    /// `None` where its stages are not those that follow the encoder.
+    pub(crate) fn stages_after_encoder(
+        &self,
+        mut swaps: Vec<Swap>,
+    ) -> Result<Option<Native>, NativeError> {
+        if self.options.engine == Engine::Colbert {
+            return Ok(None);
+        }
+        for swap in &self.inputs.settings.swaps {
+            if !swaps
+                .iter()
+                .any(|other| other.artifact() == swap.artifact())
+            {
+                swaps.push(swap.clone());
+            }
+        }
+        self.native(swaps).map(Some)
+    }
+
+    fn native(&self, swaps: Vec<Swap>) -> Result<Native, NativeError> {
+        let settings = IndexSettings {
+            swaps,
+            ..self.inputs.settings.clone()
+        };
         let options = NativeOptions {
             threads: self.options.threads,
             // A head that is cut out leaves embeddings of another width.
@@ -263,12 +337,12 @@ impl Torch {
             ..NativeOptions::default()
         };
         let (checkpoint, collection) = (&self.inputs.checkpoint, &self.inputs.collection);
-        Ok(Native::new(
+        Native::new(
             Arc::clone(checkpoint),
             Arc::clone(collection),
             options,
             settings,
-        )?)
+        )
     }
 
     /// The manifest of the run, out of the agent's.
@@ -292,6 +366,45 @@ impl Torch {
         }
         Ok(RunManifest::new(self.word(), None, inputs, options))
     }
+}
+
+/// What a probe's request has beside.
+fn probe_fields(batches: &[ProbeBatch], forcing: Option<&Forcing<'_>>) -> Fields {
+    let batches = batches
+        .iter()
+        .map(|batch| json!({ "number": batch.number, "pids": batch.pids, "pad": batch.pad }));
+    let fields = [
+        ("batches", batches.collect()),
+        ("force", json!(forcing.map(|f| f.run().folder()))),
+        (
+            "force_modules",
+            json!(forcing.map_or_else(Vec::new, probe::patterns)),
+        ),
+    ];
+    let named = fields.map(|(name, value)| (name.to_owned(), value));
+    named.into_iter().collect()
+}
+
+/// Whether these options go together with these inputs, which needs no environment to tell.
+///
+/// # Errors
+/// When they do not.
+pub fn check(options: &TorchOptions, inputs: &TorchInputs) -> Result<(), TorchError> {
+    if inputs.collection.is_empty() {
+        return Err(TorchError::Empty);
+    }
+    if options.engine == Engine::Colbert {
+        if !inputs.settings.swaps.is_empty() {
+            return Err(TorchError::Swap);
+        }
+        if inputs.settings.seed != DEFAULT_SEED {
+            return Err(TorchError::Seed);
+        }
+        if options.pad != Pad::default() {
+            return Err(TorchError::Pad);
+        }
+    }
+    Ok(())
 }
 
 /// What the environment of these options is made of.
@@ -389,6 +502,25 @@ impl Observer for After<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_asks_for_its_batches_with_their_padding() {
+        let batch = |number, pad| ProbeBatch {
+            number,
+            pids: vec![4, 2],
+            pad,
+        };
+        let fields = probe_fields(&[batch(3, Some(70)), batch(5, None)], None);
+        let expected = json!({
+            "batches": [
+                { "number": 3, "pids": [4, 2], "pad": 70 },
+                { "number": 5, "pids": [4, 2], "pad": null },
+            ],
+            "force": null,
+            "force_modules": [],
+        });
+        assert_eq!(serde_json::Value::Object(fields), expected);
+    }
 
     #[test]
     fn the_variables_follow_device_threads_and_instruction_set() {

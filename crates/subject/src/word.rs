@@ -34,6 +34,8 @@ pub enum Precision {
     /// Single precision throughout.
     #[default]
     F32,
+    /// Double precision throughout: the [referee](concord_model::referee).
+    F64,
 }
 
 /// The options of a native subject. What is unset is left to whoever runs it.
@@ -85,6 +87,13 @@ pub enum WordError {
         /// The values it has.
         choices: String,
     },
+    /// A range where one subject is needed.
+    #[error(
+        "`torch=={0}` is a range of versions, and one subject is needed here: name one of them, such as \
+         torch=={first}, or give the range to `concord matrix`",
+        first = .0.split("..").next().unwrap_or_default()
+    )]
+    SeveralVersions(String),
     /// Not a version of PyTorch.
     #[error(transparent)]
     Version(#[from] VersionError),
@@ -103,7 +112,7 @@ pub enum WordError {
     #[error("`threads={0}`: at most {MOST_THREADS} threads can be asked for")]
     TooManyThreads(NonZeroUsize),
     /// A precision that does not exist.
-    #[error("unknown precision `{0}`: choose one of f32")]
+    #[error("unknown precision `{0}`: choose one of f32, f64")]
     UnknownPrecision(String),
     /// An instruction set that does not exist, or not here.
     #[error(transparent)]
@@ -119,6 +128,7 @@ impl FromStr for Precision {
     fn from_str(text: &str) -> Result<Precision, WordError> {
         match text {
             "f32" => Ok(Precision::F32),
+            "f64" => Ok(Precision::F64),
             other => Err(WordError::UnknownPrecision(other.to_owned())),
         }
     }
@@ -128,6 +138,7 @@ impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Precision::F32 => f.write_str("f32"),
+            Precision::F64 => f.write_str("f64"),
         }
     }
 }
@@ -242,6 +253,9 @@ mod tests {
         let word = "native,batch=7,gelu=tanh,bert.encoder.layer.*.output.dense:identity";
         assert_eq!(native(word).to_string(), word);
         assert_eq!(native("native,threads=2,isa=scalar").to_string(), "native");
+        let referee = native("native,precision=f64");
+        assert_eq!(referee.precision, Precision::F64);
+        assert_eq!(referee.to_string(), "native,precision=f64");
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Making an encoder out of a checkpoint's weights.
 
 use concord_kernels::gelu::Gelu;
-use concord_kernels::linear::PackedWeights;
 use concord_pipeline::ModulePattern;
 use concord_tensor::{Tensor, TensorError};
 
+use super::bert::{Bert, Tables};
 use super::layer::Layer;
 use super::modules::{Activate, LayerNorm, Linear, module_paths};
-use super::{Encoder, Tables};
+use super::operations::{LinearLayer, NormLayer, Operations};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Activation, BertConfig};
-use crate::numerics::{Change, Numerics};
+use crate::numerics::{Change, Numerics, Variant};
 
 /// Why an encoder cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,12 @@ pub enum BuildError {
          LayerNorm, intermediate_act_fn, attention.self, a whole layer, and normalize"
     )]
     NotRemovable(String),
+    /// A variant of an operation, for the referee.
+    #[error(
+        "precision=f64 is the referee, which computes every operation as it is defined, so that others can \
+         be judged by it: it takes no {0}; leave that away, or use precision=f32"
+    )]
+    NotForReferee(Variant),
     /// What is left does not fit together.
     #[error(
         "`{path}` takes rows of {expected} values, but gets {found} with the modules before it cut out; \
@@ -59,13 +65,16 @@ pub enum BuildError {
     },
 }
 
-impl Encoder {
+impl<O: Operations> Bert<O> {
     /// The encoder of a checkpoint, with the changes that `numerics` makes to it.
     ///
     /// # Errors
     /// When the checkpoint lacks a tensor, or a patch names no module, one that cannot be cut out, or
     /// leaves widths that do not fit.
-    pub fn build(checkpoint: &Checkpoint, numerics: &Numerics) -> Result<Encoder, BuildError> {
+    pub(crate) fn build(
+        checkpoint: &Checkpoint,
+        numerics: &Numerics,
+    ) -> Result<Bert<O>, BuildError> {
         let config = checkpoint.bert_config();
         check_patches(config, numerics)?;
         let parts = Parts {
@@ -88,7 +97,7 @@ impl Encoder {
         let normalize =
             (!numerics.is_identity("normalize")).then(|| numerics.at("normalize").normalize);
         let dim = linear.outputs;
-        Ok(Encoder {
+        Ok(Bert {
             tables,
             layers,
             linear,
@@ -160,13 +169,13 @@ impl Parts<'_> {
     }
 
     /// A linear layer that gets rows of `found` values.
-    fn linear(&self, path: &str, found: usize) -> Result<Linear, BuildError> {
+    fn linear<O: Operations>(&self, path: &str, found: usize) -> Result<Linear<O>, BuildError> {
         let path = path.to_owned();
         if self.numerics.is_identity(&path) {
             return Ok(Linear {
                 path,
                 outputs: found,
-                weights: None,
+                layer: None,
             });
         }
         let name = format!("{path}.weight");
@@ -179,27 +188,37 @@ impl Parts<'_> {
                 found,
             });
         }
-        let packed = PackedWeights::pack(&self.values(&name)?, outputs, inputs);
+        let weights = O::weights(&self.values(&name)?, outputs, inputs);
         let bias = format!("{path}.bias");
         let bias = match self.checkpoint.weights().get(&bias) {
             Some(_) => Some(self.values(&bias)?),
             None => None,
         };
         let gemm = self.numerics.at(&path).gemm;
+        let layer = LinearLayer {
+            weights,
+            bias,
+            inputs,
+            outputs,
+            gemm,
+        };
         Ok(Linear {
             path,
             outputs,
-            weights: Some((packed, bias, gemm)),
+            layer: Some(layer),
         })
     }
 
     fn layer_norm(&self, path: &str) -> Result<LayerNorm, BuildError> {
         let cut = self.numerics.is_identity(path);
-        Ok(LayerNorm {
-            path: path.to_owned(),
+        let layer = NormLayer {
             gamma: self.values(&format!("{path}.weight"))?,
             beta: self.values(&format!("{path}.bias"))?,
-            eps: self.config.layer_norm_eps as f32,
+            eps: self.config.layer_norm_eps,
+        };
+        Ok(LayerNorm {
+            path: path.to_owned(),
+            layer,
             variance: (!cut).then(|| self.numerics.at(path).layer_norm),
         })
     }
@@ -214,11 +233,11 @@ impl Parts<'_> {
         }
     }
 
-    fn layer(&self, path: &str) -> Result<Layer, BuildError> {
+    fn layer<O: Operations>(&self, path: &str) -> Result<Layer<O>, BuildError> {
         let hidden = self.config.hidden_size;
         let at = |module: &str| format!("{path}.{module}");
         let linear = |module: &str, found| self.linear(&at(module), found);
-        let intermediate = linear("intermediate.dense", hidden)?;
+        let intermediate: Linear<O> = linear("intermediate.dense", hidden)?;
         let output = linear("output.dense", intermediate.outputs)?;
         if output.outputs != hidden {
             let (path, found) = (at("output.LayerNorm"), output.outputs);

@@ -1,35 +1,37 @@
 //! The modules that layers are made of.
 
-use concord_kernels::elementary;
-use concord_kernels::gelu::{Gelu, gelu};
-use concord_kernels::gemm::Gemm;
-use concord_kernels::isa::Isa;
-use concord_kernels::layer_norm::{Variance, layer_norm};
-use concord_kernels::linear::PackedWeights;
+use concord_kernels::gelu::Gelu;
+use concord_kernels::layer_norm::Variance;
 
 use super::TapsOfBatch;
+use super::operations::{LinearLayer, NormLayer, Number, Operations};
 use crate::config::BertConfig;
 
 /// A linear layer, or nothing where it is cut out.
-pub(super) struct Linear {
+pub(super) struct Linear<O: Operations> {
     pub(super) path: String,
     /// The width of a row it returns.
     pub(super) outputs: usize,
-    pub(super) weights: Option<(PackedWeights, Option<Vec<f32>>, Gemm)>,
+    pub(super) layer: Option<LinearLayer<O::Weights>>,
 }
 
-impl Linear {
-    pub(super) fn apply(&self, isa: Isa, x: &[f32], taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
-        let y = match &self.weights {
+impl<O: Operations> Linear<O> {
+    pub(super) fn apply(
+        &self,
+        operations: &O,
+        x: &[O::Number],
+        taps: &mut TapsOfBatch<'_>,
+    ) -> Vec<O::Number> {
+        let mut y = match &self.layer {
             None => x.to_vec(),
-            Some((weights, bias, gemm)) => {
-                let rows = x.len() / weights.inputs();
-                let mut y = vec![0.0; rows * weights.outputs()];
-                gemm.linear(isa, x, weights, bias.as_deref(), &mut y);
+            Some(layer) => {
+                let rows = x.len() / layer.inputs;
+                let mut y = vec![O::Number::default(); rows * layer.outputs];
+                operations.linear(layer, x, &mut y);
                 y
             }
         };
-        taps.take(&self.path, &y, self.outputs);
+        taps.take(&self.path, &mut y, self.outputs);
         y
     }
 }
@@ -37,18 +39,21 @@ impl Linear {
 /// A layer normalisation, or nothing where it is cut out.
 pub(super) struct LayerNorm {
     pub(super) path: String,
-    pub(super) gamma: Vec<f32>,
-    pub(super) beta: Vec<f32>,
-    pub(super) eps: f32,
+    pub(super) layer: NormLayer,
     pub(super) variance: Option<Variance>,
 }
 
 impl LayerNorm {
-    pub(super) fn apply(&self, isa: Isa, x: &mut [f32], taps: &mut TapsOfBatch<'_>) {
+    pub(super) fn apply<O: Operations>(
+        &self,
+        operations: &O,
+        x: &mut [O::Number],
+        taps: &mut TapsOfBatch<'_>,
+    ) {
         if let Some(variance) = self.variance {
-            layer_norm(isa, variance, x, &self.gamma, &self.beta, self.eps);
+            operations.layer_norm(&self.layer, variance, x);
         }
-        taps.take(&self.path, x, self.gamma.len());
+        taps.take(&self.path, x, self.layer.gamma.len());
     }
 }
 
@@ -61,15 +66,18 @@ pub(super) enum Activate {
 }
 
 impl Activate {
-    pub(super) fn apply(self, isa: Isa, x: &mut [f32]) {
+    pub(super) fn apply<O: Operations>(self, operations: &O, x: &mut [O::Number]) {
         match self {
-            Activate::Gelu(form) => gelu(isa, form, x),
-            Activate::Relu => x
-                .iter_mut()
-                .for_each(|value| *value = elementary::relu(*value)),
+            Activate::Gelu(form) => operations.gelu(form, x),
+            Activate::Relu => x.iter_mut().for_each(|value| *value = relu(*value)),
             Activate::Identity => {}
         }
     }
+}
+
+/// `max(x, 0)`; NaN stays NaN.
+fn relu<N: Number>(x: N) -> N {
+    if x < N::default() { N::default() } else { x }
 }
 
 /// The paths of all modules of a checkpoint, in the order in which they compute.

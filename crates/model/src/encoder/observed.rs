@@ -1,85 +1,157 @@
-//! Collecting the taps of one batch while it is computed.
+//! Collecting the taps of one batch while it is computed, and replacing what its modules give on.
 
-use concord_pipeline::{Tap, TapSink, TappedPassage};
-use concord_tensor::Tensor;
+use concord_pipeline::{ForcingError, Replacements, Tap, TapSink, TappedPassage};
+use concord_tensor::{Tensor, TensorError};
 
-/// What the modules report about one batch.
+use super::operations::Number;
+
+/// What the modules report about one batch, and what they are given on instead.
 ///
 /// Batches are computed side by side, so their taps are collected here and handed to the sink in the
 /// order of batches afterwards.
 pub struct TapsOfBatch<'a> {
+    /// There if any passage is wanted.
     sink: Option<&'a dyn TapSink>,
+    replacements: Option<&'a dyn Replacements>,
     batch: usize,
-    /// First row and number of rows of each wanted passage.
-    wanted: Vec<(usize, TappedPassage)>,
+    passages: Vec<Passage>,
     taken: Vec<Tap>,
+    /// The first thing that went wrong; nothing is taken or replaced after it.
+    failure: Option<ForcingError>,
+}
+
+/// A passage of the batch.
+struct Passage {
+    first_row: usize,
+    tapped: TappedPassage,
+    wanted: bool,
+}
+
+impl Passage {
+    /// Where its values lie among rows of `width`.
+    fn span(&self, width: usize) -> std::ops::Range<usize> {
+        self.first_row * width..(self.first_row + self.tapped.tokens) * width
+    }
 }
 
 impl<'a> TapsOfBatch<'a> {
-    /// Takes no taps.
+    /// Takes no taps and replaces nothing.
     pub fn none() -> TapsOfBatch<'a> {
         TapsOfBatch {
             sink: None,
+            replacements: None,
             batch: 0,
-            wanted: Vec::new(),
+            passages: Vec::new(),
             taken: Vec::new(),
+            failure: None,
         }
     }
 
-    /// Takes what `sink` wants of a batch of passages, given as pids and numbers of tokens.
+    /// Takes what `sink` wants of a batch of passages, given as pids and numbers of tokens, and replaces
+    /// what it has replacements for.
     pub fn of(
         sink: &'a dyn TapSink,
         batch: usize,
         passages: impl Iterator<Item = TappedPassage>,
     ) -> TapsOfBatch<'a> {
-        let mut row = 0;
-        let mut wanted = Vec::new();
-        for passage in passages {
-            if sink.wants_passage(passage.pid) {
-                wanted.push((row, passage));
-            }
-            row += passage.tokens;
+        let mut first_row = 0;
+        let mut placed = Vec::new();
+        for tapped in passages {
+            placed.push(Passage {
+                first_row,
+                tapped,
+                wanted: sink.wants_passage(tapped.pid),
+            });
+            first_row += tapped.tokens;
         }
-        let sink = Some(sink).filter(|_| !wanted.is_empty());
         TapsOfBatch {
-            sink,
+            sink: Some(sink).filter(|_| placed.iter().any(|passage| passage.wanted)),
+            replacements: sink.replacements(),
             batch,
-            wanted,
-            taken: Vec::new(),
+            passages: placed,
+            ..TapsOfBatch::none()
         }
     }
 
-    /// Whether anything is wanted of this batch.
+    /// Whether anything is wanted of this batch or may be replaced in it.
     pub fn any(&self) -> bool {
-        self.sink.is_some()
+        self.sink.is_some() || self.replacements.is_some()
     }
 
-    /// The module at `path` computed `rows` `(tokens, width)`.
-    pub fn take(&mut self, path: &str, rows: &[f32], width: usize) {
-        if !self.sink.is_some_and(|sink| sink.wants_path(path)) {
+    /// The module at `path` computed `rows` `(tokens, width)`: they are recorded, and then become what it
+    /// gives on.
+    pub(super) fn take<N: Number>(&mut self, path: &str, rows: &mut [N], width: usize) {
+        if self.failure.is_some() {
             return;
         }
-        let mut values = Vec::new();
-        for (row, passage) in &self.wanted {
-            values.extend_from_slice(&rows[row * width..(row + passage.tokens) * width]);
+        if self.sink.is_some_and(|sink| sink.wants_path(path)) {
+            self.record(path, rows, width);
         }
-        let tokens = self
-            .wanted
-            .iter()
-            .map(|(_, passage)| passage.tokens)
-            .sum::<usize>();
+        if let Some(replacements) = self.replacements {
+            self.failure = self.replace(replacements, path, rows, width).err();
+        }
+    }
+
+    fn record<N: Number>(&mut self, path: &str, rows: &[N], width: usize) {
+        let wanted = || self.passages.iter().filter(|passage| passage.wanted);
+        let mut values = Vec::new();
+        for passage in wanted() {
+            values.extend_from_slice(&rows[passage.span(width)]);
+        }
+        let passages: Vec<TappedPassage> = wanted().map(|passage| passage.tapped).collect();
+        let tokens = passages.iter().map(|passage| passage.tokens).sum::<usize>();
         let rows = Tensor::new(vec![tokens, width], values)
             .unwrap_or_else(|error| unreachable!("each token gave {width} values: {error}"));
         self.taken.push(Tap {
             path: path.to_owned(),
             batch: self.batch,
-            passages: self.wanted.iter().map(|(_, passage)| *passage).collect(),
+            passages,
             rows,
         });
     }
 
-    /// What was taken, in the order of computation.
-    pub fn into_taps(self) -> Vec<Tap> {
-        self.taken
+    fn replace<N: Number>(
+        &self,
+        replacements: &dyn Replacements,
+        path: &str,
+        rows: &mut [N],
+        width: usize,
+    ) -> Result<(), ForcingError> {
+        for passage in &self.passages {
+            let TappedPassage { pid, tokens } = passage.tapped;
+            let Some(replacement) = replacements.rows(path, pid)? else {
+                continue;
+            };
+            if replacement.shape() != [tokens, width] {
+                return Err(ForcingError::Shape {
+                    path: path.to_owned(),
+                    pid,
+                    tokens,
+                    width,
+                    found: replacement.shape().to_vec(),
+                });
+            }
+            let values = &mut rows[passage.span(width)];
+            copy(&replacement, values).map_err(|source| ForcingError::Tensor {
+                path: path.to_owned(),
+                pid,
+                source,
+            })?;
+        }
+        Ok(())
     }
+
+    /// What was taken, in the order of computation.
+    ///
+    /// # Errors
+    /// The first replacement that could not be had or did not fit.
+    pub fn into_taps(self) -> Result<Vec<Tap>, ForcingError> {
+        self.failure.map_or(Ok(self.taken), Err)
+    }
+}
+
+/// The values of a tensor in another precision: widened exactly, or rounded once.
+fn copy<N: Number>(from: &Tensor, to: &mut [N]) -> Result<(), TensorError> {
+    to.copy_from_slice(from.cast(N::DTYPE)?.as_slice()?);
+    Ok(())
 }

@@ -146,7 +146,11 @@ impl TorchOptions {
     /// Reads a word that begins with [`PREFIX`].
     pub(super) fn parse(word: &str) -> Result<TorchOptions, WordError> {
         let mut parts = word.strip_prefix(PREFIX).unwrap_or(word).split(',');
-        let mut options = TorchOptions::new(parts.next().unwrap_or_default().parse()?);
+        let version = parts.next().unwrap_or_default();
+        if version.contains("..") {
+            return Err(WordError::SeveralVersions(version.to_owned()));
+        }
+        let mut options = TorchOptions::new(version.parse()?);
         parts.try_for_each(|part| options.set(part))?;
         Ok(options)
     }
@@ -266,6 +270,7 @@ mod tests {
     fn what_is_wrong_is_said_with_what_there_is() {
         for (word, said) in [
             ("torch==2.4", "three numbers"),
+            ("torch==2.0.1..2.2.0,batch=8", "`concord matrix`"),
             ("torch==2.4.1,speed=9", "engine="),
             ("torch==2.4.1,amp=f8", "none, fp16, bf16"),
             ("torch==2.4.1,engine=tf", "bert, colbert"),

@@ -1,0 +1,122 @@
+//! Encoding batches of documents.
+
+use std::sync::Arc;
+
+use concord_kernels::isa::Isa;
+use concord_pipeline::{StageError, Tap, TapSink, TappedPassage};
+use rayon::prelude::*;
+
+use crate::encoder::{Encoder, PackedRows, TapsOfBatch};
+use crate::referee::Referee;
+use crate::tokenizer::DocTokenizer;
+
+/// An encoder in one of the precisions there are.
+pub enum AnyEncoder {
+    /// The contract's, in `f32`.
+    F32(Encoder, Isa),
+    /// The referee, in `f64`.
+    F64(Referee),
+}
+
+impl AnyEncoder {
+    /// The width of an embedding.
+    pub fn dim(&self) -> usize {
+        match self {
+            AnyEncoder::F32(encoder, _) => encoder.dim(),
+            AnyEncoder::F64(referee) => referee.dim(),
+        }
+    }
+
+    /// The embedding of every token, `(tokens, dim)`; the referee's rounded once.
+    fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
+        match self {
+            AnyEncoder::F32(encoder, isa) => encoder.encode(*isa, rows, taps),
+            AnyEncoder::F64(referee) => {
+                let embeddings = referee.encode(rows, taps);
+                embeddings.into_iter().map(|value| value as f32).collect()
+            }
+        }
+    }
+}
+
+/// Documents that go through the encoder together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The number under which its taps are reported.
+    pub number: usize,
+    /// The passages.
+    pub pids: Vec<usize>,
+    /// The token ids of all of them, one behind the other.
+    pub ids: Vec<u32>,
+    /// How many each of them has.
+    pub lengths: Vec<usize>,
+}
+
+/// Turns documents into embeddings. Clones share the weights.
+#[derive(Clone)]
+pub struct DocEncoder {
+    /// The encoder.
+    pub encoder: Arc<AnyEncoder>,
+    /// The tokenizer, for which tokens are kept.
+    pub tokenizer: Arc<DocTokenizer>,
+}
+
+impl DocEncoder {
+    /// Encodes batches side by side. Their taps go to `sink`, and with the embeddings of each, which are
+    /// `(tokens, dim)`, `take` is called; both in the order of batches. `done` is told of each batch that is
+    /// computed, in any order.
+    ///
+    /// # Errors
+    /// When the sink cannot take a tap, or has replacements that cannot be had or do not fit.
+    pub fn encode(
+        &self,
+        batches: &[Batch],
+        sink: Option<&dyn TapSink>,
+        done: impl Fn(&Batch) + Sync,
+        mut take: impl FnMut(&Batch, Vec<f32>),
+    ) -> Result<(), StageError> {
+        // Taps of all modules are large: no more batches at once than there are threads.
+        let at_once = match sink {
+            Some(_) => rayon::current_num_threads(),
+            None => batches.len(),
+        };
+        let encode = |batch: &Batch| {
+            let encoded = self.encode_one(batch, sink);
+            done(batch);
+            encoded
+        };
+        for batches in batches.chunks(at_once.max(1)) {
+            let encoded: Vec<_> = batches.par_iter().map(encode).collect();
+            for (batch, encoded) in batches.iter().zip(encoded) {
+                let (embeddings, taps) = encoded?;
+                if let Some(sink) = sink {
+                    taps.into_iter().try_for_each(|tap| sink.tap(tap))?;
+                }
+                take(batch, embeddings);
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_one(
+        &self,
+        batch: &Batch,
+        sink: Option<&dyn TapSink>,
+    ) -> Result<(Vec<f32>, Vec<Tap>), StageError> {
+        let lengths = batch.pids.iter().zip(&batch.lengths);
+        let passages = lengths.map(|(&pid, &tokens)| TappedPassage { pid, tokens });
+        let mut taps = match sink {
+            Some(sink) => TapsOfBatch::of(sink, batch.number, passages),
+            None => TapsOfBatch::none(),
+        };
+        let keep = self.tokenizer.keep_mask(&batch.ids);
+        let rows = PackedRows {
+            ids: &batch.ids,
+            lengths: &batch.lengths,
+            attend: None,
+            keep: Some(&keep),
+        };
+        let embeddings = self.encoder.encode(&rows, &mut taps);
+        Ok((embeddings, taps.into_taps()?))
+    }
+}

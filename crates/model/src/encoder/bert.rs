@@ -1,0 +1,110 @@
+//! BERT and the ColBERT head, put together out of operations of any precision.
+
+use concord_kernels::normalize::Normalize;
+
+use super::layer::Layer;
+use super::modules::{LayerNorm, Linear};
+use super::operations::{Number, Operations, add, add_parameter};
+use super::{PackedRows, TapsOfBatch};
+
+/// The embedding tables: `(vocabulary, hidden)`, `(positions, hidden)`, and row 0 of the token types.
+pub(super) struct Tables {
+    pub(super) words: Vec<f32>,
+    pub(super) positions: Vec<f32>,
+    pub(super) token_type: Vec<f32>,
+    pub(super) norm: LayerNorm,
+}
+
+/// A BERT encoder with the ColBERT head.
+pub(crate) struct Bert<O: Operations> {
+    pub(super) tables: Tables,
+    pub(super) layers: Vec<Layer<O>>,
+    pub(super) linear: Linear<O>,
+    pub(super) normalize: Option<Normalize>,
+    pub(super) hidden: usize,
+    pub(super) dim: usize,
+}
+
+impl<O: Operations> Bert<O> {
+    /// The width of an embedding.
+    pub(crate) fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The unit-length embedding of every token: `(tokens, dim)`, zero for those not kept. Between the
+    /// operations, `word + token type + position` in this order, and `dense output + residual` before each
+    /// layer normalisation, every addition rounded once.
+    ///
+    /// # Panics
+    /// When `lengths` do not add up to the ids, an id is outside the vocabulary, or a sequence is longer
+    /// than the positions.
+    pub(crate) fn encode(
+        &self,
+        operations: &O,
+        rows: &PackedRows<'_>,
+        taps: &mut TapsOfBatch<'_>,
+    ) -> Vec<O::Number> {
+        assert_eq!(
+            rows.lengths.iter().sum::<usize>(),
+            rows.ids.len(),
+            "lengths add up to the ids"
+        );
+        let mut states = self.embed(operations, rows, taps);
+        for layer in &self.layers {
+            states = layer.forward(operations, states, rows, taps);
+        }
+        taps.take("bert.encoder", &mut states, self.hidden);
+        taps.take("bert", &mut states, self.hidden);
+        self.head(operations, &states, rows, taps)
+    }
+
+    fn embed(
+        &self,
+        operations: &O,
+        rows: &PackedRows<'_>,
+        taps: &mut TapsOfBatch<'_>,
+    ) -> Vec<O::Number> {
+        let width = self.hidden;
+        let ids = rows.ids.iter().map(|&id| id as usize);
+        let mut states = gather(&self.tables.words, ids, width);
+        let places = rows.lengths.iter().flat_map(|&length| 0..length);
+        let mut positions = gather(&self.tables.positions, places, width);
+        taps.take("bert.embeddings.word_embeddings", &mut states, width);
+        taps.take("bert.embeddings.position_embeddings", &mut positions, width);
+        for row in states.chunks_exact_mut(width) {
+            add_parameter(row, &self.tables.token_type);
+        }
+        add(&mut states, &positions);
+        self.tables.norm.apply(operations, &mut states, taps);
+        taps.take("bert.embeddings", &mut states, width);
+        states
+    }
+
+    fn head(
+        &self,
+        operations: &O,
+        states: &[O::Number],
+        rows: &PackedRows<'_>,
+        taps: &mut TapsOfBatch<'_>,
+    ) -> Vec<O::Number> {
+        let mut embeddings = self.linear.apply(operations, states, taps);
+        if let Some(keep) = rows.keep {
+            for (row, &keep) in embeddings.chunks_exact_mut(self.dim).zip(keep) {
+                let factor = O::Number::from(if keep { 1.0 } else { 0.0 });
+                row.iter_mut().for_each(|value| *value *= factor);
+            }
+        }
+        taps.take("mask", &mut embeddings, self.dim);
+        if let Some(form) = self.normalize {
+            operations.normalize(form, &mut embeddings, self.dim);
+        }
+        taps.take("normalize", &mut embeddings, self.dim);
+        embeddings
+    }
+}
+
+/// The rows of a table at those places, one below the other.
+fn gather<N: Number>(table: &[f32], at: impl Iterator<Item = usize>, width: usize) -> Vec<N> {
+    let rows = at.flat_map(|at| &table[at * width..(at + 1) * width]);
+    rows.map(|&value| N::from(value)).collect()
+}

@@ -1,0 +1,56 @@
+//! What follows the encoder of a subject, run again with artifacts of another run in its way.
+
+use std::path::Path;
+
+use concord_pipeline::artifact::{DOCLENS, EMBS};
+use concord_pipeline::{ArtifactRecord, EvaluateError, MemoryStore, Progress};
+
+use crate::live::Live;
+use crate::native::Native;
+use crate::record::RecordError;
+use crate::swap::Swap;
+
+/// The stages after a subject's encoder.
+pub struct Downstream {
+    native: Native,
+}
+
+impl Downstream {
+    /// The stages after the encoder of `live`, going on from its own run in `run`, with `swaps` given
+    /// instead of computed. `None` where they cannot be run one by one: those of `colbert-ai`.
+    ///
+    /// # Errors
+    /// When the run did not keep the values of its embeddings, or a swap does not fit.
+    pub fn of(
+        live: &Live,
+        run: &Path,
+        mut swaps: Vec<Swap>,
+    ) -> Result<Option<Downstream>, RecordError> {
+        for artifact in [EMBS, DOCLENS] {
+            if !swaps.iter().any(|swap| swap.artifact() == artifact) {
+                swaps.push(Swap::of(artifact, run)?);
+            }
+        }
+        let native = match live {
+            Live::Native(native) => Some(native.with_swaps(swaps)?),
+            Live::Torch(torch) => torch.stages_after_encoder(swaps)?,
+        };
+        Ok(native.map(|native| Downstream { native }))
+    }
+
+    /// These artifacts, computed. Nothing is kept.
+    ///
+    /// # Errors
+    /// When one cannot be computed.
+    pub fn artifacts(
+        &self,
+        names: &[&str],
+        progress: &dyn Progress,
+    ) -> Result<Vec<ArtifactRecord>, EvaluateError> {
+        let store = MemoryStore::new();
+        self.native
+            .evaluate_only(names, &store, None, progress, |evaluator| {
+                names.iter().map(|name| evaluator.artifact(name)).collect()
+            })
+    }
+}

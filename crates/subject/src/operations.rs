@@ -1,0 +1,202 @@
+//! Single operations of a subject, on operands of one's own.
+
+use concord_kernels::gelu::{Gelu, gelu};
+use concord_kernels::isa::Isa;
+use concord_kernels::layer_norm::layer_norm;
+use concord_kernels::linear::PackedWeights;
+use concord_kernels::normalize::normalize;
+use concord_model::numerics::Arithmetic;
+use concord_tensor::{DType, Tensor, TensorError};
+use serde_json::json;
+
+use crate::agent::{Agent, AgentError, Fields};
+use crate::live::Live;
+use crate::word::Amp;
+
+/// The operations of a subject, ready to be asked. For PyTorch a process is kept.
+pub struct Operations {
+    engine: Engine,
+}
+
+enum Engine {
+    Native {
+        arithmetic: Arithmetic,
+        isa: Isa,
+    },
+    Torch {
+        agent: Box<Agent>,
+        fields: Fields,
+        amp: Amp,
+    },
+}
+
+/// Why an operation has no result.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// PyTorch's process failed.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The operands do not go together, or the result is not of the kind that was asked for.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// PyTorch's process gave something else than one tensor.
+    #[error("PyTorch's process gave no result of the operation `{0}`")]
+    NoResult(&'static str),
+    /// The native engine has no such operation by itself.
+    #[error("the native engine computes no {0} by itself, only as a part of another operation")]
+    NotApart(&'static str),
+}
+
+impl Operations {
+    /// The operations of `live` as its module at `module` computes them.
+    ///
+    /// # Errors
+    /// When PyTorch's process cannot be started.
+    pub fn of(live: &Live, module: &str) -> Result<Operations, AgentError> {
+        let engine = match live {
+            Live::Native(native) => Engine::Native {
+                arithmetic: native.arithmetic_at(module),
+                isa: native.isa(),
+            },
+            Live::Torch(torch) => Engine::Torch {
+                agent: Box::new(torch.start()?),
+                fields: torch.operation(),
+                amp: torch.amp(),
+            },
+        };
+        Ok(Operations { engine })
+    }
+
+    /// The dtypes that a product of matrices has operands, sums and results in.
+    pub fn dtypes(&self) -> [DType; 3] {
+        match &self.engine {
+            Engine::Torch { amp: Amp::Bf16, .. } => [DType::BF16, DType::F32, DType::BF16],
+            Engine::Torch { amp: Amp::F16, .. } => [DType::F16, DType::F32, DType::F16],
+            Engine::Native { .. } | Engine::Torch { amp: Amp::Off, .. } => [DType::F32; 3],
+        }
+    }
+
+    /// A linear layer with a bias of zeros: `x` `(rows, inputs)`, `w` `(outputs, inputs)`, both f32; the
+    /// result is `(rows, outputs)`, widened to f32.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub fn linear(
+        &mut self,
+        x: &[f32],
+        w: &[f32],
+        inputs: usize,
+    ) -> Result<Vec<f32>, OperationError> {
+        let width = inputs.max(1);
+        let (rows, outputs) = (x.len() / width, w.len() / width);
+        match &mut self.engine {
+            Engine::Native { arithmetic, isa } => {
+                let weights = PackedWeights::pack(w, outputs, inputs);
+                let mut y = vec![0.0; rows * outputs];
+                arithmetic.gemm.linear(*isa, x, &weights, None, &mut y);
+                Ok(y)
+            }
+            Engine::Torch { agent, fields, .. } => {
+                let fields = fields.clone();
+                let operands = [
+                    ("x".to_owned(), Tensor::new(vec![rows, inputs], x.to_vec())?),
+                    (
+                        "weight".to_owned(),
+                        Tensor::new(vec![outputs, inputs], w.to_vec())?,
+                    ),
+                    ("bias".to_owned(), Tensor::vector(vec![0f32; outputs])),
+                ];
+                let y = asked(agent, "linear", fields, &operands)?;
+                Ok(y.cast(DType::F32)?.as_slice::<f32>()?.to_vec())
+            }
+        }
+    }
+
+    /// An operation on each row of `x` `(rows, width)` in f32. The result has the same shape, and the dtype
+    /// that the operation gives it.
+    ///
+    /// # Errors
+    /// [`OperationError`].
+    pub fn by_rows(
+        &mut self,
+        operation: RowOperation<'_>,
+        x: &Tensor,
+    ) -> Result<Tensor, OperationError> {
+        match &mut self.engine {
+            Engine::Native { arithmetic, isa } => native_rows(operation, x, arithmetic, *isa),
+            Engine::Torch { agent, fields, .. } => {
+                let mut fields = fields.clone();
+                let mut operands = vec![("x".to_owned(), x.clone())];
+                if let RowOperation::LayerNorm { gamma, beta, eps } = operation {
+                    fields.insert("eps".to_owned(), json!(eps));
+                    operands.push(("weight".to_owned(), Tensor::vector(gamma.to_vec())));
+                    operands.push(("bias".to_owned(), Tensor::vector(beta.to_vec())));
+                }
+                asked(agent, operation.name(), fields, &operands)
+            }
+        }
+    }
+}
+
+/// An operation that sees one row at a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RowOperation<'a> {
+    /// Layer normalisation.
+    LayerNorm {
+        /// What rows are multiplied by.
+        gamma: &'a [f32],
+        /// What is added to them then.
+        beta: &'a [f32],
+        /// What is added to the variance.
+        eps: f64,
+    },
+    /// GELU of every element, by the error function.
+    Gelu,
+    /// Division by the Euclidean length.
+    Normalize,
+    /// Softmax.
+    Softmax,
+}
+
+impl RowOperation<'_> {
+    /// Its name, as the agent has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RowOperation::LayerNorm { .. } => "layer_norm",
+            RowOperation::Gelu => "gelu",
+            RowOperation::Normalize => "normalize",
+            RowOperation::Softmax => "softmax",
+        }
+    }
+}
+
+fn native_rows(
+    operation: RowOperation<'_>,
+    x: &Tensor,
+    arithmetic: &Arithmetic,
+    isa: Isa,
+) -> Result<Tensor, OperationError> {
+    let width = x.row_len();
+    let mut y = x.as_slice::<f32>()?.to_vec();
+    match operation {
+        RowOperation::LayerNorm { gamma, beta, eps } => {
+            layer_norm(isa, arithmetic.layer_norm, &mut y, gamma, beta, eps as f32);
+        }
+        RowOperation::Gelu => gelu(isa, arithmetic.gelu.unwrap_or(Gelu::Erf), &mut y),
+        RowOperation::Normalize => normalize(isa, arithmetic.normalize, &mut y, width),
+        RowOperation::Softmax => return Err(OperationError::NotApart("softmax")),
+    }
+    Ok(Tensor::new(x.shape().to_vec(), y)?)
+}
+
+fn asked(
+    agent: &mut Agent,
+    operation: &'static str,
+    mut fields: Fields,
+    operands: &[(String, Tensor)],
+) -> Result<Tensor, OperationError> {
+    fields.insert("op".to_owned(), json!(operation));
+    let mut results = agent.compute("op", fields, operands)?.into_iter();
+    let (_, result) = results.next().ok_or(OperationError::NoResult(operation))?;
+    Ok(result)
+}
