@@ -4,11 +4,14 @@ mod agent;
 mod demo;
 mod diff;
 mod env;
+mod explain;
 mod export_model;
 mod index;
 mod matrix;
 mod record;
+mod reveal;
 mod search;
+mod sweep;
 mod verify;
 
 use clap::Subcommand;
@@ -30,6 +33,12 @@ pub enum Command {
     Record(record::RecordCommand),
     /// Compare two runs, indexes, tensor files or subjects, artifact by artifact
     Diff(diff::DiffCommand),
+    /// Explain where two builds part, and why
+    Explain(explain::ExplainCommand),
+    /// Find the order in which an operation really adds
+    Reveal(reveal::RevealCommand),
+    /// Find out which shapes of a batch change the bits of a module
+    Sweep(sweep::SweepCommand),
     /// Compare subjects, each with the next
     Matrix(matrix::MatrixCommand),
     /// Make, list and remove the Python environments of PyTorch subjects
@@ -50,6 +59,9 @@ impl Command {
             Command::Verify(command) => command.run(),
             Command::Record(command) => command.run(),
             Command::Diff(command) => command.run(),
+            Command::Explain(command) => command.run(),
+            Command::Reveal(command) => command.run(),
+            Command::Sweep(command) => command.run(),
             Command::Matrix(command) => command.run(),
             Command::Env(command) => command.run(),
             Command::Agent(command) => command.run(),

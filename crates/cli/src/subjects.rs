@@ -10,7 +10,7 @@ use concord_model::checkpoint::Checkpoint;
 use concord_subject::live::Live;
 use concord_subject::native::Native;
 use concord_subject::python::{Downloads, Environments, Progress};
-use concord_subject::torch::{Torch, TorchInputs, recipe};
+use concord_subject::torch::{Torch, TorchInputs, check, recipe};
 use concord_subject::word::{Subject, TorchOptions};
 use tempfile::TempDir;
 
@@ -50,6 +50,12 @@ impl<'a> Subjects<'a> {
         })
     }
 
+    /// The same on another collection.
+    pub fn on(mut self, collection: Arc<Collection>) -> Subjects<'a> {
+        self.collection = collection;
+        self
+    }
+
     /// The checkpoint.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
@@ -87,15 +93,17 @@ impl<'a> Subjects<'a> {
 
     fn torch(&self, options: TorchOptions) -> Result<Torch, Failure> {
         let options = self.compute.applied_to_torch(options, self.index)?;
-        let environment = self
-            .environments
-            .ensure(&recipe(&options), &mut |progress| show(&progress))?;
         let inputs = TorchInputs {
             checkpoint: Arc::clone(&self.checkpoint),
             folder: self.checkpoint_folder()?,
             collection: Arc::clone(&self.collection),
             settings: self.index.settings()?,
         };
+        // Whatever can be said without an environment is said before one is made.
+        check(&options, &inputs)?;
+        let environment = self
+            .environments
+            .ensure(&recipe(&options), &mut |progress| show(&progress))?;
         let environment = Arc::new(environment);
         Ok(Torch::new(options, environment, inputs, self.patience)?)
     }

@@ -15,8 +15,11 @@
 
 pub mod diff;
 mod elements;
+pub mod explain;
 pub mod matrix;
+pub mod reveal;
 mod side;
+pub mod sweep;
 
 pub use diff::{DiffError, DiffOptions, DiffProgress, DiffReport, Verdict, diff};
 pub use elements::ElementsError;

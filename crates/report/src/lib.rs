@@ -10,6 +10,7 @@
 //! the terminal is narrow. Colour repeats what the words say and never says more.
 
 mod diff_table;
+mod explanation;
 mod figures;
 mod findings;
 mod hits;
@@ -17,15 +18,25 @@ mod json;
 mod matrix_table;
 mod metrics;
 mod passages;
+mod revealed;
 mod style;
+mod sweep_text;
 mod table;
+mod tree_sketch;
+mod tree_svg;
+mod tree_text;
 
 pub use diff_table::diff_table;
+pub use explanation::{explanation_text, sentence};
 pub use findings::findings_table;
 pub use hits::{Hit, hits_table};
 pub use json::json;
 pub use matrix_table::{bisection_sentence, matrix_table};
 pub use metrics::metrics_table;
 pub use passages::{FoundPassage, WordMatch, passages_listing};
+pub use revealed::revealed_text;
 pub use style::{Style, Tone};
+pub use sweep_text::sweep_text;
 pub use table::{Align, Cell, Column, Table};
+pub use tree_svg::{TreePanel, tree_svg};
+pub use tree_text::tree_text;

@@ -31,10 +31,9 @@ pub fn matrix_table(pairs: &[PairReport], style: &Style) -> String {
     for pair in pairs {
         table.row(line(pair));
     }
-    let differing: Vec<&PairReport> = pairs.iter().filter(|pair| !pair.is_same()).collect();
     let mut out = table.render(style);
     out.push('\n');
-    for pair in &differing {
+    for pair in pairs.iter().filter(|pair| !pair.is_same()) {
         for input in &pair.inputs_differ {
             out.push_str(&style.paint(
                 Tone::Open,
@@ -46,19 +45,23 @@ pub fn matrix_table(pairs: &[PairReport], style: &Style) -> String {
             ));
         }
     }
-    out.push_str(&match differing.as_slice() {
-        [] => format!("All {} pairs are the same, bit for bit.\n", pairs.len()),
-        differing => format!(
-            "{} of {} pairs differ: {}.\n",
-            differing.len(),
-            pairs.len(),
-            differing
-                .iter()
-                .map(|pair| format!("{} to {}", pair.a, pair.b))
-                .collect::<Vec<_>>()
-                .join(", ")
-        ),
-    });
+    if pairs.iter().all(PairReport::is_same) {
+        out.push_str(&match pairs {
+            [_] => "The two are the same, bit for bit.\n".to_owned(),
+            pairs => format!("All {} pairs are the same, bit for bit.\n", pairs.len()),
+        });
+    }
+    for (wanted, said) in [(true, "differ"), (false, "kept too little to tell")] {
+        let named: Vec<String> = pairs
+            .iter()
+            .filter(|pair| !pair.is_same() && (pair.verdict == Verdict::Different) == wanted)
+            .map(|pair| format!("{} to {}", pair.a, pair.b))
+            .collect();
+        if !named.is_empty() {
+            let (count, all, named) = (named.len(), pairs.len(), named.join(", "));
+            out.push_str(&format!("{count} of {all} pairs {said}: {named}.\n"));
+        }
+    }
     out
 }
 

@@ -64,9 +64,11 @@ struct Opened {
 
 impl DiffCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
+        // What is wrong with the second is said before the first is run.
+        let (of_a, of_b) = (subject(&self.a)?, subject(&self.b)?);
         let subjects = OnceCell::new();
-        let a = self.open(&self.a, &subjects)?;
-        let b = self.open(&self.b, &subjects)?;
+        let a = self.open(&self.a, of_a, &subjects)?;
+        let b = self.open(&self.b, of_b, &subjects)?;
         let mut options = DiffOptions::default();
         options.tolerance.rtol = self.rtol;
         options.tolerance.atol = self.atol;
@@ -90,44 +92,47 @@ impl DiffCommand {
         }
     }
 
-    /// Opens what `name` says: what lies there, or else the subject that the word names, which is run.
+    /// Opens what lies at `name`, or runs the subject that the word names.
     fn open<'a>(
         &'a self,
         name: &str,
+        subject: Option<Subject>,
         subjects: &OnceCell<Subjects<'a>>,
     ) -> Result<Opened, Failure> {
-        let path = Path::new(name);
-        if !path.exists() {
-            match name.parse() {
-                Ok(Subject::Recorded(_)) => {}
-                Ok(subject) => {
-                    let subjects = match subjects.get() {
-                        Some(subjects) => subjects,
-                        None => {
-                            let loaded = self.subjects()?;
-                            subjects.get_or_init(|| loaded)
-                        }
-                    };
-                    return run_subject(subjects, name, subject);
-                }
-                Err(WordError::Unknown(_)) => {
-                    return Err(format!(
-                        "{name} does not exist: there is no file or folder of that name, and no such \
-                         subject (`native` or `torch==2.4.1`, with options after commas)"
-                    )
-                    .into());
-                }
-                Err(error) => return Err(error.into()),
+        let Some(subject) = subject else {
+            return Ok(Opened {
+                side: Side::open(Path::new(name))?,
+                _recorded: None,
+            });
+        };
+        let subjects = match subjects.get() {
+            Some(subjects) => subjects,
+            None => {
+                let loaded = self.subjects()?;
+                subjects.get_or_init(|| loaded)
             }
-        }
-        Ok(Opened {
-            side: Side::open(path)?,
-            _recorded: None,
-        })
+        };
+        run_subject(subjects, name, subject)
     }
 
     fn subjects(&self) -> Result<Subjects<'_>, Failure> {
         Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)
+    }
+}
+
+/// The subject that the word names, or `None` where a file or folder of that name lies.
+fn subject(name: &str) -> Result<Option<Subject>, Failure> {
+    if Path::new(name).exists() {
+        return Ok(None);
+    }
+    match name.parse() {
+        Ok(subject) => Ok(Some(subject)),
+        Err(WordError::Unknown(_)) => Err(format!(
+            "{name} does not exist: there is no file or folder of that name, and no such subject \
+             (`native` or `torch==2.4.1`, with options after commas)"
+        )
+        .into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use concord_lab::matrix::{PairReport, bisect};
-use concord_lab::{DiffOptions, Side, diff};
+use concord_lab::{DiffOptions, Side, Verdict, diff};
 use concord_model::stages::Passages;
 use concord_pipeline::publish::write_json;
 use concord_pipeline::{Capture, ModulePattern, RecordedRun};
 use concord_report::{bisection_sentence, matrix_table};
 use concord_subject::agent::PROGRAM;
-use concord_subject::python::{Downloads, TorchVersion};
+use concord_subject::python::{Downloads, Engine, TorchVersion};
 use concord_subject::torch::recipe;
 use concord_subject::word::{Subject, expand};
 use concord_tensor::BitHash;
@@ -42,8 +42,8 @@ pub struct MatrixCommand {
     #[arg(required = true, value_name = "SUBJECT")]
     subjects: Vec<String>,
     /// Add this engine to the torch subjects that name none: bert or colbert
-    #[arg(long, value_name = "ENGINE")]
-    engine: Option<String>,
+    #[arg(long, value_name = "ENGINE", value_parser = str::parse::<Engine>)]
+    engine: Option<Engine>,
     /// The folder that holds the runs, and the result as matrix.json
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -88,7 +88,7 @@ impl MatrixCommand {
         let mut matrix = Matrix::new(&self)?;
         let count = matrix.words.len();
         let (pairs, found) = if self.until_different {
-            let found = bisect(count, |a, b| Ok::<_, Failure>(matrix.pair(a, b)?.is_same()))?;
+            let found = bisect(count, |a, b| matrix.is_same(a, b))?;
             let pairs: Vec<PairReport> = matrix.compared.values().cloned().collect();
             let found = match found {
                 Some(first) => Some(matrix.pair(first, first + 1)?.clone()),
@@ -112,7 +112,13 @@ impl MatrixCommand {
                 print(&bisection_sentence(found.as_ref(), &ends[0], &ends[1]))?;
             }
         }
-        Ok(Outcome::same_if(pairs.iter().all(PairReport::is_same)))
+        if pairs.iter().any(|pair| pair.verdict == Verdict::Different) {
+            return Ok(Outcome::Different);
+        }
+        match pairs.iter().find(|pair| !pair.is_same()) {
+            Some(open) => Err(cannot_tell(open)),
+            None => Ok(Outcome::Same),
+        }
     }
 }
 
@@ -128,7 +134,7 @@ impl<'a> Matrix<'a> {
         let environments = environment::environments(downloads);
         let mut words = Vec::new();
         for given in &command.subjects {
-            let given = with_engine(given, command.engine.as_deref());
+            let given = with_engine(given, command.engine);
             words.extend(expand(&given, |range| {
                 let versions = environments.expand(range, &mut |progress| show(&progress));
                 Ok::<Vec<TorchVersion>, Failure>(versions?)
@@ -157,7 +163,7 @@ impl<'a> Matrix<'a> {
     fn claim_folder(&self) -> Result<(), Failure> {
         let out = &self.command.out;
         let path = out.join(COMMON);
-        let common = self.common();
+        let common = self.common()?;
         if path.exists() {
             let there: Option<Common> = serde_json::from_slice(&fs::read(&path)?).ok();
             if there.as_ref() != Some(&common) {
@@ -179,9 +185,9 @@ impl<'a> Matrix<'a> {
         Ok(write_json(&path, &common)?)
     }
 
-    fn common(&self) -> Common {
+    fn common(&self) -> Result<Common, Failure> {
         let command = self.command;
-        let inputs = BTreeMap::from([
+        let mut inputs = BTreeMap::from([
             ("checkpoint".to_owned(), self.subjects.checkpoint().hash()),
             (
                 "collection".to_owned(),
@@ -189,15 +195,18 @@ impl<'a> Matrix<'a> {
             ),
             ("agent".to_owned(), BitHash::of_bytes(PROGRAM.as_bytes())),
         ]);
+        for swap in command.index.settings()?.swaps {
+            inputs.insert(format!("swap {}", swap.artifact()), swap.hash());
+        }
         let options = [
             ("index", format!("{:?}", command.index)),
             ("compute", format!("{:?}", command.compute)),
         ];
         let options = options.map(|(name, text)| (name.to_owned(), text));
-        Common {
+        Ok(Common {
             inputs,
             options: options.into(),
-        }
+        })
     }
 
     /// The comparison of two subjects, made if it is not there.
@@ -210,6 +219,16 @@ impl<'a> Matrix<'a> {
             self.compared.insert((a, b), pair);
         }
         Ok(&self.compared[&(a, b)])
+    }
+
+    /// Whether two subjects are the same, as far as that can be told.
+    fn is_same(&mut self, a: usize, b: usize) -> Result<bool, Failure> {
+        let pair = self.pair(a, b)?;
+        match pair.verdict {
+            Verdict::Same => Ok(true),
+            Verdict::Different => Ok(false),
+            Verdict::CannotTell { .. } => Err(cannot_tell(pair)),
+        }
     }
 
     /// The run of a subject, recorded if it is not there.
@@ -258,6 +277,14 @@ impl<'a> Matrix<'a> {
     }
 }
 
+fn cannot_tell(pair: &PairReport) -> Failure {
+    format!(
+        "what was kept is not enough to tell whether {} and {} are the same",
+        pair.a, pair.b
+    )
+    .into()
+}
+
 /// A comparison in a few words.
 fn short(pair: &PairReport) -> String {
     if pair.is_same() {
@@ -270,16 +297,27 @@ fn short(pair: &PairReport) -> String {
     })
 }
 
+/// A subject in a word of its own. What should change no bits is part of it: the matrix finds out whether
+/// that is so.
 fn word(subject: &Subject) -> String {
     match subject {
-        Subject::Native(options) => options.to_string(),
+        Subject::Native(options) => {
+            let mut word = options.to_string();
+            if let Some(threads) = options.threads {
+                word += &format!(",threads={threads}");
+            }
+            if let Some(isa) = options.isa {
+                word += &format!(",isa={isa}");
+            }
+            word
+        }
         Subject::Torch(options) => options.to_string(),
         Subject::Recorded(path) => path.display().to_string(),
     }
 }
 
 /// The word of a torch subject with an engine, if it has none.
-fn with_engine(word: &str, engine: Option<&str>) -> String {
+fn with_engine(word: &str, engine: Option<Engine>) -> String {
     match engine {
         Some(engine) if word.starts_with("torch==") && !word.contains(",engine=") => {
             format!("{word},engine={engine}")
@@ -321,7 +359,7 @@ mod tests {
 
     #[test]
     fn an_engine_is_added_where_none_is_named() {
-        let given = |word| with_engine(word, Some("colbert"));
+        let given = |word| with_engine(word, Some(Engine::Colbert));
         assert_eq!(given("torch==2.4.1"), "torch==2.4.1,engine=colbert");
         assert_eq!(
             given("torch==2.4.1,engine=bert"),

@@ -4,23 +4,29 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod agent;
 mod crash;
 mod damage;
 mod demo;
 mod determinism;
 mod diff;
 mod embedded;
+mod env;
 mod folder;
 mod full_disk;
 mod golden;
 mod help;
+mod matrix;
 mod outputs;
 mod placeless;
 mod program;
+mod python;
 mod record;
+mod referee;
 mod search;
 mod streams;
 mod taps;
+mod torch;
 mod wrong_checkpoints;
 mod wrong_collections;
 mod wrong_options;

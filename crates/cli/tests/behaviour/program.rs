@@ -49,6 +49,7 @@ impl Workplace {
             .args(arguments)
             .current_dir(self.folder.path())
             .env_remove("CONCORD_ISA")
+            .env("CONCORD_HOME", self.path("no-home"))
             .env_remove("HF_HOME")
             .env_remove("HF_TOKEN")
             .env("HF_HUB_OFFLINE", "1")

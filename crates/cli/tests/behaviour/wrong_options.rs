@@ -1,6 +1,7 @@
 //! Options and subjects that do not exist, and values that are none.
 
 use crate::program::{Ended, Workplace, words};
+use crate::python;
 
 #[test]
 fn an_unknown_value_is_answered_with_those_that_exist() {
@@ -75,6 +76,118 @@ fn an_unknown_subject_is_answered_with_what_a_subject_is() {
                 .run(&format!("{command} --checkpoint CHECKPOINT --out out"))
                 .refused(&said);
         }
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn an_unknown_option_of_torch_is_answered_with_those_that_exist() {
+    let place = Workplace::new();
+    for (subject, said) in [
+        (
+            "torch==2.4.1,speed=9",
+            ["`speed=9`", "engine=, device=, amp="],
+        ),
+        ("torch==2.4.1,precision=f16", ["`precision=f16`", "amp="]),
+        (
+            "torch==2.4.1,gemm=split-k:4",
+            ["`gemm=split-k:4`", "MODULE:identity"],
+        ),
+        ("torch==2.4.1,device=", ["`device=`", "device="]),
+        ("torch==2.4.1,", ["``", "engine="]),
+        ("torch==2.4.1,amp=f8", ["amp `f8`", "none, fp16, bf16"]),
+        ("torch==2.4.1,engine=tf", ["engine `tf`", "bert, colbert"]),
+        ("torch==2.4.1,pad=8", ["pad `8`", "batch, list"]),
+        (
+            "torch==2.4.1,attention=flash",
+            ["attention `flash`", "eager, sdpa"],
+        ),
+        (
+            "torch==2.4.1,isa=neon",
+            ["isa `neon`", "scalar, avx2, avx512"],
+        ),
+        ("torch==2.4.1,batch=0", ["`batch=0`", "from 1 on"]),
+        (
+            "torch==2.4.1,threads=100000",
+            ["`threads=100000`", "at most 1024"],
+        ),
+        (
+            "torch==2.4.1,linear:gemm=split-k:3",
+            ["`linear:gemm=split-k:3`", "only MODULE:identity"],
+        ),
+        ("torch==2.4.1,linear:foo", ["`foo`", "identity"]),
+        ("torch==2.4", ["`2.4`", "three numbers, as in 2.4.1"]),
+        ("torch==", ["``", "three numbers, as in 2.4.1"]),
+        (
+            "torch==2.4.1rc1",
+            ["`2.4.1rc1`", "three numbers, as in 2.4.1"],
+        ),
+    ] {
+        for command in [
+            format!("record {subject} --out out"),
+            format!("diff native {subject}"),
+            format!("matrix native {subject} --out out"),
+        ] {
+            // A word that is understood would have an environment made.
+            python::run(
+                &place,
+                &format!("{command} --checkpoint CHECKPOINT --collection COLLECTION --passages 2"),
+            )
+            .refused(&said);
+        }
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn a_range_of_versions_is_no_subject_but_for_a_matrix() {
+    let place = Workplace::new();
+    for command in [
+        "record torch==2.0.1..2.2.0,batch=8 --out out",
+        "diff torch==2.0.1..2.2.0,batch=8 native",
+        "index COLLECTION --subject torch==2.0.1..2.2.0,batch=8 --out out",
+    ] {
+        let collection = if command.starts_with("index") {
+            ""
+        } else {
+            "--collection COLLECTION"
+        };
+        python::run(
+            &place,
+            &format!("{command} --checkpoint CHECKPOINT {collection}"),
+        )
+        .refused(&[
+            "`torch==2.0.1..2.2.0`",
+            "a range of versions",
+            "torch==2.0.1",
+            "`concord matrix`",
+        ]);
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn an_index_is_built_by_the_native_engine_alone() {
+    let place = Workplace::new();
+    for subject in ["torch==2.4.1", "torch==2.4.1,engine=colbert"] {
+        python::run(
+            &place,
+            &format!("index COLLECTION --subject {subject} --checkpoint CHECKPOINT --out index"),
+        )
+        .refused(&[subject, "built by `native`", "record, diff and matrix"]);
+    }
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn options_that_a_subject_does_not_share_are_refused_with_those_it_has() {
+    let place = Workplace::new();
+    for (options, said) in [
+        ("torch==2.4.1 --isa neon", "neon"),
+        ("torch==2.4.1 --patience 0", "'0'"),
+        ("torch==2.4.1 --patience soon", "'soon'"),
+    ] {
+        python::run(&place, &format!("record {options} --out out")).not_understood(&[said]);
     }
     assert!(place.names().is_empty());
 }

@@ -1,0 +1,187 @@
+//! `concord explain`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use concord_lab::explain::{Asked, Question, explain};
+use concord_lab::{Side, Verdict};
+use concord_pipeline::{Capture, ModulePattern};
+use concord_report::explanation_text;
+use concord_subject::live::Live;
+use concord_subject::python::Downloads;
+use concord_subject::word::{NativeOptions, Precision, Subject, WordError};
+use tempfile::TempDir;
+
+use crate::environment;
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
+use crate::output::{Failure, Outcome, print, print_json, remark, tell};
+use crate::progress::Shown;
+use crate::subjects::Subjects;
+
+/// Explain where two builds part, and why.
+///
+/// Subjects are run twice each, so that what differs from itself is not taken for a difference. Then every
+/// stage and every module of B is run on what A's had before it: what still differs is a cause.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord explain torch==2.7.1 torch==2.8.0 --passages 1000
+  concord explain native native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv
+  concord explain run-of-yesterday native
+  concord explain run-from-the-gpu other-run
+
+Ends with 0 if nothing differs, 1 if something does, 2 on trouble.")]
+pub struct ExplainCommand {
+    /// A recorded run, or a subject such as torch==2.7.1 or native,gemm=split-k:4
+    a: String,
+    /// What to compare it with
+    b: String,
+    #[command(flatten)]
+    inputs: SubjectInputs,
+    #[command(flatten)]
+    index: IndexArguments,
+    #[command(flatten)]
+    compute: ComputeArguments,
+    /// Run each subject once: whether it agrees with itself is then not known
+    #[arg(long)]
+    once: bool,
+    /// Leave out the same computation in double precision, which says which side is nearer the truth
+    #[arg(long)]
+    no_referee: bool,
+    /// Print the explanation as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A side, run where it is a subject.
+struct Opened {
+    name: String,
+    run: PathBuf,
+    again: Option<PathBuf>,
+    live: Option<Live>,
+}
+
+impl ExplainCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let scratch = tempfile::tempdir()?;
+        let words = [self.subject(&self.a)?, self.subject(&self.b)?];
+        let some_live = words
+            .iter()
+            .any(|word| !matches!(word, Subject::Recorded(_)));
+        let subjects = if some_live {
+            let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
+            Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
+        } else {
+            None
+        };
+        let [word_a, word_b] = words;
+        let a = self.open(&self.a, word_a, subjects.as_ref(), &scratch, "a")?;
+        let b = self.open(&self.b, word_b, subjects.as_ref(), &scratch, "b")?;
+        let referee = match &subjects {
+            Some(subjects) if a.live.is_some() && b.live.is_some() && !self.no_referee => {
+                Some(subjects.live(Subject::Native(NativeOptions {
+                    precision: Precision::F64,
+                    ..NativeOptions::default()
+                }))?)
+            }
+            _ => None,
+        };
+        let probes = scratch.path().join("probes");
+        std::fs::create_dir(&probes)?;
+        tell(format_args!("asking where they part"));
+        let question = Question {
+            a: a.asked(),
+            b: b.asked(),
+            referee: referee.as_ref(),
+            scratch: &probes,
+        };
+        let explanation = explain(&question, &Shown::new())?;
+        if self.json {
+            print_json(&explanation)?;
+        } else {
+            print(&explanation_text(&explanation, &environment::style()))?;
+        }
+        match explanation.verdict {
+            Verdict::Same => Ok(Outcome::Same),
+            Verdict::Different => Ok(Outcome::Different),
+            Verdict::CannotTell { .. } => {
+                Err("what both sides kept is not enough to tell whether they are the same".into())
+            }
+        }
+    }
+
+    fn subject(&self, name: &str) -> Result<Subject, Failure> {
+        match name.parse() {
+            Ok(subject) => Ok(subject),
+            Err(WordError::Unknown(_)) => Err(format!(
+                "{name} is neither a recorded run nor a subject (`native` or `torch==2.4.1`, with options \
+                 after commas); indexes and files are for `concord diff`"
+            )
+            .into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        subject: Subject,
+        subjects: Option<&Subjects<'_>>,
+        scratch: &TempDir,
+        side: &str,
+    ) -> Result<Opened, Failure> {
+        let name = name.to_owned();
+        let subjects = match (&subject, subjects) {
+            (Subject::Recorded(path), _) => {
+                return Ok(Opened {
+                    name,
+                    run: path.clone(),
+                    again: None,
+                    live: None,
+                });
+            }
+            (_, Some(subjects)) => subjects,
+            (_, None) => return Err(format!("{name} cannot be run").into()),
+        };
+        let live = subjects.live(subject)?;
+        let run = scratch.path().join(side);
+        record(&live, &name, &run)?;
+        let again = if self.once {
+            None
+        } else {
+            let again = scratch.path().join(format!("{side}-again"));
+            record(&live, &format!("{name} once more"), &again)?;
+            Some(again)
+        };
+        Ok(Opened {
+            name,
+            run,
+            again,
+            live: Some(live),
+        })
+    }
+}
+
+impl Opened {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            name: self.name.clone(),
+            run: &self.run,
+            again: self.again.as_deref(),
+            live: self.live.as_ref(),
+        }
+    }
+}
+
+/// Records a subject with the values of its artifacts and the hashes of all its modules.
+fn record(live: &Live, name: &str, out: &Path) -> Result<(), Failure> {
+    tell(format_args!("running {name}"));
+    let capture = Capture {
+        artifact_values: true,
+        taps: vec![ModulePattern::new("*")],
+        ..Capture::default()
+    };
+    remark(&live.record(capture, out, &Shown::new())?);
+    // A run that cannot be opened is found out here, where its name is known.
+    Side::open(out)?;
+    Ok(())
+}

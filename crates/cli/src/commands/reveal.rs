@@ -1,0 +1,172 @@
+//! `concord reveal`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use concord_lab::reveal::{
+    LinearShape, OrderSummary, RecoverOptions, Revealed, label, reveal_linear,
+};
+use concord_pipeline::publish::write_file;
+use concord_report::{TreePanel, revealed_text, tree_svg};
+use concord_subject::python::Downloads;
+use concord_subject::word::Subject;
+use serde_json::json;
+
+use crate::embedded;
+use crate::environment;
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, positive};
+use crate::output::{Failure, Outcome, print, print_json};
+use crate::subjects::Subjects;
+
+/// Find the order in which an operation really adds, from its outputs alone.
+///
+/// One sum of K products is asked with huge numbers that cancel and units that are lost before they do:
+/// which are lost tells the tree of additions. With two subjects, both orders, and whether they agree.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord reveal torch==1.13.1 --op linear --m 2272 --k 384 --n 1536
+  concord reveal torch==1.13.1 torch==2.4.1 --m 71 --k 384 --n 1536 --svg orders.svg
+  concord reveal native,gemm=split-k:4 --m 9 --k 1536 --n 384
+
+Ends with 0 if there is one order, or two subjects have the same; 1 if not; 2 on trouble.")]
+pub struct RevealCommand {
+    /// One subject, or two to compare: native or torch==VERSION, with options after commas
+    #[arg(required = true, num_args = 1..=2, value_name = "SUBJECT")]
+    subjects: Vec<String>,
+    /// The operation
+    #[arg(long, value_enum, default_value = "linear")]
+    op: Operation,
+    /// Rows of the input: M
+    #[arg(long, value_name = "M", value_parser = positive, default_value = "71")]
+    m: NonZeroUsize,
+    /// What is added up: K
+    #[arg(long, value_name = "K", value_parser = positive, default_value = "384")]
+    k: NonZeroUsize,
+    /// Columns of the output: N
+    #[arg(long, value_name = "N", value_parser = positive, default_value = "1536")]
+    n: NonZeroUsize,
+    /// Write a picture of the trees
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// Threads [default: all, or PyTorch's choice]
+    #[arg(long, value_name = "T", value_parser = positive)]
+    threads: Option<NonZeroUsize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Operation {
+    /// A linear layer: rows of M × K times the transpose of N × K
+    Linear,
+}
+
+/// More would not fit into memory, or take all day.
+const MOST_ELEMENTS: usize = 1 << 28;
+
+impl RevealCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let Operation::Linear = self.op;
+        let shape = LinearShape {
+            rows: self.m.get(),
+            inputs: self.k.get(),
+            outputs: self.n.get(),
+        };
+        let elements = |a: usize, b: usize| a.checked_mul(b).filter(|&n| n <= MOST_ELEMENTS);
+        let sizes = [
+            elements(shape.rows, shape.inputs),
+            elements(shape.outputs, shape.inputs),
+            elements(shape.rows, shape.outputs),
+        ];
+        if sizes.contains(&None) {
+            return Err(
+                format!("M, K and N are too large: at most {MOST_ELEMENTS} elements each").into(),
+            );
+        }
+        let found = self
+            .subjects
+            .iter()
+            .map(|word| self.reveal(word, shape))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(path) = &self.svg {
+            let picture = picture(&found);
+            write_file(path, |file| {
+                std::io::Write::write_all(file, picture.as_bytes())
+            })?;
+        }
+        let summaries: Vec<Vec<OrderSummary>> = found.iter().map(Revealed::summaries).collect();
+        let hashes =
+            |orders: &Vec<OrderSummary>| -> Vec<_> { orders.iter().map(|o| o.hash).collect() };
+        let same = match summaries.as_slice() {
+            [a, b] => hashes(a) == hashes(b),
+            _ => found.iter().all(|revealed| revealed.recovery.is_uniform()),
+        };
+        if self.json {
+            let subjects: Vec<_> = found
+                .iter()
+                .zip(&summaries)
+                .map(|(revealed, orders)| json!({"subject": revealed.subject, "orders": orders}))
+                .collect();
+            print_json(&json!({
+                "op": "linear",
+                "m": shape.rows,
+                "k": shape.inputs,
+                "n": shape.outputs,
+                "subjects": subjects,
+                "same": same,
+            }))?;
+        } else {
+            for revealed in &found {
+                print(&format!(
+                    "{}\n",
+                    revealed_text(revealed, &environment::style())
+                ))?;
+            }
+            if found.len() == 2 {
+                let same = if same { "the same" } else { "not the same" };
+                print(&format!("The two orders are {same}.\n"))?;
+            }
+        }
+        Ok(Outcome::same_if(same))
+    }
+
+    fn reveal(&self, word: &str, shape: LinearShape) -> Result<Revealed, Failure> {
+        let subject: Subject = word.parse()?;
+        let index = IndexArguments::with_doc_maxlen(shape.rows.clamp(3, 64));
+        let compute = ComputeArguments {
+            threads: self.threads,
+            ..ComputeArguments::default()
+        };
+        let inputs = SubjectInputs::of_checkpoint(embedded::CHECKPOINT);
+        let subjects = Subjects::new(&inputs, &index, &compute, Downloads::Keep)?;
+        let live = subjects.live(subject)?;
+        Ok(reveal_linear(&live, "", shape, &RecoverOptions::default())?)
+    }
+}
+
+/// The trees beside each other: of one subject the first two, of two the first of each.
+fn picture(found: &[Revealed]) -> String {
+    let orders = |revealed: &Revealed, count| -> Vec<(String, String, usize)> {
+        let orders = revealed.recovery.orders.iter().take(count).enumerate();
+        orders
+            .map(|(at, order)| (revealed.subject.clone(), label(&order.tree), at))
+            .collect()
+    };
+    let each = if found.len() == 1 { 2 } else { 1 };
+    let mut titles = Vec::new();
+    for (at, revealed) in found.iter().enumerate() {
+        titles.extend(orders(revealed, each).into_iter().map(|order| (at, order)));
+    }
+    let panels: Vec<TreePanel<'_>> = titles
+        .iter()
+        .map(|(at, (title, caption, order))| TreePanel {
+            title,
+            caption,
+            tree: &found[*at].recovery.orders[*order].tree,
+        })
+        .collect();
+    tree_svg(&panels)
+}

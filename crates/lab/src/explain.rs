@@ -1,0 +1,300 @@
+//! Why two builds differ.
+//!
+//! [`explain`] asks, in this order: does each side agree with itself; did both start from the same; which
+//! artifacts differ though all they are made from is the same; what follows when one side's artifact is
+//! put into the other's graph; and, inside the encoder, which modules compute something else on the same
+//! inputs.
+//!
+//! The decision behind it: nothing is inferred from where a difference is first seen, because a
+//! difference that travels looks like one that is made. Every stage and every module of the second side
+//! is run on the *first side's inputs*, so that each answers for itself, several causes are all found, and
+//! what only passes a difference on is never named. What the sides do not allow (a recorded run cannot
+//! be run again) is listed as not tested, instead of being guessed.
+
+mod batches;
+mod encoder;
+mod equal_inputs;
+mod inputs;
+mod modules;
+mod referee;
+mod roles;
+mod stages;
+
+use std::path::Path;
+
+use concord_pipeline::artifact::BATCHES;
+use concord_pipeline::{EvaluateError, ForcingError, Progress, RecordedRun, RunError, StoreError};
+use concord_subject::live::Live;
+use concord_subject::record::RecordError;
+use concord_subject::swap::SwapError;
+use concord_tensor::{FileError, TensorError};
+use serde::{Deserialize, Serialize};
+
+use crate::diff::{DiffError, DiffOptions, DiffReport, Outcome, Verdict, diff};
+use crate::reveal::RevealError;
+use crate::side::{Side, SideError};
+
+pub use batches::{Batch, Batches};
+pub use encoder::{Culprit, EncoderFinding, Forced, Orders, Share};
+pub use equal_inputs::Departure;
+pub use inputs::{InputDifference, InputKind};
+pub use modules::Operation;
+pub use referee::Errors;
+pub use roles::{Part, Role};
+pub use stages::{Closure, OnOtherInputs, Then};
+
+use encoder::Party;
+use stages::Recorded;
+
+/// One of the two sides of the question.
+pub struct Asked<'a> {
+    /// What it is called.
+    pub name: String,
+    /// Its recorded run, with the values of its artifacts where stages are to be run again.
+    pub run: &'a Path,
+    /// The same subject recorded once more, to hold it against itself.
+    pub again: Option<&'a Path>,
+    /// The subject, if it can be run.
+    pub live: Option<&'a Live>,
+}
+
+/// The question: why does `b` differ from `a`?
+pub struct Question<'a> {
+    /// The first side.
+    pub a: Asked<'a>,
+    /// The second.
+    pub b: Asked<'a>,
+    /// The native engine in double precision on the same inputs, for the truth.
+    pub referee: Option<&'a Live>,
+    /// An empty folder for what is run on the way.
+    pub scratch: &'a Path,
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What the first side is called.
+    pub a: String,
+    /// What the second side is called.
+    pub b: String,
+    /// Whether the two are the same.
+    pub verdict: Verdict,
+    /// What each side disagrees with itself in: names of artifacts and modules; `None` where it was not
+    /// run twice.
+    pub unstable: [Option<Vec<String>>; 2],
+    /// What the two did not have in common before anything was computed.
+    pub inputs: Vec<InputDifference>,
+    /// The part of every artifact, in the order of the graph.
+    pub parts: Vec<Part>,
+    /// The second side's stages on the first side's inputs, for what differs after the encoder.
+    pub on_other_inputs: Option<Vec<OnOtherInputs>>,
+    /// What follows when the second side has the first side's artifact.
+    pub closures: Vec<Closure>,
+    /// What is inside the encoder; `None` where it makes the same.
+    pub encoder: Option<EncoderFinding>,
+    /// What could not be tested, and why.
+    pub not_tested: Vec<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// A side cannot be opened.
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// The sides cannot be compared.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// A run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A subject cannot be run.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// An artifact cannot be put into a graph.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
+    /// A stage fails on the other side's inputs.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The values of a probe cannot be read.
+    #[error(transparent)]
+    Forcing(#[from] ForcingError),
+    /// A blob of a run cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A tensor file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The order of additions cannot be told.
+    #[error(transparent)]
+    Reveal(#[from] RevealError),
+    /// They are not what a probe has.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+impl Explanation {
+    /// The artifacts whose own stage computes something else: those that differ on equal inputs, and
+    /// those that also differ when the stage has the other side's inputs.
+    pub fn culprits(&self) -> Vec<&str> {
+        let on_other = self.on_other_inputs.iter().flatten();
+        let tested: Vec<&OnOtherInputs> = on_other.collect();
+        self.parts
+            .iter()
+            .filter(|part| match part.role {
+                Role::Culprit => true,
+                Role::Victim => tested
+                    .iter()
+                    .any(|found| found.artifact == part.artifact && !found.same),
+                _ => false,
+            })
+            .map(|part| part.artifact.as_str())
+            .collect()
+    }
+}
+
+/// Answers the question.
+///
+/// # Errors
+/// When a run cannot be read, or a subject not be run.
+pub fn explain(
+    question: &Question<'_>,
+    progress: &dyn Progress,
+) -> Result<Explanation, ExplainError> {
+    let (a, b) = (&question.a, &question.b);
+    let report = compared(a.run, b.run)?;
+    let (run_a, run_b) = (RecordedRun::open(a.run)?, RecordedRun::open(b.run)?);
+    let mut not_tested = Vec::new();
+    let unstable = [unstable(a)?, unstable(b)?];
+    for (side, found) in [a, b].into_iter().zip(&unstable) {
+        if found.is_none() {
+            let why = match side.live {
+                Some(_) => "was run once",
+                None => "is a recorded run",
+            };
+            not_tested.push(format!(
+                "{} {why}: whether it agrees with itself is not known",
+                side.name
+            ));
+        }
+    }
+    let parts = roles::parts(&report);
+    let mut explanation = Explanation {
+        a: a.name.clone(),
+        b: b.name.clone(),
+        verdict: report.verdict.clone(),
+        unstable,
+        inputs: inputs::differences(&report, &run_a, &run_b)?,
+        parts,
+        on_other_inputs: None,
+        closures: Vec::new(),
+        encoder: None,
+        not_tested,
+    };
+    // On other inputs everything may differ, and nothing of it says anything of the subjects.
+    if explanation.verdict == Verdict::Same {
+        return Ok(explanation);
+    }
+    let own = Recorded {
+        run: &run_b,
+        folder: b.run,
+    };
+    let other = Recorded {
+        run: &run_a,
+        folder: a.run,
+    };
+    let comparable = explanation
+        .inputs
+        .iter()
+        .all(|input| !input.kind.is_essential());
+    if comparable {
+        after_the_encoder(&mut explanation, b, &own, &other, progress)?;
+    }
+    let is_culprit = |part: &Part| part.artifact == BATCHES && part.role == Role::Culprit;
+    let taps_differ = report
+        .rows
+        .iter()
+        .any(|row| row.kind == crate::diff::RowKind::Tap && row.outcome == Outcome::Different);
+    if explanation.parts.iter().any(is_culprit) || taps_differ {
+        let can_run = comparable && a.live.is_some() && b.live.is_some();
+        let sides = [(a, &run_a), (b, &run_b)].map(|(asked, run)| Party {
+            live: asked.live.filter(|_| can_run),
+            run,
+        });
+        let found = encoder::look_inside(&sides[0], &sides[1], question.referee, question.scratch)?;
+        if found.forced.is_none() {
+            explanation.not_tested.push(
+                "the modules of one side were not run on the other side's inputs, which takes two subjects \
+                 that can be run on the same inputs"
+                    .to_owned(),
+            );
+        }
+        explanation.encoder = Some(found);
+    }
+    Ok(explanation)
+}
+
+/// Runs the second side's stages after the encoder on the first side's inputs, and swaps in each culprit.
+fn after_the_encoder(
+    explanation: &mut Explanation,
+    b: &Asked<'_>,
+    own: &Recorded<'_>,
+    other: &Recorded<'_>,
+    progress: &dyn Progress,
+) -> Result<(), ExplainError> {
+    let Some(live) = b.live else {
+        explanation.not_tested.push(format!(
+            "{} is a recorded run: its stages were not run on the other side's inputs, so what differs \
+             because its inputs do may hide a cause of its own",
+            b.name
+        ));
+        return Ok(());
+    };
+    let victims = explanation
+        .parts
+        .iter()
+        .filter(|part| part.role == Role::Victim);
+    let victims: Vec<&str> = victims.map(|part| part.artifact.as_str()).collect();
+    explanation.on_other_inputs = stages::on_other_inputs(live, own, other, &victims, progress)?;
+    if explanation.on_other_inputs.is_none() && !victims.is_empty() {
+        explanation.not_tested.push(format!(
+            "the stages of {} cannot be run one by one, so what differs because its inputs do may hide a \
+             cause of its own",
+            b.name
+        ));
+        return Ok(());
+    }
+    let mut swapped = Vec::new();
+    for culprit in explanation.culprits() {
+        if let Some(artifact) = stages::swappable(culprit)
+            && !swapped.contains(&artifact)
+        {
+            swapped.push(artifact);
+        }
+    }
+    for artifact in swapped {
+        if let Some(closure) = stages::closure(live, own, other, artifact, progress)? {
+            explanation.closures.push(closure);
+        }
+    }
+    Ok(())
+}
+
+/// What a side disagrees with itself in.
+fn unstable(side: &Asked<'_>) -> Result<Option<Vec<String>>, ExplainError> {
+    let Some(again) = side.again else {
+        return Ok(None);
+    };
+    let report = compared(side.run, again)?;
+    let different = report
+        .rows
+        .iter()
+        .filter(|row| row.outcome == Outcome::Different);
+    Ok(Some(different.map(|row| row.name.clone()).collect()))
+}
+
+fn compared(a: &Path, b: &Path) -> Result<DiffReport, ExplainError> {
+    let (a, b) = (Side::open(a)?, Side::open(b)?);
+    Ok(diff(&a, &b, &DiffOptions::default(), &mut |_| ())?)
+}

@@ -1,0 +1,137 @@
+//! The batches of a run: their shapes, and for which of them the embeddings differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use concord_pipeline::grid::GROUP;
+use concord_pipeline::{RecordedRun, TapRecord};
+use serde::{Deserialize, Serialize};
+
+/// The module whose output is the encoder's.
+const LAST: &str = "normalize";
+
+/// One batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its number.
+    pub number: usize,
+    /// Its passages, in the order of their rows.
+    pub pids: Vec<usize>,
+    /// The tokens of its longest passage.
+    pub longest: usize,
+    /// The tokens of all.
+    pub tokens: usize,
+    /// Of its passages, those whose embeddings differ.
+    pub differing: usize,
+}
+
+impl Batch {
+    /// The rows that a padded batch has.
+    pub fn rows(&self) -> usize {
+        self.pids.len() * self.longest
+    }
+}
+
+/// How the batches came out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Batches {
+    /// How many there are.
+    pub count: usize,
+    /// How many have a passage that differs.
+    pub differing: usize,
+    /// The passages in all.
+    pub passages: usize,
+    /// The passages that differ.
+    pub passages_differing: usize,
+    /// Padded rows, `passages × longest`, of the smallest and the largest batch that differs.
+    pub rows_differing: Option<(usize, usize)>,
+    /// The same of those that agree.
+    pub rows_same: Option<(usize, usize)>,
+}
+
+/// The batches of `run` with the passages that differ from `other`'s, as far as both tapped the last
+/// module; `None` where they did not.
+pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batch>> {
+    let last = |run: &'_ RecordedRun| -> Vec<TapRecord> {
+        let taps = run.taps().iter();
+        taps.filter(|tap| tap.tap == LAST).cloned().collect()
+    };
+    let theirs: BTreeMap<usize, _> = last(other)
+        .iter()
+        .flat_map(|tap| tap.passages.clone())
+        .map(|rows| (rows.pid, rows.hash))
+        .collect();
+    let own = last(run);
+    if own.is_empty() || theirs.is_empty() {
+        return None;
+    }
+    let batches = own.iter().map(|tap| Batch {
+        number: tap.batch,
+        pids: tap.passages.iter().map(|rows| rows.pid).collect(),
+        longest: tap
+            .passages
+            .iter()
+            .map(|rows| rows.tokens)
+            .max()
+            .unwrap_or(0),
+        tokens: tap.passages.iter().map(|rows| rows.tokens).sum(),
+        differing: tap
+            .passages
+            .iter()
+            .filter(|rows| theirs.get(&rows.pid).is_some_and(|hash| *hash != rows.hash))
+            .count(),
+    });
+    Some(batches.collect())
+}
+
+/// How they came out, in numbers.
+pub(super) fn summary(batches: &[Batch]) -> Batches {
+    let rows = |differing: bool| {
+        let rows = batches
+            .iter()
+            .filter(|batch| (batch.differing > 0) == differing)
+            .map(Batch::rows);
+        Some((rows.clone().min()?, rows.max()?))
+    };
+    Batches {
+        count: batches.len(),
+        differing: batches.iter().filter(|batch| batch.differing > 0).count(),
+        passages: batches.iter().map(|batch| batch.pids.len()).sum(),
+        passages_differing: batches.iter().map(|batch| batch.differing).sum(),
+        rows_differing: rows(true),
+        rows_same: rows(false),
+    }
+}
+
+/// A few batches to look at closely: of those that differ the one with the fewest rows, the one with
+/// the most and one between, as far as their tokens stay below `tokens` together.
+pub(super) fn chosen(batches: &[Batch], tokens: usize) -> Vec<&Batch> {
+    let mut differing: Vec<&Batch> = batches.iter().filter(|batch| batch.differing > 0).collect();
+    differing.sort_by_key(|batch| (batch.rows(), batch.number));
+    let count = differing.len();
+    let mut chosen: Vec<&Batch> = Vec::new();
+    for place in [count.wrapping_sub(1), 0, count / 2] {
+        let Some(batch) = differing.get(place) else {
+            continue;
+        };
+        let taken: usize = chosen.iter().map(|batch| batch.tokens).sum();
+        let known = chosen.iter().any(|other| other.number == batch.number);
+        if !known && (chosen.is_empty() || taken + batch.tokens <= tokens) {
+            chosen.push(batch);
+        }
+    }
+    chosen.sort_by_key(|batch| batch.number);
+    chosen
+}
+
+/// Those of `batches` that hold any of these passages.
+pub(super) fn holding<'a>(batches: &'a [Batch], pids: &BTreeSet<usize>) -> Vec<&'a Batch> {
+    let holds = |batch: &&Batch| batch.pids.iter().any(|pid| pids.contains(pid));
+    batches.iter().filter(holds).collect()
+}
+
+/// The tokens of the longest passage of those that are tokenised together with the batch's.
+pub(super) fn longest_of_list(batches: &[Batch], batch: &Batch) -> usize {
+    let list = |batch: &Batch| batch.pids.first().map_or(0, |pid| pid / GROUP);
+    let together = batches.iter().filter(|other| list(other) == list(batch));
+    together.map(|batch| batch.longest).max().unwrap_or(0)
+}

@@ -1,0 +1,380 @@
+//! Inside the encoder: every module of one side on the other side's inputs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
+use concord_subject::live::Live;
+use concord_subject::probe::ProbeBatch;
+use concord_subject::word::Pad;
+use serde::{Deserialize, Serialize};
+
+use super::ExplainError;
+use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary};
+use super::equal_inputs::{Departure, departures};
+use super::modules::{Module, Operation, layers_of, modules};
+use super::referee::{Errors, errors};
+use crate::diff::{DiffOptions, DiffReport, DiffRow, Outcome, diff};
+use crate::reveal::{LinearShape, OrderSummary, RecoverOptions, reveal_linear};
+use crate::side::Side;
+
+/// The tokens whose every module is looked at closely. With 6 layers of 384, their values take some
+/// 150 kB each.
+const TOKENS: usize = 3_000;
+
+/// What was found inside the encoder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderFinding {
+    /// How the batches of the second side came out; `None` where the runs have no taps for it.
+    pub batches: Option<Batches>,
+    /// The modules that depart on equal inputs, from the hashes of both runs; `None` without taps.
+    pub departures: Option<Vec<Departure>>,
+    /// Every module on the first side's inputs; `None` where the sides cannot be run.
+    pub forced: Option<Forced>,
+}
+
+/// The modules of the second side, run on what the first side's read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forced {
+    /// The batches that were run.
+    pub batches: Vec<Batch>,
+    /// The modules that compute something else, in the order of computation.
+    pub culprits: Vec<Culprit>,
+    /// How many modules were run.
+    pub modules: usize,
+    /// The mean absolute difference between the two sides' embeddings of these passages.
+    pub mean_abs: f64,
+    /// The shares of the kinds of operation in that difference, largest first.
+    pub shares: Vec<Share>,
+    /// The orders in which linear layers among the culprits add, for each shape of layer.
+    pub orders: Vec<Orders>,
+}
+
+/// How both sides add the products of a linear layer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// The first culprit of this shape.
+    pub module: String,
+    /// Rows of the batch: M.
+    pub rows: usize,
+    /// What is added up: K.
+    pub inputs: usize,
+    /// Columns: N.
+    pub outputs: usize,
+    /// The orders of the first side, that of the most sums first.
+    pub a: Vec<OrderSummary>,
+    /// Of the second side.
+    pub b: Vec<OrderSummary>,
+}
+
+/// A module that computes something else on the same inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Culprit {
+    /// Its path.
+    pub module: String,
+    /// What it computes.
+    pub operation: Operation,
+    /// Passages for which its output differs.
+    pub passages: usize,
+    /// Of how many.
+    pub of: usize,
+    /// Elements that differ.
+    pub elements: usize,
+    /// Of how many.
+    pub elements_of: usize,
+    /// The largest absolute difference.
+    pub max_abs: f64,
+    /// The largest difference in units in the last place.
+    pub worst_ulps: Option<u64>,
+    /// How far each side is from the same module in double precision; `None` without a referee.
+    pub errors: Option<Errors>,
+}
+
+/// What a kind of operation makes of the final difference alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The operation.
+    pub operation: Operation,
+    /// The modules that do it and are culprits.
+    pub modules: usize,
+    /// The mean absolute difference of embeddings when the first side has the second's outputs at these
+    /// modules, and is itself everywhere else.
+    pub mean_abs: f64,
+}
+
+/// One of the two sides.
+pub(super) struct Party<'a> {
+    pub live: Option<&'a Live>,
+    pub run: &'a RecordedRun,
+}
+
+/// Looks into the encoders of two sides. `scratch` is an empty folder for probes.
+pub(super) fn look_inside(
+    a: &Party<'_>,
+    b: &Party<'_>,
+    referee: Option<&Live>,
+    scratch: &Path,
+) -> Result<EncoderFinding, ExplainError> {
+    let of_b = batches(b.run, a.run);
+    let forced = match (a.live, b.live, &of_b) {
+        (Some(live_a), Some(live_b), Some(of_b)) => {
+            let of_a = batches(a.run, b.run).unwrap_or_default();
+            let probes = Probes {
+                a: live_a,
+                b: live_b,
+                referee,
+                scratch,
+            };
+            probes.run(&of_a, of_b)?
+        }
+        _ => None,
+    };
+    Ok(EncoderFinding {
+        batches: of_b.as_deref().map(summary),
+        departures: departures(a.run, b.run),
+        forced,
+    })
+}
+
+struct Probes<'a> {
+    a: &'a Live,
+    b: &'a Live,
+    referee: Option<&'a Live>,
+    scratch: &'a Path,
+}
+
+impl Probes<'_> {
+    fn run(&self, of_a: &[Batch], of_b: &[Batch]) -> Result<Option<Forced>, ExplainError> {
+        let looked_at = chosen(of_b, TOKENS);
+        if looked_at.is_empty() {
+            return Ok(None);
+        }
+        let pids: BTreeSet<usize> = looked_at.iter().flat_map(|b| b.pids.clone()).collect();
+        let batches_a = probed(self.a, of_a, &holding(of_a, &pids));
+        let batches_b = probed(self.b, of_b, &looked_at);
+
+        let own_a = self.probe(self.a, "a", &batches_a, None, &pids, &["*"])?;
+        let own_b = self.probe(self.b, "b", &batches_b, None, &pids, &["normalize"])?;
+        let forced = self.probe(
+            self.b,
+            "b-on-a",
+            &batches_b,
+            Some((&own_a, &[])),
+            &pids,
+            &["*"],
+        )?;
+        let report = compare(&own_a, &forced)?;
+        let run_a = RecordedRun::open(&own_a)?;
+        let layers = layers_of(run_a.taps().iter().map(|tap| tap.tap.as_str()));
+        let modules = modules(layers);
+        let mut culprits: Vec<Culprit> = modules
+            .iter()
+            .filter_map(|module| culprit(module, &report))
+            .collect();
+        if let Some(referee) = self.referee {
+            let truth = self.probe(
+                referee,
+                "truth",
+                &batches_b,
+                Some((&own_a, &[])),
+                &pids,
+                &["*"],
+            )?;
+            for culprit in &mut culprits {
+                culprit.errors = errors(&culprit.module, &own_a, &forced, &truth)?;
+            }
+        }
+        let mut shares = self.shares(&culprits, &own_a, &forced, &batches_a, &pids)?;
+        shares.sort_by(|x, y| y.mean_abs.total_cmp(&x.mean_abs));
+        let rows = looked_at
+            .iter()
+            .map(|batch| batch.rows())
+            .max()
+            .unwrap_or(1);
+        let orders = self.orders(&culprits, &modules, &run_a, rows)?;
+        Ok(Some(Forced {
+            orders,
+            mean_abs: mean_abs(&compare(&own_a, &own_b)?),
+            batches: looked_at.into_iter().cloned().collect(),
+            modules: modules.len(),
+            culprits,
+            shares,
+        }))
+    }
+
+    /// What each kind of operation makes of the difference: the first side with the second's outputs at
+    /// the culprits of that kind.
+    fn shares(
+        &self,
+        culprits: &[Culprit],
+        own_a: &Path,
+        forced: &Path,
+        batches: &[ProbeBatch],
+        pids: &BTreeSet<usize>,
+    ) -> Result<Vec<Share>, ExplainError> {
+        let operations: BTreeSet<Operation> = culprits.iter().map(|c| c.operation).collect();
+        let mut shares = Vec::new();
+        for operation in operations {
+            let of = culprits.iter().filter(|c| c.operation == operation);
+            let paths: Vec<&str> = of.map(|culprit| culprit.module.as_str()).collect();
+            let name = format!("share-{}", shares.len());
+            let with = self.probe(
+                self.a,
+                &name,
+                batches,
+                Some((forced, &paths)),
+                pids,
+                &["normalize"],
+            )?;
+            // Where the last module itself is replaced, its own output does not show it.
+            let report = match operation {
+                Operation::Normalize => compare(own_a, forced)?,
+                _ => compare(own_a, &with)?,
+            };
+            shares.push(Share {
+                operation,
+                modules: paths.len(),
+                mean_abs: mean_abs(&report),
+            });
+        }
+        Ok(shares)
+    }
+
+    /// The orders in which both sides add the products of linear layers that are culprits, once for each
+    /// shape of layer, for a batch of `rows` rows.
+    fn orders(
+        &self,
+        culprits: &[Culprit],
+        modules: &[Module],
+        run: &RecordedRun,
+        rows: usize,
+    ) -> Result<Vec<Orders>, ExplainError> {
+        let width = |path: &str| {
+            let mut taps = run.taps().iter();
+            taps.find(|tap| tap.tap == path).map(|tap| tap.width)
+        };
+        let mut found: Vec<Orders> = Vec::new();
+        for culprit in culprits.iter().filter(|c| c.operation == Operation::Linear) {
+            let read = modules
+                .iter()
+                .find(|module| module.path == culprit.module)
+                .and_then(|module| module.reads.first());
+            let (Some(outputs), Some(inputs)) =
+                (width(&culprit.module), read.and_then(|path| width(path)))
+            else {
+                continue;
+            };
+            if found
+                .iter()
+                .any(|o| (o.inputs, o.outputs) == (inputs, outputs))
+            {
+                continue;
+            }
+            let shape = LinearShape {
+                rows,
+                inputs,
+                outputs,
+            };
+            let order = |live| -> Result<Vec<OrderSummary>, ExplainError> {
+                let options = RecoverOptions::default();
+                Ok(reveal_linear(live, &culprit.module, shape, &options)?.summaries())
+            };
+            found.push(Orders {
+                module: culprit.module.clone(),
+                rows,
+                inputs,
+                outputs,
+                a: order(self.a)?,
+                b: order(self.b)?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Runs one side over some batches and keeps the values of taps of these passages.
+    fn probe(
+        &self,
+        live: &Live,
+        name: &str,
+        batches: &[ProbeBatch],
+        force: Option<(&Path, &[&str])>,
+        pids: &BTreeSet<usize>,
+        taps: &[&str],
+    ) -> Result<PathBuf, ExplainError> {
+        let out = self.scratch.join(name);
+        let pattern = |path: &&str| ModulePattern::new(*path);
+        let run = force.map(|(run, _)| RecordedRun::open(run)).transpose()?;
+        let forcing = match (&run, force) {
+            (Some(run), Some((_, modules))) => {
+                Some(Forcing::new(run, modules.iter().map(pattern).collect())?)
+            }
+            _ => None,
+        };
+        let capture = Capture {
+            artifact_values: false,
+            taps: taps.iter().map(pattern).collect(),
+            tap_values: true,
+            passages: Some(pids.clone()),
+        };
+        live.probe(batches, forcing.as_ref(), capture, &out)?;
+        Ok(out)
+    }
+}
+
+/// The batches as a probe of the subject runs them.
+fn probed(live: &Live, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
+    let pad = |batch: &Batch| match live.pad() {
+        Pad::Batch => None,
+        Pad::List => Some(longest_of_list(all, batch)),
+    };
+    let batches = batches.iter();
+    batches
+        .map(|batch| ProbeBatch {
+            number: batch.number,
+            pids: batch.pids.clone(),
+            pad: pad(batch),
+        })
+        .collect()
+}
+
+fn compare(a: &Path, b: &Path) -> Result<DiffReport, ExplainError> {
+    let (a, b) = (Side::open(a)?, Side::open(b)?);
+    Ok(diff(&a, &b, &DiffOptions::default(), &mut |_| ())?)
+}
+
+fn row<'a>(report: &'a DiffReport, path: &str) -> Option<&'a DiffRow> {
+    report.rows.iter().find(|row| row.name == path)
+}
+
+/// The mean absolute difference of the embeddings.
+fn mean_abs(report: &DiffReport) -> f64 {
+    let numbers = row(report, "normalize").and_then(|row| row.fields[0].numbers.as_ref());
+    numbers.map_or(0.0, |numbers| numbers.report.mean_abs)
+}
+
+fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
+    let row = row(report, &module.path)?;
+    if row.outcome != Outcome::Different {
+        return None;
+    }
+    let passages = row.passages.unwrap_or_default();
+    let numbers = row.fields[0]
+        .numbers
+        .as_ref()
+        .map(|numbers| &numbers.report);
+    Some(Culprit {
+        module: module.path.clone(),
+        operation: module.operation,
+        passages: passages.differing,
+        of: passages.common,
+        elements: numbers.map_or(0, |report| report.differing),
+        elements_of: numbers.map_or(0, |report| report.elements),
+        max_abs: numbers
+            .and_then(|report| report.max_abs.as_ref())
+            .map_or(0.0, |peak| peak.value),
+        worst_ulps: numbers
+            .and_then(|report| report.ulps.as_ref())
+            .and_then(|ulps| Some(ulps.worst.as_ref()?.ulps)),
+        errors: None,
+    })
+}

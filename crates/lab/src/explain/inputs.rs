@@ -1,0 +1,172 @@
+//! What two sides did not have in common before anything was computed.
+
+use std::collections::BTreeMap;
+
+use concord_pipeline::artifact::{PASSAGES, TENSORIZE_OUTPUT};
+use concord_pipeline::{ArtifactRecord, RecordedRun};
+use concord_tensor::BitHash;
+use serde::{Deserialize, Serialize};
+
+use super::ExplainError;
+use crate::diff::{About, Bits, DiffReport};
+
+/// Which input it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputKind {
+    /// The checkpoint.
+    Checkpoint,
+    /// The collection: other texts, or another number of them.
+    Collection,
+    /// The collection: the same texts in another order.
+    Order,
+    /// The token ids made of the texts.
+    Tokens,
+    /// An artifact that was given instead of computed.
+    Given,
+    /// An option that results depend on.
+    Option,
+}
+
+impl InputKind {
+    /// Whether nothing that follows says anything of the subjects when it differs.
+    pub fn is_essential(self) -> bool {
+        self != InputKind::Option
+    }
+}
+
+/// Something that the two sides did not have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputDifference {
+    /// Which.
+    pub kind: InputKind,
+    /// In words.
+    pub what: String,
+}
+
+/// The options that decide what is computed, whatever computes it.
+const SETTINGS: [&str; 4] = ["nbits", "doc_maxlen", "kmeans_niters", "seed"];
+
+pub(super) fn differences(
+    report: &DiffReport,
+    a: &RecordedRun,
+    b: &RecordedRun,
+) -> Result<Vec<InputDifference>, ExplainError> {
+    let mut found = Vec::new();
+    for remark in &report.remarks {
+        let sides = (
+            remark.a.clone().unwrap_or_else(|| "not given".to_owned()),
+            remark.b.clone().unwrap_or_else(|| "not given".to_owned()),
+        );
+        let difference = match (remark.about, remark.name.as_str()) {
+            (About::Input, "collection") => collection(a, b)?,
+            (About::Input, "checkpoint") => InputDifference {
+                kind: InputKind::Checkpoint,
+                what: format!("the checkpoints differ ({} and {})", sides.0, sides.1),
+            },
+            (About::Input, name) => InputDifference {
+                kind: InputKind::Given,
+                what: format!("`{name}` differs ({} and {})", sides.0, sides.1),
+            },
+            (About::Option, name) if SETTINGS.contains(&name) => InputDifference {
+                kind: InputKind::Option,
+                what: format!("{name} is {} and {}", sides.0, sides.1),
+            },
+            (About::Option | About::Contract, _) => continue,
+        };
+        found.push(difference);
+    }
+    let same_texts = !found
+        .iter()
+        .any(|difference| matches!(difference.kind, InputKind::Collection | InputKind::Order));
+    let tokens = report.rows.iter().find(|row| row.name == TENSORIZE_OUTPUT);
+    if let Some(row) = tokens
+        && same_texts
+    {
+        let differing = row
+            .fields
+            .iter()
+            .filter(|field| matches!(field.bits, Bits::Different(_)));
+        let fields: Vec<&str> = differing.map(|field| field.name.as_str()).collect();
+        if !fields.is_empty() {
+            found.push(InputDifference {
+                kind: InputKind::Tokens,
+                what: format!(
+                    "the tokens of the same texts differ (tensorize_output: {})",
+                    fields.join(", ")
+                ),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Whether two collections differ in their texts or only in their order.
+fn collection(a: &RecordedRun, b: &RecordedRun) -> Result<InputDifference, ExplainError> {
+    let of_a = texts(a)?;
+    let of_b = texts(b)?;
+    Ok(match (of_a, of_b) {
+        (Some(a), Some(b)) if counted(&a) == counted(&b) => InputDifference {
+            kind: InputKind::Order,
+            what: format!(
+                "the collections have the same {} passages in another order, from pid {} on",
+                a.len(),
+                a.iter().zip(&b).take_while(|(a, b)| a == b).count()
+            ),
+        },
+        (Some(a), Some(b)) => {
+            let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+            InputDifference {
+                kind: InputKind::Collection,
+                what: format!(
+                    "the collections differ: {} and {} passages, the same up to pid {same}",
+                    a.len(),
+                    b.len()
+                ),
+            }
+        }
+        _ => InputDifference {
+            kind: InputKind::Collection,
+            what: "the collections differ".to_owned(),
+        },
+    })
+}
+
+fn counted(texts: &[BitHash]) -> BTreeMap<BitHash, usize> {
+    let mut counts = BTreeMap::new();
+    for text in texts {
+        *counts.entry(*text).or_default() += 1;
+    }
+    counts
+}
+
+/// The hash of each passage's text, where the run kept them.
+fn texts(run: &RecordedRun) -> Result<Option<Vec<BitHash>>, ExplainError> {
+    let record = |record: &&ArtifactRecord| record.name == PASSAGES;
+    let Some(passages) = run.artifacts().iter().find(record) else {
+        return Ok(None);
+    };
+    let mut texts = Vec::new();
+    for chunk in &passages.chunks {
+        let field = |name: &str| {
+            let field = chunk.fields.iter().find(|field| field.name == name);
+            field.map(|field| run.tensor(field.hash))
+        };
+        let (Some(text), Some(ends)) = (field("text"), field("ends")) else {
+            return Ok(None);
+        };
+        let (Some(text), Some(ends)) = (text?, ends?) else {
+            return Ok(None);
+        };
+        let (text, ends) = (text.read()?, ends.read()?);
+        let (bytes, mut start) = (text.as_slice::<u8>()?, 0);
+        for &end in ends.as_slice::<i64>()? {
+            let end = usize::try_from(end)
+                .unwrap_or(start)
+                .clamp(start, bytes.len());
+            texts.push(BitHash::of_bytes(&bytes[start..end]));
+            start = end;
+        }
+    }
+    Ok(Some(texts))
+}

@@ -1,0 +1,169 @@
+//! The stages after the encoder, one side's on the other side's inputs.
+
+use std::path::Path;
+
+use concord_pipeline::artifact::{
+    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS, IVF,
+    IVF_LENGTHS, LOCAL_SAMPLE_EMBS, ORDER, PLAN, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
+    VALUES, position,
+};
+use concord_pipeline::{Progress, RecordedRun};
+use concord_subject::downstream::Downstream;
+use concord_subject::live::Live;
+use concord_subject::swap::Swap;
+use concord_tensor::BitHash;
+use serde::{Deserialize, Serialize};
+
+use super::ExplainError;
+
+/// What each stage after the encoder makes, and the artifacts it needs that can be given.
+const STAGES: [(&[&str], &[&str]); 7] = [
+    (&[SAMPLED_PIDS], &[]),
+    (&[LOCAL_SAMPLE_EMBS, PLAN], &[SAMPLED_PIDS, DOCLENS, EMBS]),
+    (&[SAMPLE, SAMPLE_HELDOUT], &[LOCAL_SAMPLE_EMBS]),
+    (&[CENTROIDS], &[SAMPLED_PIDS, DOCLENS, EMBS, SAMPLE]),
+    (
+        &[BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL],
+        &[SAMPLE_HELDOUT, CENTROIDS],
+    ),
+    (
+        &[CODES, RESIDUALS],
+        &[EMBS, DOCLENS, CENTROIDS, BUCKET_CUTOFFS],
+    ),
+    (&[VALUES, IVF, IVF_LENGTHS], &[CODES, DOCLENS, CENTROIDS]),
+];
+
+/// An artifact that the second side's stage made of the first side's inputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnOtherInputs {
+    /// The artifact.
+    pub artifact: String,
+    /// Whether it is then the first side's.
+    pub same: bool,
+}
+
+/// One of the recorded sides.
+pub(super) struct Recorded<'a> {
+    pub run: &'a RecordedRun,
+    pub folder: &'a Path,
+}
+
+impl Recorded<'_> {
+    fn hash(&self, artifact: &str) -> Option<BitHash> {
+        let mut artifacts = self.run.artifacts().iter();
+        Some(artifacts.find(|record| record.name == artifact)?.hash)
+    }
+}
+
+/// Runs each stage of `live`, whose run is `own`, on the inputs that the stage had in `other`, where
+/// something of what it makes is among `wanted`. `None` where its stages cannot be run one by one.
+pub(super) fn on_other_inputs(
+    live: &Live,
+    own: &Recorded<'_>,
+    other: &Recorded<'_>,
+    wanted: &[&str],
+    progress: &dyn Progress,
+) -> Result<Option<Vec<OnOtherInputs>>, ExplainError> {
+    let mut found = Vec::new();
+    for (makes, needs) in STAGES {
+        let makes: Vec<&str> = makes
+            .iter()
+            .copied()
+            .filter(|made| wanted.contains(made))
+            .collect();
+        if makes.is_empty() {
+            continue;
+        }
+        let swaps = needs
+            .iter()
+            .map(|artifact| Swap::of(artifact, other.folder))
+            .collect::<Result<Vec<_>, _>>()?;
+        let Some(stages) = Downstream::of(live, own.folder, swaps)? else {
+            return Ok(None);
+        };
+        for record in stages.artifacts(&makes, progress)? {
+            found.push(OnOtherInputs {
+                same: other.hash(&record.name) == Some(record.hash),
+                artifact: record.name,
+            });
+        }
+    }
+    Ok(Some(found))
+}
+
+/// The second side's graph with an artifact of the first in place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closure {
+    /// The artifact that was put in place.
+    pub swapped: String,
+    /// What follows it, in the order of the graph.
+    pub then: Vec<Then>,
+}
+
+/// An artifact after a swap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Then {
+    /// The artifact.
+    pub artifact: String,
+    /// Whether the two sides had it the same before.
+    pub same_before: bool,
+    /// Whether the second side's is now the first side's.
+    pub same_now: bool,
+}
+
+impl Closure {
+    /// How many of the artifacts that follow agree now, and how many there are.
+    pub fn agreeing(&self) -> (usize, usize) {
+        let now = self.then.iter().filter(|then| then.same_now).count();
+        (now, self.then.len())
+    }
+}
+
+/// The artifacts that can be swapped in for one that differs, and that change what follows it.
+pub(super) fn swappable(artifact: &str) -> Option<&'static str> {
+    match artifact {
+        "batches" | "D" | "embs" => Some(EMBS),
+        "doclens" => Some(DOCLENS),
+        "sampled_pids" => Some(SAMPLED_PIDS),
+        "local_sample_embs" => Some(LOCAL_SAMPLE_EMBS),
+        "sample" => Some(SAMPLE),
+        "sample_heldout" => Some(SAMPLE_HELDOUT),
+        "centroids" => Some(CENTROIDS),
+        "bucket_cutoffs" => Some(BUCKET_CUTOFFS),
+        "bucket_weights" => Some(BUCKET_WEIGHTS),
+        "avg_residual" => Some(AVG_RESIDUAL),
+        "codes" => Some(CODES),
+        "residuals" => Some(RESIDUALS),
+        _ => None,
+    }
+}
+
+/// Puts `artifact` of `other` into the graph of `live`, whose run is `own`.
+pub(super) fn closure(
+    live: &Live,
+    own: &Recorded<'_>,
+    other: &Recorded<'_>,
+    artifact: &'static str,
+    progress: &dyn Progress,
+) -> Result<Option<Closure>, ExplainError> {
+    let swaps = vec![Swap::of(artifact, other.folder)?];
+    let Some(stages) = Downstream::of(live, own.folder, swaps)? else {
+        return Ok(None);
+    };
+    let after: Vec<&str> = ORDER
+        .into_iter()
+        .filter(|name| position(name) > position(artifact))
+        .filter(|name| other.hash(name).is_some() && own.hash(name).is_some())
+        .collect();
+    let then = stages.artifacts(&after, progress)?.into_iter();
+    Ok(Some(Closure {
+        swapped: artifact.to_owned(),
+        then: then
+            .map(|record| Then {
+                same_before: own.hash(&record.name) == other.hash(&record.name),
+                same_now: other.hash(&record.name) == Some(record.hash),
+                artifact: record.name,
+            })
+            .collect(),
+    }))
+}

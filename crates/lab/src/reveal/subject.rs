@@ -1,0 +1,113 @@
+//! The linear layers of a subject.
+
+use concord_subject::live::Live;
+use concord_subject::operations::{OperationError, Operations};
+use concord_tensor::BitHash;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    LinearProbes, LinearShape, Masked, Operands, RecoverError, RecoverOptions, Recovery, Replay,
+    Sample, label, recover, replay,
+};
+use crate::reveal::MaskError;
+
+/// Why the order of a subject's additions cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum RevealError {
+    /// PyTorch's process cannot be started.
+    #[error(transparent)]
+    Agent(#[from] concord_subject::agent::AgentError),
+    /// The dtype has no order to find.
+    #[error(transparent)]
+    Mask(#[from] MaskError),
+    /// The probes have no answer.
+    #[error(transparent)]
+    Recover(#[from] RecoverError<OperationError>),
+    /// The layer cannot be computed on ordinary numbers.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+}
+
+/// The orders in which a linear layer adds.
+#[derive(Debug)]
+pub struct Revealed {
+    /// The subject.
+    pub subject: String,
+    /// The shape.
+    pub shape: LinearShape,
+    /// The orders, that of the most sums first.
+    pub recovery: Recovery,
+    /// For each order, whether ordinary numbers added in it give the layer's bits; `None` where that
+    /// cannot be said: additions of more than two terms.
+    pub replays: Vec<Option<Replay>>,
+}
+
+/// An order in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderSummary {
+    /// In words.
+    pub label: String,
+    /// The hash of the canonical tree.
+    pub hash: BitHash,
+    /// The sums that are added so.
+    pub sums: usize,
+    /// Results on ordinary numbers that were compared, and how many the order reproduces bit for bit;
+    /// `None` where it cannot be replayed.
+    pub replayed: Option<(usize, usize)>,
+}
+
+impl Revealed {
+    /// The orders in short.
+    pub fn summaries(&self) -> Vec<OrderSummary> {
+        let orders = self.recovery.orders.iter().zip(&self.replays);
+        orders
+            .map(|(order, replay)| OrderSummary {
+                label: label(&order.tree),
+                hash: order.tree.hash(),
+                sums: order.sums,
+                replayed: replay
+                    .as_ref()
+                    .map(|replay| (replay.compared, replay.reproduced)),
+            })
+            .collect()
+    }
+}
+
+/// Finds the orders in which the linear layers of `live` add, for operands of this shape, as the module at
+/// `module` computes them.
+///
+/// # Errors
+/// [`RevealError`].
+pub fn reveal_linear(
+    live: &Live,
+    module: &str,
+    shape: LinearShape,
+    options: &RecoverOptions,
+) -> Result<Revealed, RevealError> {
+    let mut operations = Operations::of(live, module)?;
+    let dtypes = operations.dtypes();
+    let run =
+        |operands: Operands<'_>| operations.linear(operands.x, operands.w, operands.shape.inputs);
+    let mut layer = LinearProbes::new(shape, Masked::Weights, dtypes, run)?;
+    let recovery = recover(&mut layer, options)?;
+    let trial = layer.trial(options.seed)?;
+    let samples = trial.samples();
+    let replays = recovery
+        .orders
+        .iter()
+        .map(|order| {
+            let here: Vec<Sample<'_>> = samples
+                .iter()
+                .filter(|(place, slot, _)| recovery.order_at(*place, *slot) == Some(order))
+                .map(|(_, _, sample)| *sample)
+                .collect();
+            replay(&order.tree, &here, dtypes[2]).ok()
+        })
+        .collect();
+    Ok(Revealed {
+        subject: live.word(),
+        shape,
+        recovery,
+        replays,
+    })
+}

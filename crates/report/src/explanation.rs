@@ -1,0 +1,522 @@
+//! Why two builds differ, as text: tables of what was measured, and one sentence.
+
+use std::fmt::Write;
+
+use concord_lab::Verdict;
+use concord_lab::explain::{
+    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Orders, Part, Role,
+};
+use concord_lab::reveal::OrderSummary;
+
+use crate::figures::{count, magnitude, several};
+use crate::style::{Style, Tone};
+use crate::table::{Cell, Column, Table};
+
+/// How many modules are listed one by one.
+const LISTED: usize = 24;
+
+/// The explanation: what was asked, what was measured, what could not be, and the sentence.
+pub fn explanation_text(explanation: &Explanation, style: &Style) -> String {
+    let mut out = format!("A: {}\nB: {}\n\n", explanation.a, explanation.b);
+    before_comparing(&mut out, explanation, style);
+    if explanation.verdict != Verdict::Same {
+        artifacts(&mut out, explanation, style);
+        for closure in &explanation.closures {
+            swapped(&mut out, closure, style);
+        }
+        if let Some(encoder) = &explanation.encoder {
+            inside(&mut out, encoder, style);
+        }
+    }
+    for line in &explanation.not_tested {
+        let line = format!("not tested: {line}\n");
+        out.push_str(&style.paint(Tone::Faint, &line));
+    }
+    if !explanation.not_tested.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&style.paint(Tone::Strong, &sentence(explanation)));
+    out.push('\n');
+    out
+}
+
+fn before_comparing(out: &mut String, explanation: &Explanation, style: &Style) {
+    for (name, unstable) in ["A", "B"].iter().zip(&explanation.unstable) {
+        match unstable.as_deref() {
+            Some([]) => writeln!(out, "{name}, run twice, agrees with itself.").unwrap_or_default(),
+            Some(differing) => {
+                let line = format!(
+                    "{name}, run twice, does not agree with itself: {} differ, first `{}`.\n",
+                    several(differing.len(), "row"),
+                    differing[0]
+                );
+                out.push_str(&style.paint(Tone::Bad, &line));
+            }
+            None => {}
+        }
+    }
+    for input in &explanation.inputs {
+        let line = format!("the inputs differ: {}\n", input.what);
+        out.push_str(&style.paint(Tone::Open, &line));
+    }
+    out.push('\n');
+}
+
+fn artifacts(out: &mut String, explanation: &Explanation, style: &Style) {
+    let mut table = Table::new([
+        Column::left("artifact"),
+        Column::left("part"),
+        Column::left("because").giving_way(),
+        Column::left("B's stage on A's inputs"),
+    ]);
+    for part in &explanation.parts {
+        let tested = explanation.on_other_inputs.iter().flatten();
+        let tested = tested
+            .filter(|found| found.artifact == part.artifact)
+            .map(|found| found.same)
+            .next();
+        let on_other = match tested {
+            None => Cell::from(""),
+            Some(true) => Cell::toned(Tone::Good, "the same as A"),
+            Some(false) => Cell::toned(Tone::Bad, "differs as well"),
+        };
+        table.row([
+            part.artifact.clone().into(),
+            role(part),
+            because(part).into(),
+            on_other,
+        ]);
+    }
+    out.push_str(&table.render(style));
+    out.push('\n');
+}
+
+fn role(part: &Part) -> Cell {
+    match part.role {
+        Role::Untouched => Cell::toned(Tone::Faint, "the same"),
+        Role::Culprit => Cell::toned(Tone::Bad, "culprit"),
+        Role::Victim => Cell::toned(Tone::Open, "victim"),
+        Role::Absorbed => Cell::toned(Tone::Good, "absorbed"),
+        Role::Source => Cell::toned(Tone::Bad, "input"),
+        Role::Unknown => Cell::toned(Tone::Open, "unknown"),
+    }
+}
+
+fn because(part: &Part) -> String {
+    let inputs = part.differing_inputs.join(", ");
+    match part.role {
+        Role::Untouched => String::new(),
+        Role::Culprit => "all that it is made from is the same".to_owned(),
+        Role::Victim => format!("made from {inputs}"),
+        Role::Absorbed => {
+            let by = part.absorbed_by.as_deref().unwrap_or_default();
+            format!("{inputs} differs; lost in {by}")
+        }
+        Role::Source => "the two were given something else".to_owned(),
+        Role::Unknown => "what was kept does not tell".to_owned(),
+    }
+}
+
+fn swapped(out: &mut String, closure: &Closure, style: &Style) {
+    let mut table = Table::new([
+        Column::left("artifact"),
+        Column::left("before"),
+        Column::left(&format!("with A's {}", closure.swapped)),
+    ]);
+    let answer = |same: bool| {
+        if same {
+            Cell::toned(Tone::Good, "same")
+        } else {
+            Cell::toned(Tone::Bad, "differs")
+        }
+    };
+    for then in &closure.then {
+        table.row([
+            then.artifact.clone().into(),
+            answer(then.same_before),
+            answer(then.same_now),
+        ]);
+    }
+    let (agreeing, all) = closure.agreeing();
+    let _ = writeln!(
+        out,
+        "With A's `{}` in B's build, {agreeing} of {all} artifacts that follow are A's:\n",
+        closure.swapped
+    );
+    out.push_str(&table.render(style));
+    out.push('\n');
+}
+
+fn inside(out: &mut String, encoder: &EncoderFinding, style: &Style) {
+    if let Some(batches) = &encoder.batches {
+        out.push_str(&of_batches(batches));
+    }
+    match &encoder.forced {
+        Some(forced) => modules(out, forced, style),
+        None => by_hashes(out, encoder, style),
+    }
+}
+
+fn of_batches(batches: &Batches) -> String {
+    let range = |(low, high): (usize, usize)| {
+        if low == high {
+            count(low)
+        } else {
+            format!("{} to {}", count(low), count(high))
+        }
+    };
+    let mut text = format!(
+        "The embeddings of {} of {} passages differ, in {} of {} batches",
+        count(batches.passages_differing),
+        count(batches.passages),
+        count(batches.differing),
+        count(batches.count)
+    );
+    if let Some(rows) = batches.rows_differing {
+        text.push_str(&format!(" (of {} padded rows", range(rows)));
+        if let Some(rows) = batches.rows_same {
+            text.push_str(&format!("; those that agree have {}", range(rows)));
+        }
+        text.push(')');
+    }
+    text.push_str(".\n\n");
+    text
+}
+
+fn modules(out: &mut String, forced: &Forced, style: &Style) {
+    let passages: usize = forced.batches.iter().map(|batch| batch.pids.len()).sum();
+    let _ = writeln!(
+        out,
+        "Each of B's {} modules was run on what A's modules computed, for {} in {} of its batches. {}:\n",
+        forced.modules,
+        several(passages, "passage"),
+        count(forced.batches.len()),
+        match forced.culprits.len() {
+            0 => "None computes anything else".to_owned(),
+            1 => "One computes something else".to_owned(),
+            n => format!("{n} compute something else"),
+        }
+    );
+    let with_errors = forced
+        .culprits
+        .iter()
+        .any(|culprit| culprit.errors.is_some());
+    let mut table = Table::new([
+        Column::left("module").giving_way(),
+        Column::left("layers"),
+        Column::left("operation"),
+        Column::right("passages"),
+        Column::right("elements"),
+        Column::right("max abs"),
+        Column::left(if with_errors {
+            "nearer to f64 (A / B)"
+        } else {
+            ""
+        }),
+    ]);
+    for group in groups(&forced.culprits) {
+        table.row(line(&group));
+    }
+    out.push_str(&table.render(style));
+    out.push('\n');
+    for orders in &forced.orders {
+        added(out, orders);
+    }
+    if forced.shares.len() > 1 {
+        let _ = writeln!(
+            out,
+            "Of the mean difference of {} between the embeddings, A makes with B's outputs at these \
+             modules alone:",
+            magnitude(forced.mean_abs)
+        );
+        for share in &forced.shares {
+            let _ = writeln!(
+                out,
+                "  {} ({}): {}",
+                share.operation,
+                several(share.modules, "module"),
+                magnitude(share.mean_abs)
+            );
+        }
+        out.push('\n');
+    }
+}
+
+/// Culprits at the same place of several layers.
+struct Group<'a> {
+    /// The path, with `*` for the layer.
+    path: String,
+    layers: Vec<usize>,
+    culprits: Vec<&'a Culprit>,
+}
+
+/// The culprits by their place in a layer, in the order of the first of each.
+fn groups(culprits: &[Culprit]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for culprit in culprits {
+        let (path, layer) = starred(&culprit.module);
+        match groups.iter_mut().find(|group| group.path == path) {
+            Some(group) => {
+                group.layers.extend(layer);
+                group.culprits.push(culprit);
+            }
+            None => groups.push(Group {
+                path,
+                layers: layer.into_iter().collect(),
+                culprits: vec![culprit],
+            }),
+        }
+    }
+    groups
+}
+
+/// A path without the number of its layer, and that number.
+fn starred(path: &str) -> (String, Option<usize>) {
+    const LAYER: &str = "bert.encoder.layer.";
+    let parts = path
+        .strip_prefix(LAYER)
+        .and_then(|rest| rest.split_once('.'))
+        .and_then(|(layer, rest)| Some((layer.parse().ok()?, rest)));
+    match parts {
+        Some((layer, rest)) => (format!("{LAYER}*.{rest}"), Some(layer)),
+        None => (path.to_owned(), None),
+    }
+}
+
+fn line(group: &Group<'_>) -> [Cell; 7] {
+    let of = |number: fn(&Culprit) -> usize| group.culprits.iter().map(move |c| number(c));
+    let largest = group.culprits.iter().map(|c| c.max_abs).fold(0.0, f64::max);
+    let layers = match (group.layers.first(), group.layers.last()) {
+        (Some(first), Some(last)) if last - first + 1 == group.layers.len() && first != last => {
+            format!("{first} to {last}")
+        }
+        _ => {
+            let layers: Vec<String> = group.layers.iter().map(usize::to_string).collect();
+            layers.join(", ")
+        }
+    };
+    [
+        group.path.clone().into(),
+        layers.into(),
+        group.culprits[0].operation.to_string().into(),
+        format!(
+            "{} of {}",
+            of(|c| c.passages).max().unwrap_or(0),
+            of(|c| c.of).max().unwrap_or(0)
+        )
+        .into(),
+        format!(
+            "{} of {}",
+            count(of(|c| c.elements).sum::<usize>()),
+            count(of(|c| c.elements_of).sum::<usize>())
+        )
+        .into(),
+        magnitude(largest).into(),
+        nearer(&group.culprits).into(),
+    ]
+}
+
+/// Which side is nearer to double precision, with the mean errors of both, over all of a group.
+fn nearer(culprits: &[&Culprit]) -> String {
+    let errors: Vec<&Errors> = culprits.iter().filter_map(|c| c.errors.as_ref()).collect();
+    if errors.is_empty() {
+        return String::new();
+    }
+    let mean = |side: fn(&Errors) -> f64| {
+        errors.iter().map(|errors| side(errors)).sum::<f64>() / errors.len() as f64
+    };
+    let (a, b) = (mean(|errors| errors.mean_a), mean(|errors| errors.mean_b));
+    let side = match a.total_cmp(&b) {
+        std::cmp::Ordering::Less => "A",
+        std::cmp::Ordering::Equal => "neither",
+        std::cmp::Ordering::Greater => "B",
+    };
+    format!("{side} ({} / {})", magnitude(a), magnitude(b))
+}
+
+/// How both sides add the products of a layer.
+fn added(out: &mut String, orders: &Orders) {
+    let _ = writeln!(
+        out,
+        "The {} products of `{}`, {} rows, are added",
+        count(orders.inputs),
+        starred(&orders.module).0,
+        count(orders.rows)
+    );
+    for (name, side) in [("A", &orders.a), ("B", &orders.b)] {
+        let all: usize = side.iter().map(|order| order.sums).sum();
+        for order in side {
+            let share = if side.len() == 1 {
+                String::new()
+            } else {
+                format!(" for {} of {} sums", count(order.sums), count(all))
+            };
+            let proof = match order.replayed {
+                Some((compared, reproduced)) if compared == reproduced => {
+                    format!("; {} results replayed bit for bit", count(compared))
+                }
+                Some((compared, reproduced)) => {
+                    format!(
+                        "; {} of {} results replayed",
+                        count(reproduced),
+                        count(compared)
+                    )
+                }
+                None => String::new(),
+            };
+            let _ = writeln!(out, "  by {name}{share}: {}{proof}", order.label);
+        }
+    }
+    out.push('\n');
+}
+
+fn by_hashes(out: &mut String, encoder: &EncoderFinding, style: &Style) {
+    let Some(departures) = &encoder.departures else {
+        out.push_str("The runs have no taps in common, so nothing is known of the modules.\n\n");
+        return;
+    };
+    let mut table = Table::new([
+        Column::left("module"),
+        Column::left("operation"),
+        Column::left("differs on equal inputs for"),
+    ]);
+    for departure in departures.iter().take(LISTED) {
+        table.row([
+            departure.module.clone().into(),
+            departure.operation.to_string().into(),
+            format!("{} of {} passages", departure.passages, departure.of).into(),
+        ]);
+    }
+    out.push_str("From the hashes of both runs, these modules depart on equal inputs:\n\n");
+    out.push_str(&table.render(style));
+    out.push('\n');
+}
+
+/// The answer in one sentence, every part of which was measured.
+pub fn sentence(explanation: &Explanation) -> String {
+    if explanation.verdict == Verdict::Same {
+        return "A and B are the same, bit for bit.".to_owned();
+    }
+    let essential = explanation.inputs.iter().find(|i| i.kind.is_essential());
+    if let Some(input) = essential {
+        return format!("Your inputs differ: {}.", input.what);
+    }
+    if let Some(side) = explanation
+        .unstable
+        .iter()
+        .position(|side| side.as_ref().is_some_and(|differing| !differing.is_empty()))
+    {
+        let name = ["A", "B"][side];
+        return format!(
+            "{name} does not agree with itself, so what separates it from the other cannot be told."
+        );
+    }
+    let mut clauses = Vec::new();
+    let place = place(explanation);
+    clauses.push(match &place {
+        Some(place) => format!("A and B part at {place}"),
+        None => "A and B differ, and what was kept does not tell where they part".to_owned(),
+    });
+    let later: Vec<&Part> = explanation.parts.iter().collect();
+    let agreeing = later
+        .iter()
+        .filter(|part| matches!(part.role, Role::Untouched | Role::Absorbed))
+        .count();
+    clauses.push(format!("{agreeing} of {} artifacts agree", later.len()));
+    for closure in &explanation.closures {
+        let (agreeing, all) = closure.agreeing();
+        let many = if agreeing == all {
+            "all that follow do".to_owned()
+        } else {
+            format!("{agreeing} of the {all} that follow do")
+        };
+        clauses.push(format!("with A's `{}` swapped in, {many}", closure.swapped));
+    }
+    format!("{}.", clauses.join("; "))
+}
+
+/// Where they part.
+fn place(explanation: &Explanation) -> Option<String> {
+    let mut places = Vec::new();
+    if let Some(encoder) = &explanation.encoder {
+        places.extend(in_encoder(encoder));
+    }
+    // Where the modules are known, they say more than the encoder's output.
+    let told = !places.is_empty();
+    let culprits = explanation.culprits().into_iter();
+    let after = culprits.filter(|artifact| !(told && *artifact == "batches"));
+    places.extend(after.map(|artifact| format!("`{artifact}`")));
+    match places.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        [first @ .., last] => Some(format!("{} and {last}", first.join(", "))),
+    }
+}
+
+fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
+    let of_passages = encoder.batches.as_ref().map_or(String::new(), |batches| {
+        format!(
+            " for {} of {} passages",
+            count(batches.passages_differing),
+            count(batches.passages)
+        )
+    });
+    if let Some(forced) = &encoder.forced {
+        let first = forced.culprits.first()?;
+        let more = match forced.culprits.len() - 1 {
+            0 => String::new(),
+            n => format!(
+                " and {} more ({})",
+                several(n, "module"),
+                kinds(&forced.culprits)
+            ),
+        };
+        return Some(format!(
+            "`{}` ({}){more}{of_passages}{}",
+            first.module,
+            first.operation,
+            in_which_order(forced)
+        ));
+    }
+    let first = encoder.departures.as_ref()?.first()?;
+    Some(format!(
+        "`{}` ({}), for {} of the {} passages for which its inputs agree",
+        first.module, first.operation, first.passages, first.of
+    ))
+}
+
+/// The orders of the first linear layer that is a culprit, where they are not the same.
+fn in_which_order(forced: &Forced) -> String {
+    let differing = forced.orders.iter().find(|orders| {
+        let hashes = |side: &[OrderSummary]| -> Vec<_> { side.iter().map(|o| o.hash).collect() };
+        hashes(&orders.a) != hashes(&orders.b)
+    });
+    let Some(orders) = differing else {
+        return String::new();
+    };
+    let (Some(a), Some(b)) = (orders.a.first(), orders.b.first()) else {
+        return String::new();
+    };
+    if a.hash == b.hash {
+        return format!(
+            ": A and B add the {} products of most rows alike, and those of some rows otherwise",
+            orders.inputs
+        );
+    }
+    format!(
+        ": A adds its {} products in {}, B in {}",
+        orders.inputs, a.label, b.label
+    )
+}
+
+/// The operations of the culprits, each once, in order.
+fn kinds(culprits: &[Culprit]) -> String {
+    let mut kinds: Vec<String> = Vec::new();
+    for culprit in culprits {
+        let kind = culprit.operation.to_string();
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds.join(", ")
+}
