@@ -17,6 +17,7 @@ mod equal_inputs;
 mod inputs;
 mod modules;
 mod referee;
+mod reproducer;
 mod roles;
 mod stages;
 
@@ -24,7 +25,9 @@ use std::path::Path;
 
 use concord_pipeline::artifact::BATCHES;
 use concord_pipeline::{EvaluateError, ForcingError, Progress, RecordedRun, RunError, StoreError};
+use concord_subject::agent::AgentError;
 use concord_subject::live::Live;
+use concord_subject::operations::OperationError;
 use concord_subject::record::RecordError;
 use concord_subject::swap::SwapError;
 use concord_tensor::{FileError, TensorError};
@@ -40,6 +43,7 @@ pub use equal_inputs::Departure;
 pub use inputs::{InputDifference, InputKind};
 pub use modules::Operation;
 pub use referee::Errors;
+pub use reproducer::{Reproducer, reproducers};
 pub use roles::{Part, Role};
 pub use stages::{Closure, OnOtherInputs, Then};
 
@@ -126,6 +130,12 @@ pub enum ExplainError {
     /// A tensor file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A process cannot be started.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// An operation has no result.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
     /// The order of additions cannot be told.
     #[error(transparent)]
     Reveal(#[from] RevealError),

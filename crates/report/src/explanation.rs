@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use concord_lab::Verdict;
 use concord_lab::explain::{
-    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Orders, Part, Role,
+    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Orders, Part,
+    Reproducer, Role,
 };
 use concord_lab::reveal::OrderSummary;
 
@@ -456,9 +457,10 @@ fn place(explanation: &Explanation) -> Option<String> {
 fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
     let of_passages = encoder.batches.as_ref().map_or(String::new(), |batches| {
         format!(
-            " for {} of {} passages",
+            " for {} of {} passages{}",
             count(batches.passages_differing),
-            count(batches.passages)
+            count(batches.passages),
+            sizes(batches)
         )
     });
     if let Some(forced) = &encoder.forced {
@@ -485,6 +487,19 @@ fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
     ))
 }
 
+/// The sizes of batches that differ, where they are not those that agree.
+fn sizes(batches: &Batches) -> String {
+    match (batches.rows_differing, batches.rows_same) {
+        (Some((least, _)), Some((_, most))) if least > most => {
+            format!(", in batches of {} rows and more", count(least))
+        }
+        (Some((_, most)), Some((least, _))) if most < least => {
+            format!(", in batches of {} rows and fewer", count(most))
+        }
+        _ => String::new(),
+    }
+}
+
 /// The orders of the first linear layer that is a culprit, where they are not the same.
 fn in_which_order(forced: &Forced) -> String {
     let differing = forced.orders.iter().find(|orders| {
@@ -499,13 +514,17 @@ fn in_which_order(forced: &Forced) -> String {
     };
     if a.hash == b.hash {
         return format!(
-            ": A and B add the {} products of most rows alike, and those of some rows otherwise",
-            orders.inputs
+            "; A and B add the {} products of `{}` alike for most rows, and otherwise for some",
+            orders.inputs, orders.module
         );
     }
     format!(
-        ": A adds its {} products in {}, B in {}",
-        orders.inputs, a.label, b.label
+        "; of the {} products of `{}`, {} rows, A makes {}, B {}",
+        orders.inputs,
+        orders.module,
+        count(orders.rows),
+        a.label.replace("; ", ", "),
+        b.label.replace("; ", ", ")
     )
 }
 
@@ -519,4 +538,21 @@ fn kinds(culprits: &[Culprit]) -> String {
         }
     }
     kinds.join(", ")
+}
+
+/// A text for an issue tracker, to go with the script.
+pub fn issue_text(reproducer: &Reproducer, a: &str, b: &str) -> String {
+    format!(
+        "# {operation}: {b} gives other bits than {a}\n\n\
+         On the same input, {differing} of {of} elements of the result differ between the two. The script below \
+         needs torch and numpy alone; its numbers are made by a rule, so there is nothing to download.\n\n\
+         | run with | prints |\n|---|---|\n| {a} | `{expected_a}` |\n| {b} | `{expected_b}` |\n\n\
+         ```python\n{script}```\n",
+        operation = reproducer.operation,
+        differing = count(reproducer.differing),
+        of = count(reproducer.of),
+        expected_a = reproducer.expected_a,
+        expected_b = reproducer.expected_b,
+        script = reproducer.script,
+    )
 }

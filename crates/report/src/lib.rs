@@ -27,7 +27,7 @@ mod tree_svg;
 mod tree_text;
 
 pub use diff_table::diff_table;
-pub use explanation::{explanation_text, sentence};
+pub use explanation::{explanation_text, issue_text, sentence};
 pub use findings::findings_table;
 pub use hits::{Hit, hits_table};
 pub use json::json;

@@ -35,6 +35,14 @@ impl Live {
         }
     }
 
+    /// The heads of attention in its checkpoint.
+    pub fn heads(&self) -> usize {
+        match self {
+            Live::Native(native) => native.heads(),
+            Live::Torch(torch) => torch.heads(),
+        }
+    }
+
     /// The number of passages.
     pub fn passages(&self) -> usize {
         match self {

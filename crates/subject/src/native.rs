@@ -321,6 +321,11 @@ impl Native {
         self.pool.current_num_threads()
     }
 
+    /// The heads of attention.
+    pub fn heads(&self) -> usize {
+        self.checkpoint.bert_config().num_attention_heads
+    }
+
     /// In which ways the module at `module` computes.
     pub fn arithmetic_at(&self, module: &str) -> Arithmetic {
         self.options.numerics.at(module)

@@ -138,6 +138,42 @@ impl Operations {
     }
 }
 
+impl Operations {
+    /// The product of matrices: `a` `(…, m, k)`, `b` `(…, k, n)`, both f32, with the same dimensions in front.
+    ///
+    /// # Errors
+    /// [`OperationError`]; the native engine multiplies matrices in attention alone.
+    pub fn matmul(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor, OperationError> {
+        match &mut self.engine {
+            Engine::Native { .. } => Err(OperationError::NotApart("product of two tensors")),
+            Engine::Torch { agent, fields, .. } => {
+                let operands = [("a".to_owned(), a.clone()), ("b".to_owned(), b.clone())];
+                asked(agent, "matmul", fields.clone(), &operands)
+            }
+        }
+    }
+
+    /// A linear layer on a batch `x` `(…, inputs)` with weights `(outputs, inputs)` and a bias.
+    ///
+    /// # Errors
+    /// [`OperationError`]; the native engine is asked by [`Operations::linear`].
+    pub fn layer(
+        &mut self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+    ) -> Result<Tensor, OperationError> {
+        match &mut self.engine {
+            Engine::Native { .. } => Err(OperationError::NotApart("linear layer on a batch")),
+            Engine::Torch { agent, fields, .. } => {
+                let operands = [("x", x), ("weight", weight), ("bias", bias)];
+                let operands = operands.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+                asked(agent, "linear", fields.clone(), &operands)
+            }
+        }
+    }
+}
+
 /// An operation that sees one row at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowOperation<'a> {

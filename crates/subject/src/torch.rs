@@ -114,6 +114,11 @@ impl Torch {
         self.options.to_string()
     }
 
+    /// The heads of attention.
+    pub fn heads(&self) -> usize {
+        self.inputs.checkpoint.bert_config().num_attention_heads
+    }
+
     /// Its autocast.
     pub fn amp(&self) -> Amp {
         self.options.amp

@@ -1,12 +1,14 @@
 //! `concord explain`.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use concord_lab::explain::{Asked, Question, explain};
+use concord_lab::explain::{Asked, Explanation, Question, explain, reproducers};
 use concord_lab::{Side, Verdict};
+use concord_pipeline::publish::{write_file, writing};
 use concord_pipeline::{Capture, ModulePattern};
-use concord_report::explanation_text;
+use concord_report::{explanation_text, issue_text};
 use concord_subject::live::Live;
 use concord_subject::python::Downloads;
 use concord_subject::word::{NativeOptions, Precision, Subject, WordError};
@@ -47,6 +49,10 @@ pub struct ExplainCommand {
     /// Leave out the same computation in double precision, which says which side is nearer the truth
     #[arg(long)]
     no_referee: bool,
+    /// Write, for each operation that is a cause, a Python script that shows it without Concord, with what it
+    /// prints on both sides and a text for an issue tracker, into folders in this new folder
+    #[arg(long, value_name = "DIR")]
+    reproducers: Option<PathBuf>,
     /// Print the explanation as JSON
     #[arg(long)]
     json: bool,
@@ -95,6 +101,9 @@ impl ExplainCommand {
             scratch: &probes,
         };
         let explanation = explain(&question, &Shown::new())?;
+        if let Some(folder) = &self.reproducers {
+            write_reproducers(folder, &explanation, &a, &b)?;
+        }
         if self.json {
             print_json(&explanation)?;
         } else {
@@ -159,6 +168,51 @@ impl ExplainCommand {
             live: Some(live),
         })
     }
+}
+
+/// Writes the scripts that show what was found.
+fn write_reproducers(
+    folder: &Path,
+    explanation: &Explanation,
+    a: &Opened,
+    b: &Opened,
+) -> Result<(), Failure> {
+    let forced = explanation
+        .encoder
+        .as_ref()
+        .and_then(|encoder| encoder.forced.as_ref());
+    let (Some(forced), Some(live_a), Some(live_b)) = (forced, &a.live, &b.live) else {
+        tell(format_args!(
+            "no reproducers: they show modules of two PyTorch subjects that were run"
+        ));
+        return Ok(());
+    };
+    let (scripts, silent) = reproducers(forced, live_a, live_b)?;
+    for operation in silent {
+        tell(format_args!(
+            "no reproducer for {operation}: it does not show on made-up numbers"
+        ));
+    }
+    for script in scripts {
+        let place = folder.join(&script.name);
+        std::fs::create_dir_all(&place).map_err(writing(&place))?;
+        let expected = format!(
+            "{}: {}\n{}: {}\n",
+            a.name, script.expected_a, b.name, script.expected_b
+        );
+        for (file, text) in [
+            ("reproduce.py", script.script.clone()),
+            ("expected.txt", expected),
+            ("issue.md", issue_text(&script, &a.name, &b.name)),
+        ] {
+            write_file(&place.join(file), |out| out.write_all(text.as_bytes()))?;
+        }
+        tell(format_args!(
+            "{}: wrote a script that shows it",
+            place.display()
+        ));
+    }
+    Ok(())
 }
 
 impl Opened {

@@ -42,6 +42,8 @@ pub struct Forced {
     pub culprits: Vec<Culprit>,
     /// How many modules were run.
     pub modules: usize,
+    /// The heads of attention.
+    pub heads: usize,
     /// The mean absolute difference between the two sides' embeddings of these passages.
     pub mean_abs: f64,
     /// The shares of the kinds of operation in that difference, largest first.
@@ -74,6 +76,8 @@ pub struct Culprit {
     pub module: String,
     /// What it computes.
     pub operation: Operation,
+    /// The width of its output.
+    pub width: usize,
     /// Passages for which its output differs.
     pub passages: usize,
     /// Of how many.
@@ -197,6 +201,7 @@ impl Probes<'_> {
             mean_abs: mean_abs(&compare(&own_a, &own_b)?),
             batches: looked_at.into_iter().cloned().collect(),
             modules: modules.len(),
+            heads: self.a.heads(),
             culprits,
             shares,
         }))
@@ -365,6 +370,11 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
     Some(Culprit {
         module: module.path.clone(),
         operation: module.operation,
+        width: row.fields[0]
+            .a
+            .as_ref()
+            .and_then(|form| form.shape.last().copied())
+            .unwrap_or(0),
         passages: passages.differing,
         of: passages.common,
         elements: numbers.map_or(0, |report| report.differing),

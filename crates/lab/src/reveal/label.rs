@@ -109,7 +109,7 @@ fn joining(order: &Order, part: &str, count: usize) -> String {
             format!("added {}", phrase(order))
         }
         _ => match order.tree(count).as_ref().and_then(chain) {
-            Some(sequence) => format!("added in the order {}", listed(&sequence)),
+            Some(sequence) => format!("added in the order {}", numbers(&sequence)),
             None => format!(
                 "whose {count} sums are added thus: ({})",
                 sentence(order, count)
@@ -118,11 +118,11 @@ fn joining(order: &Order, part: &str, count: usize) -> String {
     }
 }
 
-/// The leaves of a tree in which one leaf after the other is added to the sum, in that order; `None` for
-/// other trees, and for those with more leaves than are listed.
+/// The leaves of a tree in which one leaf after the other is added to the sum, in that order, counted from
+/// 1; `None` for other trees, and for those with many leaves.
 fn chain(tree: &SumTree) -> Option<Vec<usize>> {
     let terms = tree.terms();
-    if terms > LISTED || !tree.is_binary() || tree.depth() + 1 != terms {
+    if terms > IN_BRACKETS || !tree.is_binary() || tree.depth() + 1 != terms {
         return None;
     }
     let (mut node, mut backwards) = (tree.root(), Vec::new());
@@ -138,12 +138,6 @@ fn chain(tree: &SumTree) -> Option<Vec<usize>> {
     }
     backwards.reverse();
     Some(backwards.into_iter().map(|leaf| leaf + 1).collect())
-}
-
-/// "1, 4, 2, 3".
-fn listed(numbers: &[usize]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(usize::to_string).collect();
-    numbers.join(", ")
 }
 
 fn parts(cut: &Cut, within: &[Order], joined: &Order, terms: usize) -> String {
@@ -257,10 +251,10 @@ fn within_each(part: &str, within: &[Order], sizes: &[usize]) -> String {
     text
 }
 
-/// "1, 3 to 8".
-fn numbers(ascending: &[usize]) -> String {
+/// "1, 14, 2 to 13".
+fn numbers(sequence: &[usize]) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for &number in ascending {
+    for &number in sequence {
         match ranges.last_mut() {
             Some((_, last)) if *last + 1 == number => *last = number,
             _ => ranges.push((number, number)),
