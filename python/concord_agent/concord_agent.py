@@ -5,6 +5,7 @@ One file: copy it to the machine with the GPU and run it there. It needs Python 
 (1.13 or later), numpy and transformers; ``--engine colbert`` needs colbert-ai and faiss as well.
 
     record    leave a recorded run: hashes of all artifacts and of what each module computed
+    probe     run chosen batches, with what another run computed in the place of what modules compute
     describe  print versions, libraries and switches as JSON
     serve     answer requests, one JSON object per line (README.md beside this file has the protocol)
 """
@@ -14,6 +15,7 @@ import collections
 import concurrent.futures
 import contextlib
 import faulthandler
+import functools
 import hashlib
 import importlib
 import json
@@ -41,6 +43,10 @@ except ImportError:  # Python 3.7 and older
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A thread of an operation that is done before the others sleeps after some 20 us instead of spinning for
+# 5 ms, for which it would take the core of the one that it waits for, or of a hash. No bits depend on it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 try:
     import numpy
@@ -105,6 +111,7 @@ def bytes_of(tensor):
     return memoryview(flat.view(torch.uint8).numpy())
 
 
+@functools.lru_cache(maxsize=4096)
 def hash_header(dtype, shape):
     """What the hash of a tensor covers before its elements."""
     return dtype.encode() + b"\0" + struct.pack("<%dQ" % (1 + len(shape)), len(shape), *shape)
@@ -401,7 +408,9 @@ def apply_settings(threads=None, seed=SEED, default_dtype="f32", deterministic=F
     numpy.random.seed(seed)
     torch.manual_seed(seed)
     torch.set_default_dtype(dtype_named(default_dtype))
-    torch.use_deterministic_algorithms(bool(deterministic))
+    if torch.are_deterministic_algorithms_enabled() != bool(deterministic):
+        # Takes seconds in new versions, which import their compiler for it.
+        torch.use_deterministic_algorithms(bool(deterministic))
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
@@ -637,8 +646,8 @@ COLBERT_DEFAULTS = {
 }
 
 
-def read_json(path):
-    """The JSON object in a file."""
+def read_json(path, kind=dict):
+    """The JSON object in a file, or the list."""
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -646,8 +655,8 @@ def read_json(path):
         raise UserError("cannot read %s: %s" % (path, error.strerror))
     except ValueError as error:
         raise UserError("%s is not JSON: %s" % (path, error))
-    if not isinstance(found, dict):
-        raise UserError("%s holds no JSON object" % path)
+    if not isinstance(found, kind):
+        raise UserError("%s holds no JSON %s" % (path, {dict: "object", list: "list"}[kind]))
     return found
 
 
@@ -877,19 +886,22 @@ class Model:
         self.cut = apply_patches(self.net, patches)
         self.layers = len(self.net.bert.encoder.layer)
 
-    def doc(self, input_ids, attention_mask, amp="none", taps=None):
+    def doc(self, input_ids, attention_mask, amp="none", taps=None, forced=None):
         """ColBERT's ``doc`` on padded ids ``(B, L)``."""
+
+        def passed(step, found):
+            if taps:
+                taps.take(step, found)
+            return forced.replaced(step, found) if forced else found
+
         with torch.no_grad(), autocast(self.device, amp):
             states = self.net.bert(input_ids, attention_mask=attention_mask)[0]
             found = self.net.linear(states)
             keep = [self.tokenizer.keep(own) for own in input_ids.cpu().tolist()]
-            found = found * torch.tensor(keep, device=self.device).unsqueeze(2).float()
-            if taps:
-                taps.take("mask", found)
+            found = passed("mask", found * torch.tensor(keep, device=self.device).unsqueeze(2).float())
             if "normalize" not in self.cut:
                 found = torch.nn.functional.normalize(found, p=2, dim=2)
-            if taps:
-                taps.take("normalize", found)
+            found = passed("normalize", found)
             return found.half() if self.device.type == "cuda" else found
 
 
@@ -897,10 +909,11 @@ class Model:
 
 
 class Taps:
-    """Listens at modules and hands the rows of real tokens to a run, hashed beside the model.
+    """Listens at modules and hands hashes of the rows of real tokens to a run, and their values if it keeps them.
 
-    Rows are copied when the module returns, so what happens to its output afterwards changes nothing
-    here, and nothing here changes it.
+    They are of what a module returned, whatever happens to its output afterwards, and nothing here changes
+    it. Where only hashes are wanted of a tensor in this machine's memory, they are made in place before the
+    model goes on; otherwise the rows are copied, and hashed beside the model.
     """
 
     def __init__(self, run, patterns, layers, pids=None):
@@ -911,7 +924,8 @@ class Taps:
         self.run = run
         self.pids = None if pids is None else frozenset(pids)
         self.wanted = {p for p in module_paths(layers) if any(covers(q, p) for q in patterns)}
-        self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, min(4, os.cpu_count() or 1)))
+        self._threads = max(1, min(4, os.cpu_count() or 1))
+        self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=self._threads)
         self._waiting = collections.deque()
         self._bytes = 0
         self._batch = None
@@ -941,7 +955,7 @@ class Taps:
         passages = [(pid, tokens) for pid, tokens in zip(pids, mask.sum(1).tolist()) if tokens]
         if passages:
             rows = mask.reshape(-1).nonzero().squeeze(1)
-            self._batch = (number, passages, tuple(mask.shape), rows)
+            self._batch = Batch(number, passages, tuple(mask.shape), rows, spans_among(rows, passages))
 
     def end(self):
         """The batch is done."""
@@ -954,43 +968,58 @@ class Taps:
             return
         if not torch.is_tensor(output):
             output = output[0]
-        number, passages, (batch, length), rows = self._batch
-        future = self._packed(output, batch, length, rows, passages)
         record = {
             "tap": path,
-            "batch": number,
+            "batch": self._batch.number,
             "dtype": dtype_name(output.dtype),
             "width": output.shape[-1],
         }
-        self._waiting.append((record, passages, future))
+        self._waiting.append((record, self._batch.passages, self._hashed(output)))
         self._write(TAPS_IN_FLIGHT)
 
-    def _packed(self, output, batch, length, rows, passages):
+    def _hashed(self, output):
+        """A future of the hashes of the passages' rows, and of the blob that holds them all or ``None``."""
         # A module that hands on what another inside it computed is not hashed again.
         version = _version(output)
         for tensor, seen, future in self._recent:
             if tensor is output and version is not None and seen == version:
                 return future
-        flat = output.detach().expand(batch, length, -1).reshape(batch * length, -1)
-        packed = flat.index_select(0, rows.to(flat.device)).to("cpu")
-        size = packed.numel() * packed.element_size()
-        self._bytes += size
-        future = self._pool.submit(self._hash, packed, [tokens for _, tokens in passages])
-        future.size = size
+        in_place = output.device.type == "cpu" and self._batch.spans and not self.run.keep_taps
+        future = (self._in_place if in_place else self._copied)(output.detach())
         self._recent.append((output, version, future))
+        return future
+
+    def _in_place(self, output):
+        """Hashes now, so that nothing is copied. Threads of the pool help as far as they get to it."""
+        flat = output.reshape(-1, output.shape[-1])
+        # Of an output that is the same for all passages there is one.
+        spans = [(first % len(flat), tokens) for first, tokens in self._batch.spans]
+        hashes, todo = [None] * len(spans), collections.deque(enumerate(spans))
+        helpers = [self._pool.submit(hash_rows, flat, todo, hashes) for _ in range(1, min(self._threads, len(spans)))]
+        hash_rows(flat, todo, hashes)
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+        done = concurrent.futures.Future()
+        done.set_result((hashes, None))
+        done.size = 0
+        return done
+
+    def _copied(self, output):
+        """Copies the rows, and hashes and stores them beside the model."""
+        batch, length = self._batch.shape
+        flat = output.expand(batch, length, -1).reshape(batch * length, -1)
+        packed = flat.index_select(0, self._batch.rows.to(flat.device)).to("cpu")
+        future = self._pool.submit(self._hash, packed, [tokens for _, tokens in self._batch.passages])
+        future.size = packed.numel() * packed.element_size()
+        self._bytes += future.size
         return future
 
     def _hash(self, packed, lengths):
         """Hashes of the rows of each passage, and that of all of them where values are kept."""
-        data, name, width = bytes_of(packed), dtype_name(packed.dtype), packed.shape[1]
-        hashes, at = [], 0
-        for tokens in lengths:
-            digest = hashlib.sha256(hash_header(name, (tokens, width)))
-            end = at + tokens * width * packed.element_size()
-            digest.update(data[at:end])
-            hashes.append(hash_text(digest.digest()))
-            at = end
-        blob = None
+        ends = numpy.cumsum([0] + lengths).tolist()
+        hashes, blob = [None] * len(lengths), None
+        hash_rows(packed, collections.deque(enumerate(zip(ends, lengths))), hashes)
         if self.run.keep_taps:
             digest = tensor_digest(packed)
             self.run.put(packed, digest)
@@ -1017,12 +1046,207 @@ class Taps:
         self._write(-1)
 
 
+#: A batch that runs: its number, the ``(pid, tokens)`` of it that are wanted, its shape ``(B, L)``, their rows
+#: among the ``B * L``, and the first row and number of rows of each.
+Batch = collections.namedtuple("Batch", "number passages shape rows spans")
+
+
+def spans_among(rows, passages):
+    """The first row and the number of rows of each passage; ``None`` if one has padding among its tokens."""
+    places, at, spans = rows.tolist(), 0, []
+    for _, tokens in passages:
+        if places[at + tokens - 1] - places[at] != tokens - 1:
+            return None
+        spans.append((places[at], tokens))
+        at += tokens
+    return spans
+
+
+def hash_rows(flat, todo, hashes):
+    """Fills in the hashes of ``(place, (first, tokens))``: rows of a ``(rows, width)``, until none are left.
+
+    Threads that are given the same share the work.
+    """
+    data, name, width = bytes_of(flat), dtype_name(flat.dtype), flat.shape[1]
+    size = width * flat.element_size()
+    while todo:
+        try:
+            place, (first, tokens) = todo.popleft()
+        except IndexError:  # Another thread took the last.
+            return
+        digest = hashlib.sha256(hash_header(name, (tokens, width)))
+        digest.update(data[first * size : (first + tokens) * size])
+        hashes[place] = hash_text(digest.digest())
+
+
 def _version(tensor):
     """How often a tensor was changed in place, or ``None`` where PyTorch does not count."""
     try:
         return tensor._version
     except RuntimeError:  # made under inference_mode
         return None
+
+
+# ----------------------------------------------------------------------------------------- forcing
+
+
+class RecordedTaps:
+    """The values of taps that a recorded run keeps."""
+
+    #: Rows of a passage at a module: ``tokens`` rows of a blob from ``first`` on, and the hash of them.
+    Rows = collections.namedtuple("Rows", "blob dtype width first tokens hash")
+
+    def __init__(self, folder):
+        self.folder = folder
+        manifest = read_json(os.path.join(folder, "manifest.json"))
+        if (manifest.get("concord"), manifest.get("version")) != ("run", RUN_VERSION):
+            raise UserError("%s is no recorded run of version %d: record it anew" % (folder, RUN_VERSION))
+        self.subject = manifest.get("subject")
+        #: By path and pid; where a passage went through a module several times, the first time counts.
+        self.at = {}
+        path = os.path.join(folder, "events.jsonl")
+        try:
+            with open(path, encoding="utf-8") as file:
+                for number, line in enumerate(file, 1):
+                    try:
+                        self._add(json.loads(line))
+                    except (ValueError, KeyError, TypeError, AttributeError):
+                        raise UserError("%s, line %d: no event of a run; copy or record it anew" % (path, number))
+        except OSError as error:
+            raise UserError("cannot read %s: %s" % (path, error.strerror))
+
+    def _add(self, event):
+        if "tap" not in event or not event.get("blob"):
+            return
+        own, first = self.at.setdefault(event["tap"], {}), 0
+        for passage in event["passages"]:
+            rows = self.Rows(event["blob"], event["dtype"], event["width"], first, passage["tokens"], passage["hash"])
+            own.setdefault(passage["pid"], rows)
+            first += passage["tokens"]
+
+    def read(self, wanted):
+        """The tensor ``(tokens, width)`` of each of these rows."""
+        with contextlib.ExitStack() as stack:
+            blobs = {}
+            for rows in wanted:
+                if rows.blob not in blobs:
+                    blobs[rows.blob] = self._open(rows.blob, stack)
+            return [self._read(*blobs[rows.blob], rows) for rows in wanted]
+
+    def _open(self, blob, stack):
+        """A blob's file, and where its elements start in it."""
+        digits = blob.split(":")[-1]
+        path = os.path.join(self.folder, "blobs", digits[:2], digits + ".safetensors")
+        try:
+            file = stack.enter_context(open(path, "rb"))
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length).decode())
+            (info,) = (info for name, info in header.items() if name != "__metadata__")
+            return file, 8 + length + info["data_offsets"][0]
+        except OSError as error:
+            raise UserError("cannot read %s: %s" % (path, error.strerror))
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+            raise UserError("%s is no blob of a run: copy or record %s anew" % (path, self.folder))
+
+    def _read(self, file, start, rows):
+        tensor = torch.empty(rows.tokens, rows.width, dtype=dtype_named(rows.dtype))
+        data = bytes_of(tensor)
+        file.seek(start + rows.first * rows.width * tensor.element_size())
+        whole = file.readinto(data) == len(data)
+        # The hash covers dtype and shape too.
+        if not whole or hash_text(tensor_digest(tensor)) != rows.hash:
+            raise UserError("%s does not hold what was recorded: copy or record %s anew" % (file.name, self.folder))
+        return tensor
+
+
+class Forced:
+    """Puts what another run computed at a module in the place of what it computes here, passage by passage.
+
+    So every module computes on the other run's inputs, and where its output differs it departs by itself.
+    Taps are of what a module computed: their hooks come first.
+    """
+
+    def __init__(self, run, patterns, model):
+        """``patterns``: at which modules; none stands for all that ``run``, a folder, has values for."""
+        self._run = RecordedTaps(run)
+        if not self._run.at:
+            raise UserError("%s keeps no values of taps: record it with --capture taps" % run)
+        paths = module_paths(model.layers)
+        for pattern in patterns:
+            if not any(covers(pattern, path) for path in paths):
+                raise no_such_module(pattern, model.layers)
+            if not any(covers(pattern, path) for path in self._run.at):
+                raise UserError("%s keeps no values at `%s`: record it with --capture taps and there" % (run, pattern))
+        #: What is not in the model, because what contains it is cut out, is not replaced.
+        here = {path for path, _ in model.net.named_modules()} | {"mask", "normalize"}
+        covered = [p for p in paths if not patterns or any(covers(pattern, p) for pattern in patterns)]
+        self.modules = [path for path in covered if path in self._run.at and path in here]
+        self.subject = self._run.subject
+        self.converted = False
+        self.count = 0
+        self._model, self._batch, self._last = model, None, (None, None, None)
+
+    @contextlib.contextmanager
+    def on(self):
+        """Replaces outputs of the model. To be entered when whatever listens to it has its hooks."""
+        hooks = []
+        for path in self.modules:
+            if path not in ("mask", "normalize"):
+                hook = lambda _module, _inputs, output, path=path: self.replaced(path, output)
+                hooks.append(self._model.net.get_submodule(path).register_forward_hook(hook))
+        try:
+            yield self
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def begin(self, pids, mask):
+        """A batch starts: the passage of each row, and the mask ``(B, L)`` of real tokens, which come first."""
+        self._batch = (list(zip(pids, mask.sum(1).tolist())), tuple(mask.shape))
+
+    def end(self):
+        """The batch is done."""
+        self._batch, self._last = None, (None, None, None)
+
+    def replaced(self, path, output):
+        """What goes on from ``path`` in the place of ``output``: ``(B, L, width)``, alone or first among others."""
+        if self._batch is None or path not in self.modules:
+            return output
+        if torch.is_tensor(output):
+            return self._in_place_of(path, output)
+        tensor = self._in_place_of(path, output[0])
+        if isinstance(output, tuple):
+            return (tensor,) + output[1:]
+        # A dictionary of transformers, whose first value can be had by number.
+        output[next(iter(output))] = tensor
+        return output
+
+    def _in_place_of(self, path, computed):
+        """The rows that the other run has in the place of the real rows of ``computed``."""
+        passages, (batch, length) = self._batch
+        kept = self._run.at[path]
+        wanted = [(row, kept[pid]) for row, (pid, _) in enumerate(passages) if pid in kept]
+        last, version, held = self._last
+        if not wanted or (computed is last and version == _version(computed) and wanted == held):
+            return computed  # A module that hands on what was put in the place of what is inside it.
+        for row, rows in wanted:
+            self._check(path, *passages[row], rows, computed)
+        # Where all passages have one output, as positions have, there is now one for each.
+        found = computed.detach().expand(batch, length, -1).clone(memory_format=torch.contiguous_format)
+        for (row, rows), values in zip(wanted, self._run.read([rows for _, rows in wanted])):
+            self.converted = self.converted or values.dtype != found.dtype
+            found[row, : rows.tokens] = values.to(found.device, found.dtype)
+        self._last = (found, _version(found), wanted)
+        self.count += 1
+        return found
+
+    def _check(self, path, pid, tokens, rows, computed):
+        shape = (tokens, computed.shape[-1])
+        if (rows.tokens, rows.width) != shape:
+            raise UserError(
+                "`%s`, passage %d: (%d, %d) is computed, and %s has (%d, %d) to put there; force with a run of the "
+                "same tokens and widths, or leave the module out" % ((path, pid) + shape + (self._run.folder, rows.tokens, rows.width))
+            )
 
 
 # ------------------------------------------------------------------------------- recording: options
@@ -1077,8 +1301,9 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise UserError("%s %r: a whole number from 1 on is needed" % (name, value))
-        if self.pids is not None and not all(isinstance(pid, int) for pid in self.pids):
-            raise UserError("pids: numbers of passages are needed")
+        whole = lambda pid: isinstance(pid, int) and not isinstance(pid, bool) and pid >= 0
+        if self.pids is not None and not (isinstance(self.pids, list) and all(map(whole, self.pids))):
+            raise UserError("pids %r: numbers of passages are needed, from 0 on" % (self.pids,))
         for name in ("taps", "patches", "keep"):
             if isinstance(getattr(self, name), str):
                 setattr(self, name, [getattr(self, name)])
@@ -1090,7 +1315,7 @@ class Options:
             self.taps = ["*"]
 
     def settings(self):
-        """ColBERT's settings for this recording."""
+        """ColBERT's settings for it."""
         names = ("doc_maxlen", "nbits", "kmeans_niters")
         settings = colbert_settings(self.checkpoint, {name: getattr(self, name) for name in names})
         if settings["doc_maxlen"] < 3:
@@ -1150,6 +1375,47 @@ class Options:
         return manifest_of(self.subject(), inputs, options)
 
 
+class ProbeOptions(Options):
+    """What a probe is asked for: as a recording, but for the batches, and for what is put into them.
+
+    Options that say how batches are made, or that concern artifacts, play no part.
+    """
+
+    DEFAULTS = dict(Options.DEFAULTS, batches=None, force=None, force_modules=())
+
+    def __init__(self, **given):
+        super().__init__(**given)
+        if self.engine != "bert":
+            raise UserError("a probe runs engine=bert: leave engine=%s out" % self.engine)
+        if not self.taps:
+            raise UserError("a probe leaves nothing but taps: choose some, and --capture hashes or taps")
+        if isinstance(self.force_modules, str):
+            self.force_modules = [self.force_modules]
+        if self.force_modules and not self.force:
+            raise UserError("modules to force need `force`, the run whose values are put there")
+        if not isinstance(self.batches, list) or not self.batches:
+            raise UserError('`batches` is needed, a list of {"number": 0, "pids": [3, 5], "pad": null}')
+        for batch in self.batches:
+            check_batch(batch)
+        numbers = collections.Counter(batch["number"] for batch in self.batches)
+        number, times = numbers.most_common(1)[0]
+        if times > 1:
+            raise UserError("batch %d is there %d times: give each a number of its own" % (number, times))
+
+
+def check_batch(batch):
+    """That it is a batch of a probe."""
+    whole = lambda value, least: isinstance(value, int) and not isinstance(value, bool) and value >= least
+    fine = isinstance(batch, dict) and set(batch) <= {"number", "pids", "pad"} and whole(batch.get("number"), 0)
+    pids = batch.get("pids") if fine else None
+    fine = isinstance(pids, list) and pids and all(whole(pid, 0) for pid in pids)
+    if not fine or not (batch.get("pad") is None or whole(batch["pad"], 1)):
+        raise UserError(
+            'no batch: %s; write {"number": 0, "pids": [3, 5], "pad": null} with one passage or more, and a '
+            "number of tokens for null where the longest passage does not say it" % json.dumps(batch)
+        )
+
+
 def quiet(_stage, _done, _total):
     """Progress that nobody watches."""
 
@@ -1158,13 +1424,21 @@ def record(options, progress=quiet):
     """Records a run and returns a summary of it."""
     device = checked_device(options.device)
     passages = read_collection(options.collection, options.passages)
+    for pid in options.pids or ():
+        if pid >= len(passages):
+            raise UserError("pid %d: the collection has %d passages" % (pid, len(passages)))
     settings = options.settings()
     apply_settings(options.threads, deterministic=options.deterministic)
     engine = {"bert": record_bert, "colbert": record_colbert}[options.engine]
+    return written(options, lambda run: engine(run, options, settings, passages, device, progress))
+
+
+def written(options, fill):
+    """Writes the run that ``fill`` fills and returns the manifest of; nothing is left if that fails."""
     run = RunWriter(options.out, options.capture, options.keep)
     try:
         started = time.monotonic()
-        manifest = engine(run, options, settings, passages, device, progress)
+        manifest = fill(run)
         run.finish(manifest)
     except BaseException:
         run.discard()
@@ -1215,22 +1489,32 @@ def encode_chunk(model, ids, chunk, options, taps=None, done=lambda _n: None):
     for at in range(0, len(order), options.batch):
         places = order[at : at + options.batch]
         width = longest if options.pad == "list" else max(len(ids[place]) for place in places)
-        input_ids = torch.full((len(places), width), model.tokenizer.pad, dtype=torch.long)
-        mask = torch.zeros_like(input_ids)
-        for row, place in enumerate(places):
-            input_ids[row, : len(ids[place])] = torch.tensor(ids[place])
-            mask[row, : len(ids[place])] = 1
-        if taps:
-            pids = [chunk * GROUP + place for place in places]
-            taps.begin(before + at // options.batch, pids, mask)
-        embeddings = model.doc(input_ids.to(model.device), mask.to(model.device), options.amp, taps).cpu()
-        if taps:
-            taps.end()
+        pids = [chunk * GROUP + place for place in places]
+        embeddings = encode_batch(model, before + at // options.batch, pids, [ids[p] for p in places], width, options.amp, taps)
         for row, place in enumerate(places):
             found[place] = embeddings[row, : len(ids[place])].clone()
         encoded += len(places)
         done(encoded)
     return found
+
+
+def encode_batch(model, number, pids, ids, width, amp, taps=None, forced=None):
+    """The embeddings ``(B, width, dim)`` of passages that are padded to ``width`` tokens."""
+    input_ids = torch.full((len(ids), width), model.tokenizer.pad, dtype=torch.long)
+    mask = torch.zeros_like(input_ids)
+    for row, own in enumerate(ids):
+        input_ids[row, : len(own)] = torch.tensor(own)
+        mask[row, : len(own)] = 1
+    if taps:
+        taps.begin(number, pids, mask)
+    if forced:
+        forced.begin(pids, mask)
+    embeddings = model.doc(input_ids.to(model.device), mask.to(model.device), amp, taps, forced).cpu()
+    if taps:
+        taps.end()
+    if forced:
+        forced.end()
+    return embeddings
 
 
 def record_chunk(run, chunk, ids, found, tokenizer):
@@ -1250,6 +1534,72 @@ def record_encoded(run, chunk, ids, rows, mask, kept, doclens):
     run.artifact("D", chunk, kept)
     run.artifact("doclens", chunk, torch.tensor(doclens, dtype=torch.int64))
     run.artifact("embs", chunk, kept.half())
+
+
+# ------------------------------------------------------------------------------------------- probe
+
+
+def probe(options, progress=quiet, models=None):
+    """Runs chosen batches, and puts in the place of what modules compute what another run computed there.
+
+    Leaves a run of taps and returns a summary of it. ``models``: a `Replayer`, whose model it takes.
+    """
+    checked_device(options.device)
+    passages = read_collection(options.collection, options.passages)
+    for batch in options.batches:
+        for pid in batch["pids"]:
+            if pid >= len(passages):
+                raise UserError("batch %d, pid %d: the collection has %d passages" % (batch["number"], pid, len(passages)))
+    settings = options.settings()
+    apply_settings(options.threads, deterministic=options.deterministic)
+
+    def fill(run):
+        model = (models or Replayer()).model(vars(options))
+        forced = Forced(options.force, options.force_modules, model) if options.force else None
+        run_batches(run, options, model, passages, forced, progress)
+        run.counts["forced"] = forced.count if forced else 0
+        more = {"probe": probe_description(options, forced), "forced_dtype_converted": bool(forced and forced.converted)}
+        manifest = options.manifest(settings, passages, attention_of(model.net.bert), more)
+        # The batches are those that were asked for.
+        del manifest["options"]["batch"]
+        return manifest
+
+    return written(options, fill)
+
+
+def probe_description(options, forced):
+    """What was probed, for the manifest."""
+    return {
+        "batches": options.batches,
+        "forced": forced.subject if forced else None,
+        "modules": forced.modules if forced else [],
+    }
+
+
+def run_batches(run, options, model, passages, forced, progress):
+    """Runs the batches of a probe and records their taps."""
+    with listening(run, options, model.net) as taps, forced.on() if forced else contextlib.nullcontext():
+        for done, batch in enumerate(options.batches, 1):
+            number, pids, ids = batch["number"], batch["pids"], model.tokenizer.tensorize(passages[p] for p in batch["pids"])
+            width = padded_width([len(own) for own in ids], batch.get("pad"), "batch %d" % number)
+            check_positions(model, width, number)
+            encode_batch(model, number, pids, ids, width, options.amp, taps, forced)
+            progress("probe", done, len(options.batches))
+
+
+def padded_width(lengths, pad, what):
+    """The tokens that passages of these lengths are padded to: ``pad``, or those of the longest."""
+    longest = max(lengths)
+    if pad is not None and (not isinstance(pad, int) or isinstance(pad, bool) or pad < longest):
+        raise UserError("%s: pad %r is no number of tokens from %d on, which the longest passage has" % (what, pad, longest))
+    return longest if pad is None else pad
+
+
+def check_positions(model, width, number):
+    """That the checkpoint has that many positions."""
+    positions = model.net.bert.config.max_position_embeddings
+    if width > positions:
+        raise UserError("batch %d: pad %d is more than the %d positions" % (number, width, positions))
 
 
 # ---------------------------------------------------------------------- recording: engine=colbert
@@ -1655,7 +2005,7 @@ class Replayer:
             outputs = self._encode(model, inputs, request)
         else:
             with torch.no_grad(), autocast(model.device, amp):
-                outputs = {"tensor": self._apply(model, module, inputs)}
+                outputs = {"tensor": self._apply(model, module, inputs, request.get("pad"))}
         return write_outputs(request["out"], outputs)
 
     @staticmethod
@@ -1676,9 +2026,24 @@ class Replayer:
         mask = [kept for own in ids for kept in model.tokenizer.keep(own)]
         return {"D_": torch.cat(found), "mask_": torch.tensor(mask)}
 
-    @staticmethod
-    def _apply(model, path, inputs):
+    @classmethod
+    def _apply(cls, model, path, inputs, pad):
+        """The module's output; with ``lengths`` among the inputs, those of several passages side by side."""
         inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+        if "lengths" not in inputs:
+            return cls._called(model, path, inputs)
+        layout = Layout(inputs.pop("lengths"), pad)
+        rows = [name for name in inputs if is_positional(name) or name == "mask_"]
+        inputs.update({name: layout.padded(name, inputs[name]) for name in rows})
+        if "attention_mask" not in inputs:
+            if path == "bert":
+                inputs["attention_mask"] = layout.mask(model.device)
+            elif attends(path):
+                inputs["attention_mask"] = extended_mask(model.net.bert, layout.mask(model.device))
+        return layout.packed(cls._called(model, path, inputs))
+
+    @staticmethod
+    def _called(model, path, inputs):
         if path == "mask":
             keep = needed(inputs, "mask_", path)
             return needed(inputs, "tensor", path) * keep.unsqueeze(-1).float()
@@ -1691,15 +2056,71 @@ class Replayer:
             module = model.net.get_submodule(path)
         except AttributeError:
             raise UserError("`%s` lies inside a module that is cut out" % path)
-        positional = [inputs.pop(name) for name in sorted(n for n in inputs if n == "tensor" or n.isdigit())]
+        positional = [inputs.pop(name) for name in sorted(filter(is_positional, inputs))]
         # Rows of one passage go through attention as a batch of one.
-        whole = ("self", "attention", "encoder")
         rows = positional and positional[0].dim() == 2 and positional[0].is_floating_point()
-        rows = rows and (is_layer(path) or path.split(".")[-1] in whole)
+        rows = rows and attends(path)
         positional = [tensor.unsqueeze(0) for tensor in positional] if rows else positional
         found = module(*positional, **inputs)
         found = found if torch.is_tensor(found) else found[0]
         return found.squeeze(0) if rows else found
+
+
+def is_positional(name):
+    """Whether the input of that name has a place instead of a name."""
+    return name == "tensor" or name.isdigit()
+
+
+def attends(path):
+    """Whether the module takes whole passages with an attention mask: tokens see each other in it."""
+    return is_layer(path) or path.split(".")[-1] in ("self", "attention", "encoder")
+
+
+class Layout:
+    """Where the rows of several passages lie: below each other without padding, or padded side by side."""
+
+    def __init__(self, lengths, pad=None):
+        self.lengths = lengths.tolist()
+        if lengths.dim() != 1 or lengths.dtype != torch.int64 or not self.lengths or min(self.lengths) < 1:
+            raise UserError("`lengths` are int64, one from 1 on for each passage, not %s" % lengths)
+        self.width = padded_width(self.lengths, pad, "`lengths`")
+
+    def padded(self, name, rows):
+        """``(tokens, …)`` as ``(passages, width, …)``, padded with zeros."""
+        if rows.dim() < 1 or len(rows) != sum(self.lengths):
+            raise UserError("`%s` %s does not have the %d rows of `lengths`" % (name, tuple(rows.shape), sum(self.lengths)))
+        found = rows.new_zeros((len(self.lengths), self.width) + tuple(rows.shape[1:]))
+        for own, part in zip(found, rows.split(self.lengths)):
+            own[: len(part)] = part
+        return found
+
+    def packed(self, found):
+        """``(passages, width, …)`` as ``(tokens, …)``. What is the same for all passages comes once for each."""
+        found = found.expand((len(self.lengths),) + tuple(found.shape[1:]))
+        return torch.cat([own[:length] for own, length in zip(found, self.lengths)])
+
+    def mask(self, device):
+        """The attention mask ``(passages, width)``: 1 for real tokens."""
+        ends = torch.tensor(self.lengths, device=device).unsqueeze(1)
+        return (torch.arange(self.width, device=device) < ends).long()
+
+
+class MaskMade(Exception):
+    """Ends a forward pass; what the encoder would have got."""
+
+
+def extended_mask(bert, mask):
+    """The attention mask as ``bert`` hands it to its encoder, which depends on the version of transformers."""
+
+    def ended(_states, attention_mask=None, *_args, **_options):
+        raise MaskMade(attention_mask)
+
+    with mock.patch.object(bert.encoder, "forward", ended):
+        try:
+            bert(torch.zeros_like(mask), attention_mask=mask)
+        except MaskMade as made:
+            return made.args[0]
+    raise RuntimeError("BERT did not call its encoder")
 
 
 def needed(inputs, name, step):
@@ -1839,6 +2260,8 @@ class Server:
             return describe()
         if do == "record":
             return record(Options(**request), Paced(lambda p: self._reply(number, progress=p)))
+        if do == "probe":
+            return probe(ProbeOptions(**request), Paced(lambda p: self._reply(number, progress=p)), self._replayer)
         if do in ("replay", "op"):
             required = {"replay": ("checkpoint", "module", "inputs", "out"), "op": ("op", "inputs", "out")}
             for name in required[do]:
@@ -1846,7 +2269,7 @@ class Server:
                     raise UserError("`%s` is needed" % name)
             apply_settings(request.get("threads"), deterministic=request.get("deterministic", False))
             return self._replayer.replay(request) if do == "replay" else op(request)
-        raise UserError("unknown request %r: describe, record, replay, op or quit" % do)
+        raise UserError("unknown request %r: describe, record, probe, replay, op or quit" % do)
 
     def _reply(self, number, **what):
         self._replies.write(json.dumps(dict(id=number, **what)) + "\n")
@@ -1892,6 +2315,30 @@ then, where Concord is:
 """
 
 
+def _add_common(add):
+    """The options that commands which leave a run share."""
+    add("--checkpoint", required=True, metavar="DIR", help="the folder of the checkpoint")
+    add("--collection", required=True, metavar="FILE", help="ColBERT's .tsv or BEIR's corpus.jsonl")
+    add("--out", required=True, metavar="RUN", help="the folder that will hold the run")
+    add("--device", help="cpu (default), cuda, cuda:1")
+    add("--amp", choices=tuple(AMPS), help="autocast (default: none)")
+    add("--threads", type=int, metavar="N", help="threads of one operation (default: PyTorch's choice)")
+    add("--passages", type=int, metavar="N", help="the first N passages only")
+    add("--patch", dest="patches", action="append", metavar="MODULE:identity", help="cut a module out")
+    add(
+        "--capture",
+        choices=CAPTURES,
+        help="what is kept: hashes of artifacts (none), of artifacts and taps (hashes, default), and beside "
+        "these the values of artifacts, of taps, or of all",
+    )
+    add("--taps", action="append", metavar="MODULE", help="tap there and inside; * is any run of characters between dots (default: *)")
+    add("--pids", type=lambda text: [int(pid) for pid in text.split(",")], metavar="PID,…", help="tap these passages only (default: all)")
+    add("--attention", choices=("eager", "sdpa"), help="the attention implementation (default: eager)")
+    add("--deterministic", action="store_true", default=None, help="PyTorch's deterministic algorithms only")
+    add("--doc-maxlen", type=int, metavar="N", help="the most tokens of a passage (default: the checkpoint's)")
+    add("--checkpoint-hash", metavar="HASH", help="the hash by which Concord knows the checkpoint, for the manifest")
+
+
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -1909,12 +2356,8 @@ def arguments():
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).add_argument
-    add("--checkpoint", required=True, metavar="DIR", help="the folder of the checkpoint")
-    add("--collection", required=True, metavar="FILE", help="ColBERT's .tsv or BEIR's corpus.jsonl")
-    add("--out", required=True, metavar="RUN", help="the folder that will hold the run")
+    _add_common(add)
     add("--engine", choices=("bert", "colbert"), help="plain BERT with the head (default), or colbert-ai's indexer")
-    add("--device", help="cpu (default), cuda, cuda:1")
-    add("--amp", choices=tuple(AMPS), help="autocast (default: none)")
     add("--batch", type=int, metavar="N", help="passages in a batch (default: 32)")
     add(
         "--pad",
@@ -1922,24 +2365,20 @@ def arguments():
         help="engine=bert pads to the longest passage of the batch (default), or of the %d passages that "
         "are tokenised together, as colbert-ai does of its own" % GROUP,
     )
-    add("--threads", type=int, metavar="N", help="threads of one operation (default: PyTorch's choice)")
-    add("--passages", type=int, metavar="N", help="the first N passages only")
-    add("--patch", dest="patches", action="append", metavar="MODULE:identity", help="cut a module out")
-    add(
-        "--capture",
-        choices=CAPTURES,
-        help="what is kept: hashes of artifacts (none), of artifacts and taps (hashes, default), and beside "
-        "these the values of artifacts, of taps, or of all",
-    )
-    add("--taps", action="append", metavar="MODULE", help="tap there and inside; * is any run of characters between dots (default: *)")
-    add("--pids", type=lambda text: [int(pid) for pid in text.split(",")], metavar="PID,…", help="tap these passages only (default: all)")
     add("--keep", action="append", metavar="ARTIFACT", help="keep the values of this artifact whatever --capture says")
-    add("--attention", choices=("eager", "sdpa"), help="the attention implementation (default: eager)")
-    add("--deterministic", action="store_true", default=None, help="PyTorch's deterministic algorithms only")
-    add("--doc-maxlen", type=int, metavar="N", help="the most tokens of a passage (default: the checkpoint's)")
     add("--nbits", type=int, metavar="N", help="bits per residual dimension (engine=colbert)")
     add("--kmeans-niters", type=int, metavar="N", help="iterations of k-means (engine=colbert)")
-    add("--checkpoint-hash", metavar="HASH", help="the hash by which Concord knows the checkpoint, for the manifest")
+    add = commands.add_parser("probe", help="leave a run of chosen batches, with another run's values in it").add_argument
+    _add_common(add)
+    add(
+        "--batches",
+        required=True,
+        metavar="FILE",
+        help='the batches as JSON: [{"number": 0, "pids": [3, 5], "pad": null}, …]; pad is the number of tokens '
+        "that each passage is padded to, null those of the longest",
+    )
+    add("--force", metavar="RUN", help="put what this run computed in the place of what modules compute")
+    add("--force-modules", action="append", metavar="MODULE", help="there and inside (default: wherever RUN keeps values)")
     return parser.parse_args()
 
 
@@ -1965,9 +2404,14 @@ def main():
         elif command == "describe":
             out.write(json.dumps(describe(), indent=2) + "\n")
         else:
-            show = lambda p: print("%(stage)s: %(done)d of %(total)d" % p, file=sys.stderr)
-            summary = record(Options(**given), Paced(show))
-            out.write("%(out)s: %(artifacts)d artifact chunks, %(taps)d taps\n" % summary)
+            show = Paced(lambda p: print("%(stage)s: %(done)d of %(total)d" % p, file=sys.stderr))
+            if command == "probe":
+                given["batches"] = read_json(given["batches"], list)
+                summary = probe(ProbeOptions(**given), show)
+                out.write("%(out)s: %(taps)d taps, %(forced)d outputs replaced\n" % summary)
+            else:
+                summary = record(Options(**given), show)
+                out.write("%(out)s: %(artifacts)d artifact chunks, %(taps)d taps\n" % summary)
         out.flush()
     except UserError as error:
         print("concord_agent: %s" % error, file=sys.stderr)

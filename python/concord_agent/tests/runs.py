@@ -103,7 +103,10 @@ class Served:
         self.process.stdin.write(json.dumps(dict(request, id=7)) + "\n")
         self.process.stdin.flush()
         while True:
-            reply = json.loads(self.process.stdout.readline())
+            line = self.process.stdout.readline()
+            if line == "\n":
+                continue  # It comes before the first reply.
+            reply = json.loads(line)
             assert reply["id"] == 7, reply
             if "progress" not in reply:
                 return reply

@@ -57,6 +57,15 @@ class Indexer(unittest.TestCase):
             self.assertEqual(self.run_.hash(name), self.bert.hash(name), name)
         self.assertEqual(set(self.run_.tap_hashes()), set(self.bert.tap_hashes()))
 
+    def test_chosen_passages_are_tapped_and_chosen_artifacts_kept(self):
+        run = record(Path(self.temporary.name) / "some", engine="colbert", taps=["linear"], pids=[3, 100], keep=["codes"])
+        wanted = {key: found for key, found in self.run_.tap_hashes().items() if key in (("linear", 3), ("linear", 100))}
+        self.assertEqual(run.tap_hashes(), wanted)
+        self.assertEqual(len(list(run.folder.glob("blobs/*/*"))), 1)
+        self.assertEqual(run.value("codes").tolist(), self.run_.value("codes").tolist())
+        for name in NAMES:
+            self.assertEqual(run.hash(name), self.none.hash(name), name)
+
     def test_patches_go_into_the_indexers_model(self):
         run = record(
             Path(self.temporary.name) / "cut", engine="colbert", taps=["bert.encoder.layer.1"], patches=["bert.encoder.layer.1:identity"]

@@ -133,6 +133,43 @@ class Capture(Folder):
             expected |= {path, path + ".dense", path + ".intermediate_act_fn"}
         self.assertEqual({tap["tap"] for tap in run.taps}, expected)
 
+    def test_artifacts_that_are_to_be_kept_are_kept_whatever_is_captured(self):
+        whole = record(self.folder / "whole", capture="artifacts", passages=40)
+        for capture in ("none", "hashes"):
+            run = record(self.folder / capture, capture=capture, keep=["embs", "doclens"], passages=40)
+            blobs = {path.stem for path in run.folder.glob("blobs/*/*")}
+            self.assertEqual(blobs, {run.hash(name).split(":")[1] for name in ("embs", "doclens")})
+            for name in ("embs", "doclens"):
+                self.assertTrue(torch.equal(run.value(name), whole.value(name)), name)
+        # Both fields of an artifact that has two, beside the values of taps.
+        run = record(self.folder / "taps", capture="taps", taps=["linear"], keep="batches", passages=40)
+        self.assertEqual(run.value("batches", "D_").shape[0], run.value("batches", "mask_").shape[0])
+        self.assertEqual(len(list(run.folder.glob("blobs/*/*"))), 2 + len({tap["blob"] for tap in run.taps}))
+
+    def test_taps_of_some_passages_are_those_of_all_passages(self):
+        whole = record(self.folder / "whole", passages=70)
+        run = record(self.folder / "some", passages=70, pids=[64, 3, 5, 3])
+        wanted = {key: found for key, found in whole.tap_hashes().items() if key[1] in (3, 5, 64)}
+        self.assertEqual(run.tap_hashes(), wanted)
+        self.assertEqual(len(wanted), 3 * len({tap["tap"] for tap in whole.taps}))
+        # Batches keep their numbers; those without a listed passage are not there.
+        batches = {(pid["pid"], tap["batch"]) for tap in whole.taps for pid in tap["passages"]}
+        for tap in run.taps:
+            for passage in tap["passages"]:
+                self.assertIn((passage["pid"], tap["batch"]), batches)
+        for name in ("batches", "D", "embs"):
+            self.assertEqual(run.hash(name), whole.hash(name), name)
+
+    def test_values_of_some_passages_are_their_rows_alone(self):
+        run = record(self.folder / "run", passages=8, pids=[2, 6], taps=["linear"], capture="taps")
+        (tap,) = run.taps
+        self.assertEqual({passage["pid"] for passage in tap["passages"]}, {2, 6})
+        rows = run.blob(tap["blob"])
+        self.assertEqual(len(rows), sum(passage["tokens"] for passage in tap["passages"]))
+        for passage in tap["passages"]:
+            own = run.rows("linear", passage["pid"])
+            self.assertEqual(agent.hash_text(agent.tensor_digest(own)), passage["hash"])
+
     def test_lookups_do_not_depend_on_the_batch(self):
         wanted = dict(taps=["bert.embeddings.*_embeddings"], passages=40)
         a = record(self.folder / "a", batch=1, **wanted)
@@ -226,6 +263,18 @@ class Faults(Folder):
             with self.assertRaisesRegex(agent.UserError, re.escape(said)):
                 record(self.folder / "run", collection=str(path))
 
+    def test_a_passage_that_is_not_there_is_refused_before_anything_is_written(self):
+        for pids, passages, said in (
+            ([3, 120], None, "pid 120: the collection has 120 passages"),
+            ([5], 5, "pid 5: the collection has 5 passages"),
+            ([-1], None, "numbers of passages are needed"),
+            ([True], None, "numbers of passages are needed"),
+        ):
+            with self.assertRaises(agent.UserError) as caught:
+                record(self.folder / "run", pids=pids, passages=passages)
+            self.assertIn(said, str(caught.exception))
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_a_user_sees_one_line_and_no_traceback(self):
         out = str(self.folder / "run")
         base = ["record", "--checkpoint", CHECKPOINT, "--collection", COLLECTION, "--out", out]
@@ -234,6 +283,7 @@ class Faults(Folder):
             (["--collection", str(self.folder / "none.tsv")], "cannot read"),
             (["--checkpoint", str(self.folder)], "config.json"),
             (["--batch", "0"], "whole number"),
+            (["--pids", "120"], "the collection has 120 passages"),
         ):
             done = program(*base + more)
             self.assertEqual(done.returncode, 2, done.stderr)
@@ -241,6 +291,16 @@ class Faults(Folder):
             self.assertNotIn("Traceback", done.stderr)
             self.assertEqual(done.stdout, "")
         self.assertFalse(os.path.exists(out))
+
+    def test_alone_it_keeps_what_it_is_told_to(self):
+        words = ["record", "--checkpoint", CHECKPOINT, "--collection", COLLECTION, "--passages", "8", "--out", "run"]
+        words += ["--capture", "hashes", "--taps", "linear", "--pids", "2,6", "--keep", "embs", "--keep", "doclens"]
+        done = program(*words, cwd=str(self.folder))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        run = Run(self.folder / "run")
+        self.assertEqual(set(run.tap_hashes()), {("linear", 2), ("linear", 6)})
+        self.assertEqual(len(list(run.folder.glob("blobs/*/*"))), 2)
+        self.assertEqual(run.value("doclens").shape, (8,))
 
     def test_alone_it_leaves_a_run(self):
         done = program(

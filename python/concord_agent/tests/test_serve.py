@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from runs import AGENT, CHECKPOINT, COLLECTION, Run, Served, agent, alive
 
+RECORD = dict(checkpoint=CHECKPOINT, collection=COLLECTION, out="nowhere/run")
+
 
 class Protocol(unittest.TestCase):
     @classmethod
@@ -51,10 +53,24 @@ class Protocol(unittest.TestCase):
         self.assertEqual(self.served.progress[-1], {"stage": "encode", "done": 40, "total": 40})
         self.assertEqual(Run(out).manifest["concord"], "run")
 
+    def test_a_request_chooses_what_is_kept_and_whose_passages_are_tapped(self):
+        out = str(self.folder / "chosen")
+        # As Concord asks: what is not asked for is null or empty.
+        wanted = dict(patches=[], device=None, batch=None, pids=[3, 5], taps=["linear"], keep=["embs", "doclens"])
+        reply = self.ask(do="record", checkpoint=CHECKPOINT, collection=COLLECTION, passages=40, out=out, **wanted)
+        self.assertIn("ok", reply)
+        run = Run(out)
+        self.assertEqual({pid for _, pid in run.tap_hashes()}, {3, 5})
+        self.assertEqual(len(list(Path(out).glob("blobs/*/*"))), 2)
+        self.assertEqual(int(run.value("doclens").sum()), len(run.value("embs")))
+
     def test_mistakes_are_told_and_the_agent_goes_on(self):
         for request, said in (
             (dict(do="record", checkpoint=CHECKPOINT), "`collection` is needed"),
             (dict(do="record", colection="x"), "unknown option `colection`"),
+            (dict(do="record", **RECORD, pids=["3"]), "numbers of passages are needed"),
+            (dict(do="record", **RECORD, pids=3), "numbers of passages are needed"),
+            (dict(do="record", **RECORD, pids=[3, 120]), "pid 120: the collection has 120 passages"),
             (dict(do="dance"), "unknown request"),
             (dict(do="op", op="linear", inputs="nowhere", out="x"), "cannot read nowhere"),
         ):
@@ -149,7 +165,7 @@ class Life(unittest.TestCase):
             "    print('chatter'); os.write(1, b'more'); os.system('echo and more')\n"
             "    return told()\n"
             "agent.describe = chatty\n"
-            "os.close(1); os.dup2(3, 1)\n"
+            "os.close(1); os.dup2(3, 1); os.write(1, b'open')\n"
             "sys.exit(agent.main())\n"
         ) % str(AGENT.parent)
         read, write = os.pipe()
@@ -166,8 +182,10 @@ class Life(unittest.TestCase):
         with os.fdopen(read) as replies:
             lines = replies.read().splitlines()
         self.assertEqual(process.returncode, 0, errors)
-        self.assertEqual(len(lines), 1, lines)
-        self.assertTrue(lines[0].startswith('{"id": 1, "ok"'), lines)
+        # A line that was left open before the agent had its say does not run into the reply.
+        self.assertEqual(lines[0], "open")
+        self.assertEqual(len(lines), 2, lines)
+        self.assertTrue(lines[1].startswith('{"id": 1, "ok"'), lines)
         for word in (b"chatter", b"more", b"and more"):
             self.assertIn(word, errors)
 
