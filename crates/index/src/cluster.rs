@@ -36,6 +36,8 @@ const ROWS_PER_TASK: usize = 2048;
 pub struct Cluster {
     /// The number of iterations.
     pub iterations: usize,
+    /// How the centroids are brought to unit length.
+    pub normalize: Normalize,
     /// The instruction set to compute on.
     pub isa: Isa,
 }
@@ -46,11 +48,15 @@ impl Stage for Cluster {
     }
 
     fn settings(&self) -> String {
-        format!(
+        let mut settings = format!(
             "iterations={} contract={}",
             self.iterations,
             concord_kernels::CONTRACT_VERSION
-        )
+        );
+        if self.normalize != Normalize::default() {
+            settings.push_str(&format!(" normalize={:?}", self.normalize));
+        }
+        settings
     }
 
     fn inputs(&self) -> &[Input] {
@@ -87,7 +93,7 @@ impl Stage for Cluster {
             self.iterations,
             &advanced,
         );
-        normalize(self.isa, Normalize::Divide, &mut centroids, width);
+        normalize(self.isa, self.normalize, &mut centroids, width);
         Ok(vec![Tensor::new(vec![count, width], centroids)?.into()])
     }
 }

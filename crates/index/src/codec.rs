@@ -1,5 +1,6 @@
 //! Residual codec: an embedding as a centroid and a few bits per dimension.
 
+use concord_kernels::gemm::Gemm;
 use concord_kernels::isa::Isa;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
@@ -18,8 +19,35 @@ const ROWS_PER_TASK: usize = 1024;
 pub struct Compress {
     /// Bits per residual dimension.
     pub nbits: usize,
+    /// The product of embeddings and centroids.
+    pub gemm: Gemm,
+    /// Whether of equally near centroids the last is taken instead of the first.
+    pub last_of_ties: bool,
     /// The instruction set to compute on.
     pub isa: Isa,
+}
+
+impl Compress {
+    /// The nearest centroid of each row.
+    fn codes(&self, rows: &[f32], centroids: &PackedWeights) -> Vec<u32> {
+        if self.gemm == Gemm::Native && !self.last_of_ties {
+            return nearest_by_dot(self.isa, rows, centroids);
+        }
+        let count = centroids.outputs();
+        let mut products = vec![0.0; rows.len() / centroids.inputs() * count];
+        self.gemm
+            .linear(self.isa, rows, centroids, None, &mut products);
+        let nearest = |products: &[f32]| {
+            let mut best = (0, f32::NEG_INFINITY);
+            for (at, &product) in products.iter().enumerate() {
+                if product > best.1 || (self.last_of_ties && product == best.1) {
+                    best = (at as u32, product);
+                }
+            }
+            best.0
+        };
+        products.chunks_exact(count).map(nearest).collect()
+    }
 }
 
 impl Stage for Compress {
@@ -28,11 +56,18 @@ impl Stage for Compress {
     }
 
     fn settings(&self) -> String {
-        format!(
+        let mut settings = format!(
             "nbits={} contract={}",
             self.nbits,
             concord_kernels::CONTRACT_VERSION
-        )
+        );
+        if self.gemm != Gemm::Native {
+            settings.push_str(&format!(" gemm={:?}", self.gemm));
+        }
+        if self.last_of_ties {
+            settings.push_str(" ties=last");
+        }
+        settings
     }
 
     fn inputs(&self) -> &[Input] {
@@ -63,7 +98,7 @@ impl Stage for Compress {
             .as_slice::<f32>()?
             .par_chunks(ROWS_PER_TASK * width)
             .map(|rows| {
-                let codes = nearest_by_dot(self.isa, rows, &packed);
+                let codes = self.codes(rows, &packed);
                 let mut residuals = Vec::with_capacity(rows.len() * self.nbits / 8);
                 for (row, &code) in rows.chunks_exact(width).zip(&codes) {
                     let centroid = &centroids[code as usize * width..][..width];

@@ -20,6 +20,16 @@ use concord_pipeline::ModulePattern;
 pub enum Variant {
     /// The matrix product of linear layers.
     Gemm(Gemm),
+    /// The matrix product of linear layers in batches of that many rows and more, as libraries choose
+    /// another kernel for larger products.
+    GemmFrom {
+        /// The product.
+        gemm: Gemm,
+        /// The fewest rows for which it is chosen.
+        rows: usize,
+    },
+    /// Which of several centroids that are equally near an embedding gets as its code.
+    Ties(Ties),
     /// The activation, where the checkpoint's is GELU.
     Gelu(Gelu),
     /// The variance in layer normalisation.
@@ -27,6 +37,20 @@ pub enum Variant {
     /// The last step, bringing embeddings to unit length.
     Normalize(Normalize),
 }
+
+/// Which of several equal ones is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ties {
+    /// The first.
+    #[default]
+    First,
+    /// The last.
+    Last,
+}
+
+/// The stages after the encoder that can compute in other ways, as patches name them: `cluster` and
+/// `compress`.
+pub const STAGES: [&str; 2] = ["cluster", "compress"];
 
 /// What is changed at a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +84,10 @@ pub struct Numerics {
 pub struct Arithmetic {
     /// The matrix product.
     pub gemm: Gemm,
+    /// Another product for so many rows and more.
+    pub gemm_from: Option<(usize, Gemm)>,
+    /// The code among equally near centroids.
+    pub ties: Ties,
     /// The form of GELU; `None` is the checkpoint's own.
     pub gelu: Option<Gelu>,
     /// The variance.
@@ -69,9 +97,19 @@ pub struct Arithmetic {
 }
 
 impl Arithmetic {
+    /// The matrix product for that many rows.
+    pub fn gemm_for(&self, rows: usize) -> Gemm {
+        match self.gemm_from {
+            Some((from, gemm)) if rows >= from => gemm,
+            _ => self.gemm,
+        }
+    }
+
     fn set(&mut self, variant: Variant) {
         match variant {
             Variant::Gemm(gemm) => self.gemm = gemm,
+            Variant::GemmFrom { gemm, rows } => self.gemm_from = Some((rows, gemm)),
+            Variant::Ties(ties) => self.ties = ties,
             Variant::Gelu(gelu) => self.gelu = Some(gelu),
             Variant::LayerNorm(variance) => self.layer_norm = variance,
             Variant::Normalize(normalize) => self.normalize = normalize,
@@ -96,6 +134,18 @@ impl Numerics {
         arithmetic
     }
 
+    /// How a stage after the encoder computes: as patches at its name say, and by no variant for all
+    /// modules but `ties=`, which is no module's.
+    pub fn at_stage(&self, stage: &str) -> Arithmetic {
+        let patches = self.patches.iter().filter(|patch| patch.at.names(stage));
+        let ties = |variant: &&Variant| matches!(variant, Variant::Ties(_));
+        let of_stage = Numerics {
+            variants: self.variants.iter().filter(ties).copied().collect(),
+            patches: patches.cloned().collect(),
+        };
+        of_stage.at(stage)
+    }
+
     /// Whether the module at `path` is cut out.
     pub fn is_identity(&self, path: &str) -> bool {
         self.patches
@@ -106,12 +156,18 @@ impl Numerics {
     /// Whether a passage's embeddings are the same in every batch. All of the project's own orders are
     /// so; a third-party product answers for itself.
     pub fn is_batch_invariant(&self) -> bool {
-        let third_party = Variant::Gemm(Gemm::MatrixMultiply);
-        let placed = self.patches.iter().map(|patch| patch.change);
-        !self.variants.contains(&third_party)
-            && !placed
-                .into_iter()
-                .any(|c| c == Change::Variant(third_party))
+        let depends = |variant: &Variant| {
+            matches!(
+                variant,
+                Variant::Gemm(Gemm::MatrixMultiply) | Variant::GemmFrom { .. }
+            )
+        };
+        let mut placed = self.patches.iter();
+        !self.variants.iter().any(depends)
+            && !placed.any(|patch| match &patch.change {
+                Change::Variant(variant) => depends(variant),
+                Change::Identity => false,
+            })
     }
 
     /// Every option in words, as the command line has them.
@@ -148,7 +204,19 @@ pub enum VariantError {
     NotAPatch(String),
 }
 
-const GEMMS: &str = "native, split-k:N, chunk:N, matrixmultiply";
+const GEMMS: &str = "native, split-k:N, chunk:N, matrixmultiply, each also with @ROWS behind it, for \
+                     batches of so many rows and more";
+
+/// `split-k:4`, or `split-k:4@640`.
+fn parse_product(value: &str) -> Option<Variant> {
+    let Some((gemm, rows)) = value.split_once('@') else {
+        return parse_gemm(value).map(Variant::Gemm);
+    };
+    Some(Variant::GemmFrom {
+        gemm: parse_gemm(gemm)?,
+        rows: rows.parse().ok()?,
+    })
+}
 
 fn parse_gemm(value: &str) -> Option<Gemm> {
     let count = |text: &str| {
@@ -172,7 +240,15 @@ impl FromStr for Variant {
         let unknown = || VariantError::UnknownOption(text.to_owned());
         let (option, value) = text.split_once('=').ok_or_else(unknown)?;
         let (option, choices, variant) = match option {
-            "gemm" => ("gemm", GEMMS, parse_gemm(value).map(Variant::Gemm)),
+            "gemm" => ("gemm", GEMMS, parse_product(value)),
+            "ties" => {
+                let ties = match value {
+                    "first" => Some(Ties::First),
+                    "last" => Some(Ties::Last),
+                    _ => None,
+                };
+                ("ties", "first, last", ties.map(Variant::Ties))
+            }
             "gelu" => {
                 let form = match value {
                     "erf" => Some(Gelu::Erf),
@@ -211,13 +287,22 @@ impl FromStr for Variant {
     }
 }
 
+fn name_of(gemm: Gemm) -> String {
+    match gemm {
+        Gemm::Native => "native".to_owned(),
+        Gemm::Chunk(run) => format!("chunk:{run}"),
+        Gemm::SplitK(parts) => format!("split-k:{parts}"),
+        Gemm::MatrixMultiply => "matrixmultiply".to_owned(),
+    }
+}
+
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Variant::Gemm(Gemm::Native) => f.write_str("gemm=native"),
-            Variant::Gemm(Gemm::Chunk(run)) => write!(f, "gemm=chunk:{run}"),
-            Variant::Gemm(Gemm::SplitK(parts)) => write!(f, "gemm=split-k:{parts}"),
-            Variant::Gemm(Gemm::MatrixMultiply) => f.write_str("gemm=matrixmultiply"),
+            Variant::Gemm(gemm) => write!(f, "gemm={}", name_of(*gemm)),
+            Variant::GemmFrom { gemm, rows } => write!(f, "gemm={}@{rows}", name_of(*gemm)),
+            Variant::Ties(Ties::First) => f.write_str("ties=first"),
+            Variant::Ties(Ties::Last) => f.write_str("ties=last"),
             Variant::Gelu(Gelu::Erf) => f.write_str("gelu=erf"),
             Variant::Gelu(Gelu::Tanh) => f.write_str("gelu=tanh"),
             Variant::LayerNorm(Variance::TwoPass) => f.write_str("layer_norm=two-pass"),
@@ -267,6 +352,8 @@ mod tests {
             "gemm=matrixmultiply",
             "gemm=split-k:4",
             "gemm=chunk:112",
+            "gemm=split-k:3@640",
+            "ties=last",
             "gelu=erf",
             "gelu=tanh",
             "layer_norm=one-pass",
@@ -290,6 +377,8 @@ mod tests {
             ("gemm=mkl", "matrixmultiply"),
             ("gemm=split-k:0", "split-k:N"),
             ("gemm=chunk:x", "chunk:N"),
+            ("gemm=chunk:7@many", "@ROWS"),
+            ("ties=middle", "first, last"),
             ("gelu=fast", "erf, tanh"),
             ("layer_norm=", "one-pass"),
             ("normalize=l1", "rsqrt"),
@@ -318,5 +407,28 @@ mod tests {
             Gemm::SplitK(2)
         );
         assert!(numerics.is_batch_invariant());
+    }
+
+    #[test]
+    fn a_product_for_large_batches_depends_on_their_rows() {
+        let numerics = Numerics {
+            variants: vec!["gemm=split-k:3@640".parse().unwrap()],
+            patches: Vec::new(),
+        };
+        let arithmetic = numerics.at("linear");
+        assert_eq!(arithmetic.gemm_for(639), Gemm::Native);
+        assert_eq!(arithmetic.gemm_for(640), Gemm::SplitK(3));
+        assert!(!numerics.is_batch_invariant());
+    }
+
+    #[test]
+    fn a_stage_after_the_encoder_computes_as_its_own_patches_say() {
+        let numerics = Numerics {
+            variants: vec!["normalize=rsqrt".parse().unwrap()],
+            patches: vec!["compress:ties=last".parse().unwrap()],
+        };
+        assert_eq!(numerics.at_stage("cluster"), Arithmetic::default());
+        assert_eq!(numerics.at_stage("compress").ties, Ties::Last);
+        assert_eq!(numerics.at_stage("compress").normalize, Normalize::Divide);
     }
 }

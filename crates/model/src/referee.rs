@@ -20,7 +20,7 @@
 //! computes each operation as it is defined: modules can be cut out, but numeric variants are refused.
 
 mod attention;
-mod elementary;
+pub mod elementary;
 mod linear;
 mod rows;
 

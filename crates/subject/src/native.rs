@@ -17,7 +17,7 @@ use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::document::{AnyEncoder, DocEncoder};
 use concord_model::encoder::{BuildError, Encoder, module_paths};
-use concord_model::numerics::Arithmetic;
+use concord_model::numerics::{Arithmetic, Ties};
 use concord_model::referee::Referee;
 use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
@@ -178,6 +178,7 @@ impl Native {
             tokenizer: Arc::new(checkpoint.doc_tokenizer(&config)?),
         };
         let checkpoint_hash = checkpoint.hash();
+        let compress = options.numerics.at_stage("compress");
         let mut graph = Graph::new()
             .with(Tokenize {
                 tokenizer: Arc::clone(&encoder.tokenizer),
@@ -196,6 +197,7 @@ impl Native {
             .with(Split { seed })
             .with(Cluster {
                 iterations: config.kmeans_niters,
+                normalize: options.numerics.at_stage("cluster").normalize,
                 isa,
             })
             .with(Calibrate {
@@ -204,6 +206,8 @@ impl Native {
             })
             .with(Compress {
                 nbits: config.nbits,
+                gemm: compress.gemm,
+                last_of_ties: compress.ties == Ties::Last,
                 isa,
             })
             .with(Invert);

@@ -93,7 +93,8 @@ impl Operations {
             Engine::Native { arithmetic, isa } => {
                 let weights = PackedWeights::pack(w, outputs, inputs);
                 let mut y = vec![0.0; rows * outputs];
-                arithmetic.gemm.linear(*isa, x, &weights, None, &mut y);
+                let gemm = arithmetic.gemm_for(rows);
+                gemm.linear(*isa, x, &weights, None, &mut y);
                 Ok(y)
             }
             Engine::Torch { agent, fields, .. } => {

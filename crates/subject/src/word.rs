@@ -65,7 +65,8 @@ pub enum WordError {
     /// An option that is not `name=value` or a patch.
     #[error(
         "unknown option `{0}` of native: it has precision=, batch=, threads=, isa=, gemm=, gelu=, \
-         layer_norm=, normalize=, and MODULE:VARIANT or MODULE:identity"
+         layer_norm=, normalize=, ties=, and MODULE:VARIANT or MODULE:identity, also cluster:normalize= and \
+         compress:gemm="
     )]
     UnknownOption(String),
     /// An option that PyTorch subjects do not have.

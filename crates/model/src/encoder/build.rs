@@ -10,7 +10,7 @@ use super::modules::{Activate, LayerNorm, Linear, module_paths};
 use super::operations::{LinearLayer, NormLayer, Operations};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Activation, BertConfig};
-use crate::numerics::{Change, Numerics, Variant};
+use crate::numerics::{Change, Numerics, Patch, STAGES, Variant};
 
 /// Why an encoder cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,12 @@ pub enum BuildError {
          LayerNorm, intermediate_act_fn, attention.self, a whole layer, and normalize"
     )]
     NotRemovable(String),
+    /// A change at a stage after the encoder that does not have it, or of such a stage at a module.
+    #[error(
+        "`{0}`: the stages after the encoder take cluster:normalize=…, compress:gemm=… and \
+         compress:ties=…, and modules take no ties="
+    )]
+    NotAtStage(Patch),
     /// A variant of an operation, for the referee.
     #[error(
         "precision=f64 is the referee, which computes every operation as it is defined, so that others can \
@@ -112,6 +118,15 @@ impl<O: Operations> Bert<O> {
 fn check_patches(config: &BertConfig, numerics: &Numerics) -> Result<(), BuildError> {
     let paths = module_paths(config);
     for patch in &numerics.patches {
+        if let Some(stage) = STAGES.iter().find(|stage| patch.at.names(stage)) {
+            if !applies(stage, patch.change) {
+                return Err(BuildError::NotAtStage(patch.clone()));
+            }
+            continue;
+        }
+        if matches!(patch.change, Change::Variant(Variant::Ties(_))) {
+            return Err(BuildError::NotAtStage(patch.clone()));
+        }
         let mut named = paths.iter().filter(|path| patch.at.names(path)).peekable();
         if named.peek().is_none() {
             let (pattern, layers) = (patch.at.clone(), config.num_hidden_layers);
@@ -124,6 +139,15 @@ fn check_patches(config: &BertConfig, numerics: &Numerics) -> Result<(), BuildEr
         }
     }
     Ok(())
+}
+
+/// Whether a stage after the encoder has something to compute in another way.
+fn applies(stage: &str, change: Change) -> bool {
+    match change {
+        Change::Variant(Variant::Normalize(_)) => stage == "cluster",
+        Change::Variant(Variant::Gemm(_) | Variant::Ties(_)) => stage == "compress",
+        Change::Variant(_) | Change::Identity => false,
+    }
 }
 
 fn is_removable(path: &str) -> bool {
@@ -194,13 +218,13 @@ impl Parts<'_> {
             Some(_) => Some(self.values(&bias)?),
             None => None,
         };
-        let gemm = self.numerics.at(&path).gemm;
+        let arithmetic = self.numerics.at(&path);
         let layer = LinearLayer {
             weights,
             bias,
             inputs,
             outputs,
-            gemm,
+            arithmetic,
         };
         Ok(Linear {
             path,

@@ -22,7 +22,9 @@ impl Operations for Kernels {
 
     fn linear(&self, layer: &LinearLayer<PackedWeights>, x: &[f32], y: &mut [f32]) {
         let bias = layer.bias.as_deref();
-        layer.gemm.linear(self.0, x, &layer.weights, bias, y);
+        let rows = x.len() / layer.inputs.max(1);
+        let gemm = layer.arithmetic.gemm_for(rows);
+        gemm.linear(self.0, x, &layer.weights, bias, y);
     }
 
     fn layer_norm(&self, norm: &NormLayer, variance: Variance, x: &mut [f32]) {

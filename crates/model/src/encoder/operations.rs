@@ -1,10 +1,11 @@
 //! What BERT is computed with, in one precision.
 
 use concord_kernels::gelu::Gelu;
-use concord_kernels::gemm::Gemm;
 use concord_kernels::layer_norm::Variance;
 use concord_kernels::normalize::Normalize;
 use concord_tensor::Element;
+
+use crate::numerics::Arithmetic;
 use std::ops::{AddAssign, MulAssign};
 
 /// A number that modules pass on. The weights are `f32`, and widening them is exact.
@@ -54,7 +55,7 @@ pub(crate) struct LinearLayer<W> {
     pub(crate) bias: Option<Vec<f32>>,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
-    pub(crate) gemm: Gemm,
+    pub(crate) arithmetic: Arithmetic,
 }
 
 /// The parameters of a layer normalisation.

@@ -28,7 +28,7 @@ const LN_2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
 const LN_2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
 
 /// `exp(x)`, within 2 ULP where the result is normal. NaN gives NaN.
-pub(super) fn exp(x: f64) -> f64 {
+pub fn exp(x: f64) -> f64 {
     if x < -746.0 {
         return 0.0;
     }
@@ -81,7 +81,7 @@ const ERFC: [f64; 25] = [
 ];
 
 /// `1 − erf(x)`, within 1e-14 of its value up to `x = 8`. NaN gives NaN.
-pub(super) fn erfc(x: f64) -> f64 {
+pub fn erfc(x: f64) -> f64 {
     let distance = x.abs();
     if distance > 28.0 {
         return if x > 0.0 { 0.0 } else { 2.0 };
@@ -98,12 +98,12 @@ pub(super) fn erfc(x: f64) -> f64 {
 }
 
 /// `x · (1 + erf(x / √2)) / 2`, by `erfc` because `1 + erf` cancels for negative `x`.
-pub(super) fn gelu_erf(x: f64) -> f64 {
+pub fn gelu_erf(x: f64) -> f64 {
     0.5 * x * erfc(-x * FRAC_1_SQRT_2)
 }
 
 /// `x · (1 + tanh(√(2/π) · (x + 0.044715·x³))) / 2`, with `(1 + tanh y) / 2 = 1 / (1 + exp(−2y))`.
-pub(super) fn gelu_tanh(x: f64) -> f64 {
+pub fn gelu_tanh(x: f64) -> f64 {
     const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
     let y = SQRT_2_OVER_PI * (x + 0.044715 * x * x * x);
     x / (1.0 + exp(-2.0 * y))

@@ -84,7 +84,7 @@ fn sums(x: &[[f64; ROWS]], weights: &[[f32; WIDE]]) -> [[f64; WIDE]; ROWS] {
 
 #[cfg(test)]
 mod tests {
-    use concord_kernels::gemm::Gemm;
+    use crate::numerics::Arithmetic;
     use proptest::prelude::*;
 
     use super::*;
@@ -105,7 +105,7 @@ mod tests {
                 bias: bias.clone(),
                 inputs,
                 outputs,
-                gemm: Gemm::default(),
+                arithmetic: Arithmetic::default(),
             };
             let mut y = vec![0.0; rows * outputs];
             linear(&layer, &x, &mut y);
