@@ -16,6 +16,7 @@
 pub mod diff;
 mod elements;
 pub mod explain;
+pub mod formula;
 pub mod matrix;
 pub mod reveal;
 mod side;

@@ -22,7 +22,7 @@ mod linear;
 mod mask;
 mod order;
 mod probe;
-mod random;
+pub(crate) mod random;
 mod recover;
 mod replay;
 mod subject;

@@ -4,11 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use concord_lab::formula::{ShortOperation, reveal_formula};
 use concord_lab::reveal::{
     LinearShape, OrderSummary, RecoverOptions, Revealed, label, reveal_linear,
 };
 use concord_pipeline::publish::write_file;
-use concord_report::{TreePanel, revealed_text, tree_svg};
+use concord_report::{TreePanel, formula_text, revealed_text, tree_svg};
+use concord_subject::live::Live;
 use concord_subject::python::Downloads;
 use concord_subject::word::Subject;
 use serde_json::json;
@@ -19,17 +21,22 @@ use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, positive};
 use crate::output::{Failure, Outcome, print, print_json};
 use crate::subjects::Subjects;
 
-/// Find the order in which an operation really adds, from its outputs alone.
+/// Find what an operation really computes, from its outputs alone.
 ///
-/// One sum of K products is asked with huge numbers that cancel and units that are lost before they do:
-/// which are lost tells the tree of additions. With two subjects, both orders, and whether they agree.
+/// The order of a linear layer's additions: one sum of K products is asked with huge numbers that cancel
+/// and units that are lost before they do; which are lost tells the tree of additions. The formula of GELU,
+/// layer norm, normalize and softmax: many inputs are asked, and the results held against the true values
+/// and against a list of formulas. With two subjects, both, and whether they agree.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord reveal torch==1.13.1 --op linear --m 2272 --k 384 --n 1536
   concord reveal torch==1.13.1 torch==2.4.1 --m 71 --k 384 --n 1536 --svg orders.svg
   concord reveal native,gemm=split-k:4 --m 9 --k 1536 --n 384
+  concord reveal torch==1.13.1 torch==2.1.0 --op gelu
+  concord reveal torch==1.13.1 torch==2.1.0 --op layer-norm --width 384
 
-Ends with 0 if there is one order, or two subjects have the same; 1 if not; 2 on trouble.")]
+Ends with 0 if there is one order, a formula reproduces all results, or two subjects have the same order or
+results; 1 if not; 2 on trouble.")]
 pub struct RevealCommand {
     /// One subject, or two to compare: native or torch==VERSION, with options after commas
     #[arg(required = true, num_args = 1..=2, value_name = "SUBJECT")]
@@ -46,7 +53,10 @@ pub struct RevealCommand {
     /// Columns of the output: N
     #[arg(long, value_name = "N", value_parser = positive, default_value = "1536")]
     n: NonZeroUsize,
-    /// Write a picture of the trees
+    /// Values of a row, for layer-norm, normalize and softmax
+    #[arg(long, value_name = "W", value_parser = positive, default_value = "384")]
+    width: NonZeroUsize,
+    /// Write a picture of the trees, for linear
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Threads [default: all, or PyTorch's choice]
@@ -62,14 +72,34 @@ pub struct RevealCommand {
 enum Operation {
     /// A linear layer: rows of M × K times the transpose of N × K
     Linear,
+    /// GELU
+    Gelu,
+    /// Layer normalisation of rows of W
+    LayerNorm,
+    /// Division of rows of W by their length
+    Normalize,
+    /// Softmax of rows of W
+    Softmax,
 }
 
 /// More would not fit into memory, or take all day.
 const MOST_ELEMENTS: usize = 1 << 28;
 
+/// Of the inputs that a formula is found with.
+const SEED: u64 = 1;
+
 impl RevealCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let Operation::Linear = self.op;
+        match self.op {
+            Operation::Linear => self.reveal_orders(),
+            Operation::Gelu => self.reveal_formulas(ShortOperation::Gelu),
+            Operation::LayerNorm => self.reveal_formulas(ShortOperation::LayerNorm),
+            Operation::Normalize => self.reveal_formulas(ShortOperation::Normalize),
+            Operation::Softmax => self.reveal_formulas(ShortOperation::Softmax),
+        }
+    }
+
+    fn reveal_orders(&self) -> Result<Outcome, Failure> {
         let shape = LinearShape {
             rows: self.m.get(),
             inputs: self.k.get(),
@@ -89,8 +119,11 @@ impl RevealCommand {
         let found = self
             .subjects
             .iter()
-            .map(|word| self.reveal(word, shape))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|word| {
+                let live = self.live(word, shape.rows)?;
+                Ok(reveal_linear(&live, "", shape, &RecoverOptions::default())?)
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
         if let Some(path) = &self.svg {
             let picture = picture(&found);
             write_file(path, |file| {
@@ -133,17 +166,65 @@ impl RevealCommand {
         Ok(Outcome::same_if(same))
     }
 
-    fn reveal(&self, word: &str, shape: LinearShape) -> Result<Revealed, Failure> {
+    fn reveal_formulas(&self, operation: ShortOperation) -> Result<Outcome, Failure> {
+        if self.svg.is_some() {
+            return Err(
+                "--svg draws the order of a linear layer's additions; a formula has none".into(),
+            );
+        }
+        let found = self
+            .subjects
+            .iter()
+            .map(|word| {
+                let live = self.live(word, 1)?;
+                Ok(reveal_formula(
+                    &live,
+                    "",
+                    operation,
+                    self.width.get(),
+                    SEED,
+                )?)
+            })
+            .collect::<Result<Vec<_>, Failure>>()?;
+        let shared = match found.as_slice() {
+            [a, b] => Some((a.shared(b), a.results.len())),
+            _ => None,
+        };
+        let same = match shared {
+            Some((shared, all)) => shared == all,
+            None => found
+                .iter()
+                .all(|formula| formula.recognition.is_complete()),
+        };
+        if self.json {
+            print_json(&json!({
+                "op": operation,
+                "subjects": found,
+                "same_results": shared.map(|(shared, _)| shared),
+                "same": same,
+            }))?;
+        } else {
+            print(&formula_text(&found, &environment::style()))?;
+            if let Some((shared, all)) = shared {
+                print(&format!(
+                    "\nThe two give the same bits for {shared} of {all} samples.\n"
+                ))?;
+            }
+        }
+        Ok(Outcome::same_if(same))
+    }
+
+    /// The subject that `word` names, with the embedded checkpoint.
+    fn live(&self, word: &str, tokens: usize) -> Result<Live, Failure> {
         let subject: Subject = word.parse()?;
-        let index = IndexArguments::with_doc_maxlen(shape.rows.clamp(3, 64));
+        let index = IndexArguments::with_doc_maxlen(tokens.clamp(3, 64));
         let compute = ComputeArguments {
             threads: self.threads,
             ..ComputeArguments::default()
         };
         let inputs = SubjectInputs::of_checkpoint(embedded::CHECKPOINT);
         let subjects = Subjects::new(&inputs, &index, &compute, Downloads::Keep)?;
-        let live = subjects.live(subject)?;
-        Ok(reveal_linear(&live, "", shape, &RecoverOptions::default())?)
+        subjects.live(subject)
     }
 }
 

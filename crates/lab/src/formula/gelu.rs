@@ -1,0 +1,115 @@
+//! Formulas of GELU.
+//!
+//! Not in the list: what PyTorch 2.1.0 and 2.8.0 compute through oneDNN 3 on a machine with AVX-512. With
+//! oneDNN switched off, that of 2.1.0 is in it.
+
+use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
+
+use concord_kernels::elementary;
+
+use super::approximations::{EXPONENTIALS, gelu_abramowitz_stegun};
+use super::{Binary, Hold, Named, Unary, reference};
+
+/// What a formula of one value is given to.
+type Each<'a> = dyn FnMut(&str, &dyn Fn(f32) -> f32) + 'a;
+
+/// `√(2/π)`.
+const SQRT_2_OVER_PI: f64 = 0.797_884_560_802_865_4;
+
+/// The coefficient of `x³` in the tanh form.
+const CUBIC: f64 = 0.044715;
+
+/// Gives each formula's values for `x` to `hold`.
+pub(super) fn evaluate(x: &[f32], hold: &mut Hold<'_>) {
+    let mut each = |formula: &str, value: &dyn Fn(f32) -> f32| {
+        let values: Vec<f32> = x.iter().map(|&x| value(x)).collect();
+        hold(formula.to_owned(), &values);
+    };
+    each(
+        "erf form: x·(1 + erf(x/√2))/2 in f64, rounded once",
+        &elementary::gelu_erf,
+    );
+    each("tanh form in f64, rounded once", &elementary::gelu_tanh);
+    each(
+        "erf form, correctly rounded: x·erfc(−x/√2)/2 in f64, rounded once",
+        &reference::gelu,
+    );
+    for (exponential, exp) in EXPONENTIALS {
+        for (product, fused) in [("fma(x/2, erf, x/2)", true), ("(x/2)·(1 + erf)", false)] {
+            each(
+                &format!(
+                    "erf form in f32: {product}, erf by Abramowitz and Stegun 7.1.26, {exponential}"
+                ),
+                &|x| gelu_abramowitz_stegun(x, exp, fused),
+            );
+        }
+    }
+    erf_forms(&mut each);
+    tanh_forms(&mut each);
+    each("sigmoid form: x/(1 + exp(−1.702·x))", &|x| {
+        x / (1.0 + elementary::exp(-1.702 * x))
+    });
+}
+
+/// The erf form in `f32`, in the ways to multiply and divide.
+fn erf_forms(each: &mut Each<'_>) {
+    let arguments: [Named<Unary>; 2] = [("x·√½", |x| x * FRAC_1_SQRT_2), ("x/√2", |x| x / SQRT_2)];
+    let products: [Named<Binary>; 4] = [
+        ("(x/2)·(1 + erf)", |x, erf| (x * 0.5) * (1.0 + erf)),
+        ("x·((1 + erf)/2)", |x, erf| x * (0.5 * (1.0 + erf))),
+        ("(x·(1 + erf))/2", |x, erf| x * (1.0 + erf) * 0.5),
+        ("fma(x/2, erf, x/2)", |x, erf| {
+            (x * 0.5).mul_add(erf, x * 0.5)
+        }),
+    ];
+    for (argument, of) in arguments {
+        for (product, with) in products {
+            each(
+                &format!("erf form in f32: {product}, erf({argument}) correctly rounded"),
+                &|x| with(x, elementary::erf(of(x))),
+            );
+        }
+    }
+}
+
+/// The tanh form in `f32`, in the ways to take the cube and the hyperbolic tangent.
+fn tanh_forms(each: &mut Each<'_>) {
+    const ROOT: f32 = SQRT_2_OVER_PI as f32;
+    const C: f32 = CUBIC as f32;
+    let inners: [Named<Unary>; 4] = [
+        ("√(2/π)·(x + c·x³)", |x| ROOT * (x + C * (x * x * x))),
+        ("√(2/π)·fma(c, x³, x)", |x| {
+            ROOT * C.mul_add(x * x * x, x)
+        }),
+        ("√(2/π)·x·(1 + c·x²)", |x| {
+            ROOT * x * (1.0 + C * x * x)
+        }),
+        ("√(2/π)·x·fma(c, x², 1)", |x| {
+            ROOT * x * C.mul_add(x * x, 1.0)
+        }),
+    ];
+    let outers: [Named<Binary>; 5] = [
+        ("(x/2)·(1 + tanh), tanh rounded once", |x, y| {
+            (x * 0.5) * (1.0 + elementary::tanh(y))
+        }),
+        ("x·((1 + tanh)/2), tanh rounded once", |x, y| {
+            x * (0.5 * (1.0 + elementary::tanh(y)))
+        }),
+        ("fma(x/2, tanh, x/2), tanh rounded once", |x, y| {
+            (x * 0.5).mul_add(elementary::tanh(y), x * 0.5)
+        }),
+        ("(x/2)·(1 + tanh), tanh = 1 − 2/(exp(2y) + 1)", |x, y| {
+            (x * 0.5) * (1.0 + (1.0 - 2.0 / (elementary::exp(2.0 * y) + 1.0)))
+        }),
+        ("x/(1 + exp(−2y))", |x, y| {
+            x / (1.0 + elementary::exp(-2.0 * y))
+        }),
+    ];
+    for (inner, of) in inners {
+        for (outer, with) in outers {
+            each(&format!("tanh form in f32: {outer}, y = {inner}"), &|x| {
+                with(x, of(x))
+            });
+        }
+    }
+}
