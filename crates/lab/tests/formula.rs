@@ -31,9 +31,9 @@ fn the_native_gelu_is_recognised_in_both_forms_on_every_instruction_set() {
         for (form, words) in [
             (
                 Gelu::Erf,
-                "erf form: x·(1 + erf(x/√2))/2 in f64 with Concord's own erf",
+                "erf form: x·(1 + erf(x/√2))/2 in f64, rounded once",
             ),
-            (Gelu::Tanh, "tanh form in f64 with Concord's own tanh"),
+            (Gelu::Tanh, "tanh form in f64, rounded once"),
         ] {
             let mut y = sweep.values().to_vec();
             gelu(isa, form, &mut y);
