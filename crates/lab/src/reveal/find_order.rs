@@ -52,7 +52,9 @@ impl Order {
                 let cut = match cut {
                     Cut::Runs(_) | Cut::Lanes(_) => 3,
                     Cut::Lengths(lengths) => 3 + lengths.len(),
-                    Cut::RestAndLanes { .. } | Cut::LanesThenRest { .. } => 6,
+                    Cut::RestAndLanes { .. }
+                    | Cut::LanesThenRest { .. }
+                    | Cut::HeadThenLanes { .. } => 6,
                 };
                 // Parts of parts are easier to follow than parts of the order of parts.
                 let aside = match **joined {
@@ -261,6 +263,7 @@ impl Outline<'_> {
             }
         }
         cuts.extend(self.lanes_then_rest());
+        cuts.extend(self.head_then_lanes());
         cuts.extend(self.in_order(false));
         cuts.extend(self.in_order(true));
         cuts.extend(self.parts_of_root());
@@ -284,6 +287,24 @@ impl Outline<'_> {
                 let (width, rest) = (part.step, tree.terms().checked_sub(part.step * part.count)?);
                 (rest > 0 && rest < width).then_some(Cut::LanesThenRest { width, rest })
             })
+            .collect()
+    }
+
+    /// Lanes of which the first begins with terms that are not dealt out.
+    fn head_then_lanes(&self) -> Vec<Cut> {
+        let tree = self.tree;
+        // Of the last two terms one at least is in another lane than the first.
+        let last = tree.terms().saturating_sub(2)..tree.terms();
+        last.flat_map(|term| std::iter::successors(Some(term), |&node| tree.parent(node)))
+            .filter_map(|node| tree.progression(node))
+            .filter(|lane| lane.count > 1 && lane.step > 1)
+            // That lane may be any of them.
+            .flat_map(|lane| {
+                let heads = (1..lane.step).filter_map(move |at| lane.first.checked_sub(at));
+                heads.map(move |head| (head, lane.step))
+            })
+            .filter(|&(head, _)| head > 0)
+            .map(|(head, width)| Cut::HeadThenLanes { head, width })
             .collect()
     }
 

@@ -146,7 +146,7 @@ fn parts(cut: &Cut, within: &[Order], joined: &Order, terms: usize) -> String {
         .parts(&numbers)
         .map_or(Vec::new(), |parts| parts.iter().map(Vec::len).collect());
     let part = match cut {
-        Cut::Lanes(_) | Cut::LanesThenRest { .. } => "lane",
+        Cut::Lanes(_) | Cut::LanesThenRest { .. } | Cut::HeadThenLanes { .. } => "lane",
         Cut::RestAndLanes { .. } => "part",
         Cut::Runs(_) | Cut::Lengths(_) => "run",
     };
@@ -161,6 +161,11 @@ fn parts(cut: &Cut, within: &[Order], joined: &Order, terms: usize) -> String {
         Cut::LanesThenRest { width, rest } => format!(
             "{width} lanes (terms congruent modulo {width}), {} in the first of them, {joining}{}",
             last(*rest, terms),
+            within_each(part, within, &sizes)
+        ),
+        Cut::HeadThenLanes { head, width } => format!(
+            "{width} lanes (terms congruent modulo {width}), all of the first {head} terms in the first of them, \
+             {joining}{}",
             within_each(part, within, &sizes)
         ),
         Cut::Runs(_) | Cut::Lengths(_) => {

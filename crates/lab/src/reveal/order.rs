@@ -90,6 +90,13 @@ pub enum Cut {
         /// How many terms follow the first lane.
         rest: usize,
     },
+    /// The first terms begin the first lane; the others are divided into lanes.
+    HeadThenLanes {
+        /// How many terms begin the first lane.
+        head: usize,
+        /// How many lanes.
+        width: usize,
+    },
 }
 
 impl Order {
@@ -323,6 +330,12 @@ impl Cut {
                 let head = nodes.len().checked_sub(rest)?;
                 let mut parts = lanes(&nodes[..head], width.max(1));
                 parts.first_mut()?.extend(&nodes[head..]);
+                parts
+            }
+            Cut::HeadThenLanes { head, width } => {
+                let (head, others) = nodes.split_at_checked(head)?;
+                let mut parts = lanes(others, width.max(1));
+                parts.first_mut()?.splice(0..0, head.iter().copied());
                 parts
             }
         })

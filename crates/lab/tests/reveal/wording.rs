@@ -105,6 +105,26 @@ fn words_go_into_parts_of_parts() {
     );
 }
 
+#[test]
+fn lanes_that_begin_with_undealt_terms_are_put_into_words() {
+    // How a library adds the products of the last rows of a batch, those that fill no tile.
+    let order = |head, width| Order::Parts {
+        cut: Cut::HeadThenLanes { head, width },
+        within: vec![Order::SEQUENTIAL],
+        joined: Box::new(Order::Pairwise(Pairing::Far)),
+    };
+    assert_eq!(
+        label(&tree(&order(4, 4), 384)),
+        "4 lanes (terms congruent modulo 4), all of the first 4 terms in the first of them, added pairwise, lane \
+         i with lane i + 2 first; within a lane one after the other"
+    );
+    for (head, width, terms) in [(1, 4, 30), (3, 8, 101), (20, 2, 99), (7, 16, 385)] {
+        let tree = tree(&order(head, width), terms);
+        assert_eq!(recovered_tree(&tree).0, tree);
+        assert!(Order::of(&tree).is_regular(), "{head} {width} {terms}");
+    }
+}
+
 /// How numpy adds contiguous `f32` (`pairwise_sum` in its `loops_utils.h.src`), for multiples of eight.
 fn numpy_sum() -> Order {
     Order::Halves {
