@@ -2158,6 +2158,13 @@ def _dims(request):
     return tuple(dim) if isinstance(dim, list) else dim
 
 
+def _sum(x, request):
+    if request.get("each"):
+        # One call for each row, because a sum along a dimension may add in another order.
+        return torch.stack([row.sum() for row in x])
+    return x.sum() if request.get("dim") is None else x.sum(dim=_dims(request))
+
+
 OPS = {
     "linear": lambda i, r: torch.nn.functional.linear(i("x"), i("weight"), i("bias", None)),
     "matmul": lambda i, r: torch.matmul(i("a"), i("b")),
@@ -2167,7 +2174,8 @@ OPS = {
     ),
     "gelu": lambda i, r: torch.nn.functional.gelu(i("x"), approximate=r.get("approximate", "none")),
     "normalize": lambda i, r: torch.nn.functional.normalize(i("x"), p=r.get("p", 2), dim=_dims(r), eps=r.get("eps", 1e-12)),
-    "sum": lambda i, r: i("x").sum() if r.get("dim") is None else i("x").sum(dim=_dims(r)),
+    "sum": lambda i, r: _sum(i("x"), r),
+    "numpy_sum": lambda i, r: torch.from_numpy(numpy.array([row.sum() for row in i("x").numpy()])),
     "sort": lambda i, r: torch.sort(
         i("x"), dim=_dims(r), descending=bool(r.get("descending")), stable=bool(r.get("stable"))
     ),

@@ -27,6 +27,7 @@ mod recover;
 mod replay;
 mod subject;
 mod tree;
+mod vectors;
 
 pub use label::label;
 pub use linear::{LinearProbes, LinearShape, LinearTrial, Masked, Operands};
@@ -37,5 +38,6 @@ pub use recover::{
     FoundOrder, RecoverError, RecoverOptions, Recovery, Region, Statistics, recover,
 };
 pub use replay::{Arithmetic, BiasPlace, MultiplyAdd, Replay, ReplayError, Sample, replay};
-pub use subject::{OrderSummary, RevealError, Revealed, reveal_linear};
+pub use subject::{Adding, OrderSummary, RevealError, Revealed, reveal_linear, reveal_sum};
 pub use tree::{Progression, SumTree, TreeError, TreeSummary};
+pub use vectors::{SumProbes, SumTrial};

@@ -11,13 +11,9 @@ use crate::tree_text::tree_text;
 
 /// Each order with where it was found, whether it gives the operation's bits, and the tree.
 pub fn revealed_text(revealed: &Revealed, style: &Style) -> String {
-    let shape = revealed.shape;
     let mut out = style.paint(
         Tone::Strong,
-        &format!(
-            "{}: linear, M = {}, K = {}, N = {}\n",
-            revealed.subject, shape.rows, shape.inputs, shape.outputs
-        ),
+        &format!("{}: {}\n", revealed.subject, revealed.operation),
     );
     for (order, replay) in revealed.recovery.orders.iter().zip(&revealed.replays) {
         let _ = write!(out, "\n{}\n", label(&order.tree));

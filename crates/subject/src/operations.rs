@@ -113,6 +113,27 @@ impl Operations {
         }
     }
 
+    /// The sum of each row of `x` `(rows, terms)` in f32, each by a call of its own.
+    ///
+    /// # Errors
+    /// [`OperationError`]; the native engine adds within other operations alone.
+    pub fn sums(&mut self, of: SumOf, x: &Tensor) -> Result<Vec<f32>, OperationError> {
+        match &mut self.engine {
+            Engine::Native { .. } => Err(OperationError::NotApart("sum")),
+            Engine::Torch { agent, fields, .. } => {
+                let mut fields = fields.clone();
+                let name = match of {
+                    SumOf::Torch => "sum",
+                    SumOf::Numpy => "numpy_sum",
+                };
+                fields.insert("each".to_owned(), json!(true));
+                let operands = [("x".to_owned(), x.clone())];
+                let sums = asked(agent, name, fields, &operands)?;
+                Ok(sums.as_slice::<f32>()?.to_vec())
+            }
+        }
+    }
+
     /// An operation on each row of `x` `(rows, width)` in f32. The result has the same shape, and the dtype
     /// that the operation gives it.
     ///
@@ -173,6 +194,15 @@ impl Operations {
             }
         }
     }
+}
+
+/// Whose sum of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SumOf {
+    /// PyTorch's `x.sum()`.
+    Torch,
+    /// NumPy's, of the version that is installed with PyTorch.
+    Numpy,
 }
 
 /// An operation that sees one row at a time.

@@ -102,6 +102,8 @@ class Protocol(unittest.TestCase):
             ({"x": x}, dict(op="normalize"), f.normalize(x, p=2, dim=-1)),
             ({"x": x}, dict(op="sum"), x.sum()),
             ({"x": x}, dict(op="sum", dim=0), x.sum(dim=0)),
+            ({"x": x}, dict(op="sum", each=True), torch.stack([row.sum() for row in x])),
+            ({"x": x}, dict(op="numpy_sum"), torch.tensor([float(row.sum()) for row in x.numpy()])),
             ({"x": x}, dict(op="sum", dtype="bf16"), x.bfloat16().sum()),
             ({"x": x, "weight": weight}, dict(op="linear", amp="bf16"), f.linear(x.bfloat16(), weight.bfloat16())),
         ):

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use concord_lab::formula::{ShortOperation, reveal_formula};
 use concord_lab::reveal::{
-    LinearShape, OrderSummary, RecoverOptions, Revealed, label, reveal_linear,
+    LinearShape, OrderSummary, RecoverOptions, Revealed, label, reveal_linear, reveal_sum,
 };
 use concord_pipeline::publish::write_file;
 use concord_report::{TreePanel, formula_text, revealed_text, tree_svg};
 use concord_subject::live::Live;
+use concord_subject::operations::SumOf;
 use concord_subject::python::Downloads;
 use concord_subject::word::Subject;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::embedded;
 use crate::environment;
@@ -23,7 +24,7 @@ use crate::subjects::Subjects;
 
 /// Find what an operation really computes, from its outputs alone.
 ///
-/// The order of a linear layer's additions: one sum of K products is asked with huge numbers that cancel
+/// The order of additions of a linear layer, or of a sum: one sum of K products is asked with huge numbers that cancel
 /// and units that are lost before they do; which are lost tells the tree of additions. The formula of GELU,
 /// layer norm, normalize and softmax: many inputs are asked, and the results held against the true values
 /// and against a list of formulas. With two subjects, both, and whether they agree.
@@ -32,6 +33,8 @@ use crate::subjects::Subjects;
   concord reveal torch==1.13.1 --op linear --m 2272 --k 384 --n 1536
   concord reveal torch==1.13.1 torch==2.4.1 --m 71 --k 384 --n 1536 --svg orders.svg
   concord reveal native,gemm=split-k:4 --m 9 --k 1536 --n 384
+  concord reveal torch==2.4.1 --op sum --k 1000
+  concord reveal torch==2.4.1 --op numpy-sum --k 1000
   concord reveal torch==1.13.1 torch==2.1.0 --op gelu
   concord reveal torch==1.13.1 torch==2.1.0 --op layer-norm --width 384
 
@@ -56,7 +59,7 @@ pub struct RevealCommand {
     /// Values of a row, for layer-norm, normalize and softmax
     #[arg(long, value_name = "W", value_parser = positive, default_value = "384")]
     width: NonZeroUsize,
-    /// Write a picture of the trees, for linear
+    /// Write a picture of the trees, for linear and sums
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// Threads [default: all, or PyTorch's choice]
@@ -72,6 +75,10 @@ pub struct RevealCommand {
 enum Operation {
     /// A linear layer: rows of M × K times the transpose of N × K
     Linear,
+    /// PyTorch's sum of a vector of K
+    Sum,
+    /// The sum of a vector of K by the NumPy beside PyTorch
+    NumpySum,
     /// GELU
     Gelu,
     /// Layer normalisation of rows of W
@@ -85,13 +92,18 @@ enum Operation {
 /// More would not fit into memory, or take all day.
 const MOST_ELEMENTS: usize = 1 << 28;
 
+/// The most terms of a sum: some hundred vectors are sent at a time.
+const MOST_TERMS: usize = 1 << 16;
+
 /// Of the inputs that a formula is found with.
 const SEED: u64 = 1;
 
 impl RevealCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         match self.op {
-            Operation::Linear => self.reveal_orders(),
+            Operation::Linear => self.reveal_linear(),
+            Operation::Sum => self.reveal_sums(SumOf::Torch),
+            Operation::NumpySum => self.reveal_sums(SumOf::Numpy),
             Operation::Gelu => self.reveal_formulas(ShortOperation::Gelu),
             Operation::LayerNorm => self.reveal_formulas(ShortOperation::LayerNorm),
             Operation::Normalize => self.reveal_formulas(ShortOperation::Normalize),
@@ -99,7 +111,7 @@ impl RevealCommand {
         }
     }
 
-    fn reveal_orders(&self) -> Result<Outcome, Failure> {
+    fn reveal_linear(&self) -> Result<Outcome, Failure> {
         let shape = LinearShape {
             rows: self.m.get(),
             inputs: self.k.get(),
@@ -116,14 +128,36 @@ impl RevealCommand {
                 format!("M, K and N are too large: at most {MOST_ELEMENTS} elements each").into(),
             );
         }
-        let found = self
-            .subjects
-            .iter()
-            .map(|word| {
-                let live = self.live(word, shape.rows)?;
-                Ok(reveal_linear(&live, "", shape, &RecoverOptions::default())?)
-            })
-            .collect::<Result<Vec<_>, Failure>>()?;
+        let sizes = json!({"op": "linear", "m": shape.rows, "k": shape.inputs, "n": shape.outputs});
+        self.reveal_orders(sizes, |word| {
+            let live = self.live(word, shape.rows)?;
+            Ok(reveal_linear(&live, "", shape, &RecoverOptions::default())?)
+        })
+    }
+
+    fn reveal_sums(&self, of: SumOf) -> Result<Outcome, Failure> {
+        let terms = self.k.get();
+        if terms > MOST_TERMS {
+            return Err(format!("K is too large: at most {MOST_TERMS} terms").into());
+        }
+        let op = match of {
+            SumOf::Torch => "sum",
+            SumOf::Numpy => "numpy_sum",
+        };
+        self.reveal_orders(json!({"op": op, "k": terms}), |word| {
+            let live = self.live(word, 1)?;
+            Ok(reveal_sum(&live, of, terms, &RecoverOptions::default())?)
+        })
+    }
+
+    /// Shows what `reveal` finds of each subject. `operation` says what was asked, as a JSON object.
+    fn reveal_orders(
+        &self,
+        mut operation: Value,
+        reveal: impl Fn(&str) -> Result<Revealed, Failure>,
+    ) -> Result<Outcome, Failure> {
+        let words = self.subjects.iter();
+        let found: Vec<Revealed> = words.map(|word| reveal(word)).collect::<Result<_, _>>()?;
         if let Some(path) = &self.svg {
             let picture = picture(&found);
             write_file(path, |file| {
@@ -143,14 +177,9 @@ impl RevealCommand {
                 .zip(&summaries)
                 .map(|(revealed, orders)| json!({"subject": revealed.subject, "orders": orders}))
                 .collect();
-            print_json(&json!({
-                "op": "linear",
-                "m": shape.rows,
-                "k": shape.inputs,
-                "n": shape.outputs,
-                "subjects": subjects,
-                "same": same,
-            }))?;
+            operation["subjects"] = json!(subjects);
+            operation["same"] = json!(same);
+            print_json(&operation)?;
         } else {
             for revealed in &found {
                 print(&format!(
@@ -169,7 +198,7 @@ impl RevealCommand {
     fn reveal_formulas(&self, operation: ShortOperation) -> Result<Outcome, Failure> {
         if self.svg.is_some() {
             return Err(
-                "--svg draws the order of a linear layer's additions; a formula has none".into(),
+                "--svg draws the order of additions of linear and sum; a formula has none".into(),
             );
         }
         let found = self

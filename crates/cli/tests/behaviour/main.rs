@@ -23,6 +23,7 @@ mod program;
 mod python;
 mod record;
 mod referee;
+mod reveal;
 mod search;
 mod streams;
 mod taps;

@@ -88,8 +88,14 @@ impl<F> LinearProbes<F> {
     {
         let shape = self.shape;
         let mut random = Random::new(seed);
-        let x = self.numbers(shape.rows * shape.inputs, &mut random);
-        let w = self.numbers(shape.outputs * shape.inputs, &mut random);
+        // As many bits as every dtype of the operands holds.
+        let bits = match self.operands {
+            DType::BF16 => 8,
+            DType::F16 => 11,
+            _ => 24,
+        };
+        let x = random.numbers(shape.rows * shape.inputs, bits);
+        let w = random.numbers(shape.outputs * shape.inputs, bits);
         let (x_ref, w_ref) = (&x, &w);
         let y = (self.run)(Operands {
             x: x_ref,
@@ -103,25 +109,6 @@ impl<F> LinearProbes<F> {
             w,
             y,
         })
-    }
-
-    fn numbers(&self, len: usize, random: &mut Random) -> Vec<f32> {
-        // As many bits as every dtype of the operands holds, and exponents that keep f16 in range when
-        // results are added up and still spread products over more bits than f32 has.
-        let bits = match self.operands {
-            DType::BF16 => 8,
-            DType::F16 => 11,
-            _ => 24,
-        };
-        (0..len)
-            .map(|_| {
-                let number = random.next();
-                let size = ((number >> (64 - bits)) | 1) as f32 / (1u64 << bits) as f32;
-                let exponent = (number % 11) as i32 - 8;
-                let sign = if number & (1 << 20) == 0 { 1.0 } else { -1.0 };
-                sign * size * 2f32.powi(exponent)
-            })
-            .collect()
     }
 }
 

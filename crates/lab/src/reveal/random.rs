@@ -24,6 +24,20 @@ impl Random {
         (self.next() % end.max(1) as u64) as usize
     }
 
+    /// Numbers of mixed size and sign, so that their sums and products round and the order of additions
+    /// shows. They have `bits` significant bits, and exponents that keep an `f16` in range when some
+    /// thousand are added up and still spread products over more bits than an `f32` has.
+    pub(crate) fn numbers(&mut self, count: usize, bits: u32) -> Vec<f32> {
+        let number = |_| {
+            let number = self.next();
+            let size = ((number >> (64 - bits)) | 1) as f32 / (1u64 << bits) as f32;
+            let exponent = (number % 11) as i32 - 8;
+            let sign = if number & (1 << 20) == 0 { 1.0 } else { -1.0 };
+            sign * size * 2f32.powi(exponent)
+        };
+        (0..count).map(number).collect()
+    }
+
     /// Two different numbers below `end`, of which there must be two.
     pub(crate) fn pair(&mut self, end: usize) -> (usize, usize) {
         let first = self.below(end);

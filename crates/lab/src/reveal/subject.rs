@@ -1,13 +1,15 @@
-//! The linear layers of a subject.
+//! The additions of a subject.
+
+use std::fmt;
 
 use concord_subject::live::Live;
-use concord_subject::operations::{OperationError, Operations};
-use concord_tensor::BitHash;
+use concord_subject::operations::{OperationError, Operations, SumOf};
+use concord_tensor::{BitHash, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{
     LinearProbes, LinearShape, Masked, Operands, RecoverError, RecoverOptions, Recovery, Replay,
-    Sample, label, recover, replay,
+    Sample, SumProbes, label, recover, replay,
 };
 use crate::reveal::MaskError;
 
@@ -28,16 +30,30 @@ pub enum RevealError {
     Operation(#[from] OperationError),
 }
 
-/// The orders in which a linear layer adds.
+/// What adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adding {
+    /// A linear layer.
+    Linear(LinearShape),
+    /// The sum of a vector.
+    Sum {
+        /// Whose.
+        of: SumOf,
+        /// The length of the vector.
+        terms: usize,
+    },
+}
+
+/// The orders in which an operation adds.
 #[derive(Debug)]
 pub struct Revealed {
     /// The subject.
     pub subject: String,
-    /// The shape.
-    pub shape: LinearShape,
+    /// The operation.
+    pub operation: Adding,
     /// The orders, that of the most sums first.
     pub recovery: Recovery,
-    /// For each order, whether ordinary numbers added in it give the layer's bits; `None` where that
+    /// For each order, whether ordinary numbers added in it give the operation's bits; `None` where that
     /// cannot be said: additions of more than two terms.
     pub replays: Vec<Option<Replay>>,
 }
@@ -106,8 +122,57 @@ pub fn reveal_linear(
         .collect();
     Ok(Revealed {
         subject: live.word(),
-        shape,
+        operation: Adding::Linear(shape),
         recovery,
         replays,
     })
+}
+
+/// Finds the order in which `live` sums a vector of `terms` numbers in `f32`, one vector to a call.
+///
+/// # Errors
+/// [`RevealError`].
+pub fn reveal_sum(
+    live: &Live,
+    of: SumOf,
+    terms: usize,
+    options: &RecoverOptions,
+) -> Result<Revealed, RevealError> {
+    let mut operations = Operations::of(live, "")?;
+    let run = |vectors: &[f32]| {
+        let rows = vectors.len() / terms.max(1);
+        operations.sums(of, &Tensor::new(vec![rows, terms], vectors.to_vec())?)
+    };
+    let mut sums = SumProbes::new(terms, run)?;
+    let recovery = recover(&mut sums, options)?;
+    let trial = sums.trial(options.seed)?;
+    let samples = trial.samples();
+    let orders = recovery.orders.iter();
+    let replays = orders.map(|order| replay(&order.tree, &samples, DType::F32).ok());
+    Ok(Revealed {
+        subject: live.word(),
+        operation: Adding::Sum { of, terms },
+        replays: replays.collect(),
+        recovery,
+    })
+}
+
+impl fmt::Display for Adding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Adding::Linear(LinearShape {
+                rows,
+                inputs,
+                outputs,
+            }) => write!(f, "linear, M = {rows}, K = {inputs}, N = {outputs}"),
+            Adding::Sum {
+                of: SumOf::Torch,
+                terms,
+            } => write!(f, "sum of {terms} terms"),
+            Adding::Sum {
+                of: SumOf::Numpy,
+                terms,
+            } => write!(f, "NumPy's sum of {terms} terms"),
+        }
+    }
 }

@@ -8,7 +8,7 @@ use concord_kernels::lanes::{LANES, lane_reduce};
 use concord_kernels::linear::{PackedWeights, RUN};
 use concord_lab::reveal::{
     BiasPlace, LinearProbes, LinearShape, Masked, MultiplyAdd, Operands, Order, RecoverOptions,
-    Recovery, Replay, ReplayError, Sample, SumTree, label, recover, replay,
+    Recovery, Replay, ReplayError, Sample, SumProbes, SumTree, label, recover, replay,
 };
 use concord_tensor::DType;
 use proptest::prelude::*;
@@ -119,6 +119,32 @@ fn short_reductions_add_as_they_document() {
         let recovery = recover(&mut operation, &RecoverOptions::default()).unwrap();
         let lanes = tree(&lanes_by_halves(LANES), terms);
         assert_eq!(recovery.orders[0].tree, lanes, "{terms}");
+    }
+}
+
+#[test]
+fn sums_of_vectors_are_revealed_and_replayed() {
+    for terms in [2, 100, 1000] {
+        let run = |vectors: &[f32]| -> Result<Vec<f32>, Infallible> {
+            let vectors = vectors.chunks_exact(terms);
+            let sums = vectors.map(|x| lane_reduce(x.len(), |sum, i| sum + x[i]));
+            Ok(sums.collect())
+        };
+        let mut sums = SumProbes::new(terms, run).unwrap();
+        let recovery = recover(&mut sums, &RecoverOptions::default()).unwrap();
+        assert_eq!(
+            recovery.orders[0].tree,
+            tree(&lanes_by_halves(LANES), terms)
+        );
+        let trial = sums.trial(3).unwrap();
+        let samples = trial.samples();
+        let replay = replay(&recovery.orders[0].tree, &samples, DType::F32).unwrap();
+        assert_eq!(replay.reproduced, samples.len());
+        // In another order the numbers would give other sums.
+        assert!(
+            terms == 2 || replay.telling > samples.len() / 2,
+            "{replay:?}"
+        );
     }
 }
 
