@@ -124,6 +124,20 @@ impl Torch {
         self.options.amp
     }
 
+    /// Whether `self` and `other` compute single operations with the same options, so that only the version
+    /// of PyTorch can make a difference.
+    pub fn computes_as(&self, other: &Torch) -> bool {
+        let of = |options: &TorchOptions| {
+            (
+                options.device.clone(),
+                options.amp,
+                options.threads,
+                options.isa,
+            )
+        };
+        of(&self.options) == of(&other.options)
+    }
+
     /// What a request for a single operation has in common with the subject.
     pub(crate) fn operation(&self) -> Fields {
         let mut fields = Fields::new();

@@ -187,6 +187,15 @@ fn write_reproducers(
         ));
         return Ok(());
     };
+    if let (Live::Torch(a), Live::Torch(b)) = (live_a, live_b)
+        && !a.computes_as(b)
+    {
+        tell(format_args!(
+            "no reproducers: the two differ in more than the version of PyTorch, and a script is the same for \
+             both"
+        ));
+        return Ok(());
+    }
     let (scripts, silent) = reproducers(forced, live_a, live_b)?;
     for operation in silent {
         tell(format_args!(
