@@ -35,7 +35,7 @@ pub enum Command {
     Diff(diff::DiffCommand),
     /// Explain where two builds part, and why
     Explain(explain::ExplainCommand),
-    /// Find the order in which an operation really adds
+    /// Find the order in which an operation adds, or the formula that it computes
     Reveal(reveal::RevealCommand),
     /// Find out which shapes of a batch change the bits of a module
     Sweep(sweep::SweepCommand),
