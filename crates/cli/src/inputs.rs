@@ -8,11 +8,12 @@ use clap::{Args, value_parser};
 use concord_corpus::Collection;
 use concord_kernels::isa::Isa;
 use concord_model::checkpoint::Checkpoint;
+use concord_model::precision::{Precision, UnknownPrecision};
 use concord_subject::agent::PATIENCE;
 use concord_subject::build::Origin;
 use concord_subject::native::{DEFAULT_SEED, IndexSettings};
 use concord_subject::swap::Swap;
-use concord_subject::word::{MOST_THREADS, NativeOptions, Precision, Subject, TorchOptions};
+use concord_subject::word::{MOST_THREADS, NativeOptions, Subject, TorchOptions};
 
 use crate::embedded;
 use crate::environment;
@@ -44,7 +45,8 @@ pub struct IndexArguments {
     /// Iterations of k-means [default: the checkpoint's]
     #[arg(long, value_name = "N", value_parser = whole)]
     kmeans_niters: Option<usize>,
-    /// The precision of the encoder: f32, or f64, which says how far f32 is from the truth
+    /// The precision of the encoder: f32, f16, bf16, int8, or f64, which says how far the others are from
+    /// the truth
     #[arg(long, value_name = "P", value_parser = precision)]
     precision: Option<Precision>,
     /// The seed of the sample and its shuffle
@@ -105,9 +107,10 @@ fn isa(text: &str) -> Result<Isa, String> {
         .map_err(|error| error.to_string())
 }
 
-fn precision(text: &str) -> Result<Precision, String> {
+/// The word of a precision.
+pub fn precision(text: &str) -> Result<Precision, String> {
     text.parse()
-        .map_err(|error: concord_subject::word::WordError| error.to_string())
+        .map_err(|error: UnknownPrecision| error.to_string())
 }
 
 impl IndexArguments {

@@ -113,20 +113,20 @@ impl FromStr for Isa {
 /// Compiles one kernel body for every instruction set and calls the instance that `isa` names.
 ///
 /// `on_isa!(isa, body(args: Types) -> Ret)`: `body` is an `#[inline(always)]` function generic over
-/// [`Fma`](crate::lanes::Fma). The instances are ordinary functions with more target features; the
+/// [`Machine`](crate::machine::Machine). The instances are ordinary functions with more target features; the
 /// body is the same tokens in each.
 macro_rules! on_isa {
     ($isa:expr, $body:ident ( $($arg:ident : $ty:ty),* $(,)? ) $(-> $ret:ty)?) => {{
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
-        fn avx2($($arg: $ty),*) $(-> $ret)? { $body::<$crate::lanes::Fused>($($arg),*) }
+        fn avx2($($arg: $ty),*) $(-> $ret)? { $body::<$crate::machine::Avx2>($($arg),*) }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-        fn avx512($($arg: $ty),*) $(-> $ret)? { $body::<$crate::lanes::Fused>($($arg),*) }
+        fn avx512($($arg: $ty),*) $(-> $ret)? { $body::<$crate::machine::Avx512>($($arg),*) }
         #[cfg(target_arch = "aarch64")]
         #[target_feature(enable = "neon")]
-        fn neon($($arg: $ty),*) $(-> $ret)? { $body::<$crate::lanes::Fused>($($arg),*) }
-        fn scalar($($arg: $ty),*) $(-> $ret)? { $body::<$crate::lanes::Emulated>($($arg),*) }
+        fn neon($($arg: $ty),*) $(-> $ret)? { $body::<$crate::machine::Neon>($($arg),*) }
+        fn scalar($($arg: $ty),*) $(-> $ret)? { $body::<$crate::machine::Scalar>($($arg),*) }
 
         match $isa.checked() {
             #[cfg(target_arch = "x86_64")]

@@ -1,7 +1,8 @@
 //! Layer normalisation over the last axis.
 
 use crate::isa::{Isa, on_isa};
-use crate::lanes::{Fma, lane_reduce};
+use crate::lanes::lane_reduce;
+use crate::machine::Machine;
 
 /// How the variance of a row is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,54 +33,67 @@ pub fn layer_norm(
     beta: &[f32],
     eps: f32,
 ) {
-    assert_eq!(gamma.len(), beta.len(), "gamma and beta are (width,)");
-    assert_eq!(x.len() % gamma.len().max(1), 0, "x is (rows, width)");
-    match variance {
-        Variance::TwoPass => {
-            on_isa!(isa, two_pass(x: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32));
-        }
-        Variance::OnePass => {
-            on_isa!(isa, one_pass(x: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32));
-        }
-    }
+    add_layer_norm(isa, variance, x, &[], gamma, beta, eps);
 }
 
-#[inline(always)]
-fn two_pass<A: Fma>(x: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32) {
-    let width = gamma.len() as f32;
-    for row in x.chunks_exact_mut(gamma.len().max(1)) {
-        let mean = lane_reduce(row.len(), |sum, i| sum + row[i]) / width;
-        let squares = lane_reduce(row.len(), |sum, i| {
-            let difference = row[i] - mean;
-            A::fma(difference, difference, sum)
-        });
-        scale_row::<A>(row, mean, squares / width, gamma, beta, eps);
-    }
-}
-
-#[inline(always)]
-fn one_pass<A: Fma>(x: &mut [f32], gamma: &[f32], beta: &[f32], eps: f32) {
-    let width = gamma.len() as f32;
-    for row in x.chunks_exact_mut(gamma.len().max(1)) {
-        let mean = lane_reduce(row.len(), |sum, i| sum + row[i]) / width;
-        let squares = lane_reduce(row.len(), |sum, i| A::fma(row[i], row[i], sum));
-        let variance = squares / width - mean * mean;
-        let variance = if variance > 0.0 { variance } else { 0.0 };
-        scale_row::<A>(row, mean, variance, gamma, beta, eps);
-    }
-}
-
-#[inline(always)]
-fn scale_row<A: Fma>(
-    row: &mut [f32],
-    mean: f32,
-    variance: f32,
+/// The same of the sums `x + residual`, in the place of `x`; each sum rounds once. No residual is an empty
+/// one.
+///
+/// # Panics
+/// As [`layer_norm`], and when `residual` is not empty and not as long as `x`.
+pub fn add_layer_norm(
+    isa: Isa,
+    variance: Variance,
+    x: &mut [f32],
+    residual: &[f32],
     gamma: &[f32],
     beta: &[f32],
     eps: f32,
 ) {
-    let scale = 1.0 / (variance + eps).sqrt();
-    for ((value, &gamma), &beta) in row.iter_mut().zip(gamma).zip(beta) {
-        *value = A::fma((*value - mean) * scale, gamma, beta);
+    assert_eq!(gamma.len(), beta.len(), "gamma and beta are (width,)");
+    assert_eq!(x.len() % gamma.len().max(1), 0, "x is (rows, width)");
+    assert!(
+        residual.is_empty() || residual.len() == x.len(),
+        "a residual is as long as what it is added to"
+    );
+    on_isa!(isa, body(variance: Variance, x: &mut [f32], residual: &[f32], gamma: &[f32], beta: &[f32], eps: f32));
+}
+
+#[inline(always)]
+fn body<M: Machine>(
+    variance: Variance,
+    x: &mut [f32],
+    residual: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    eps: f32,
+) {
+    let width = gamma.len();
+    let mut residual = residual.chunks_exact(width.max(1));
+    for row in x.chunks_exact_mut(width.max(1)) {
+        if let Some(residual) = residual.next() {
+            for (value, &residual) in row.iter_mut().zip(residual) {
+                *value += residual;
+            }
+        }
+        let mean = lane_reduce(row, |sum, x| sum + x) / width as f32;
+        let variance = match variance {
+            Variance::TwoPass => {
+                let squares = lane_reduce(row, |sum, x| {
+                    let difference = x - mean;
+                    M::fma(difference, difference, sum)
+                });
+                squares / width as f32
+            }
+            Variance::OnePass => {
+                let squares = lane_reduce(row, |sum, x| M::fma(x, x, sum));
+                let variance = squares / width as f32 - mean * mean;
+                if variance > 0.0 { variance } else { 0.0 }
+            }
+        };
+        let scale = 1.0 / (variance + eps).sqrt();
+        for ((value, &gamma), &beta) in row.iter_mut().zip(gamma).zip(beta) {
+            *value = M::fma((*value - mean) * scale, gamma, beta);
+        }
     }
 }

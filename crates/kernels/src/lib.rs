@@ -25,17 +25,23 @@
 )]
 
 pub mod attention;
+pub mod bf16;
 pub mod elementary;
+pub mod exponential;
 pub mod gelu;
 pub mod gemm;
+pub mod int8;
 pub mod isa;
 pub mod lanes;
 pub mod layer_norm;
 pub mod linear;
+pub mod machine;
 pub mod maxsim;
 pub mod nearest;
 pub mod normalize;
+pub mod rounding;
+mod tile;
 
 /// The version of the numeric contract: the orders of operations documented in this crate together.
 /// Raised whenever a change alters bits on purpose; every index records it.
-pub const CONTRACT_VERSION: u32 = 1;
+pub const CONTRACT_VERSION: u32 = 2;

@@ -1,9 +1,12 @@
 //! Linear layers: `y = x · Wᵀ + b`.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::isa::{Isa, on_isa};
-use crate::lanes::{Fma, LANES, Lanes};
+use crate::lanes::{LANES, Lanes};
+use crate::machine::Machine;
+use crate::tile::{MultiplyAdd, Tiled, chains, cover, stretches};
 
 /// How many products are chained before their sum joins the total: the contract's run length.
 ///
@@ -121,17 +124,8 @@ pub fn linear(isa: Isa, x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>
     linear_in_runs(isa, x, weights, bias, RUN, y);
 }
 
-/// Rows and panels that one register tile covers. They decide which sums are computed side by side,
-/// never how a sum is computed.
-const TILE_ROWS: usize = 6;
-const TILE_PANELS: usize = 2;
-
-/// Rows that all panels are taken over before the next rows: as many as stay in a core's second cache,
-/// beside the panels of one tile, for rows of some thousand inputs.
-const BLOCK_ROWS: usize = 16 * TILE_ROWS;
-
 #[inline(always)]
-fn body<A: Fma>(
+fn body<M: Machine>(
     x: &[f32],
     weights: &PackedWeights,
     bias: Option<&[f32]>,
@@ -142,86 +136,64 @@ fn body<A: Fma>(
     if outputs == 0 {
         return;
     }
-    let layer = Layer { weights, bias, run };
-    let rows = y.len() / outputs;
-    // Whole tiles, then what is left of the rows two by two, then a last one.
-    let tiled = rows / TILE_ROWS * TILE_ROWS;
-    let paired = tiled + (rows - tiled) / 2 * 2;
-    let (x_tiled, x_rest) = x.split_at(tiled * inputs);
-    let (x_paired, x_last) = x_rest.split_at((paired - tiled) * inputs);
-    let (y_tiled, y_rest) = y.split_at_mut(tiled * outputs);
-    let (y_paired, y_last) = y_rest.split_at_mut((paired - tiled) * outputs);
-    layer.compute::<A, TILE_ROWS>(x_tiled, y_tiled);
-    layer.compute::<A, 2>(x_paired, y_paired);
-    layer.compute::<A, 1>(x_last, y_last);
+    let (rows, panels) = (y.len() / outputs, outputs.div_ceil(LANES));
+    let mut layer = Layer::<M> {
+        x,
+        panels: &weights.panels,
+        inputs,
+        outputs,
+        bias,
+        run,
+        y,
+        machine: PhantomData,
+    };
+    cover(&mut layer, rows, panels);
+}
+
+/// Fused multiply-adds in `f32`.
+pub(crate) struct Single<M>(PhantomData<M>);
+
+impl<M: Machine> MultiplyAdd for Single<M> {
+    type Input = f32;
+    type Weights = Lanes;
+    type Sum = Lanes;
+    const PANELS: usize = M::PANELS;
+
+    #[inline(always)]
+    fn step(sum: Lanes, input: f32, weights: &Lanes) -> Lanes {
+        sum.fma::<M>(input, &weights.0)
+    }
 }
 
 /// A layer to be computed.
-struct Layer<'a> {
-    weights: &'a PackedWeights,
+struct Layer<'a, M> {
+    x: &'a [f32],
+    panels: &'a [Lanes],
+    inputs: usize,
+    outputs: usize,
     bias: Option<&'a [f32]>,
     run: usize,
+    y: &'a mut [f32],
+    machine: PhantomData<M>,
 }
 
-impl Layer<'_> {
-    /// All outputs of rows whose number is a multiple of `ROWS`.
-    #[inline(always)]
-    fn compute<A: Fma, const ROWS: usize>(&self, x: &[f32], y: &mut [f32]) {
-        let (inputs, outputs) = (self.weights.inputs, self.weights.outputs);
-        let rows = y.len() / outputs;
-        let panels = outputs.div_ceil(LANES);
-        let mut tiles = vec![[0.0; ROWS]; rows.min(BLOCK_ROWS) * inputs / ROWS];
-        let mut first = 0;
-        while first < rows {
-            let count = BLOCK_ROWS.min(rows - first) / ROWS;
-            let x = &x[first * inputs..][..count * ROWS * inputs];
-            let y = &mut y[first * outputs..][..count * ROWS * outputs];
-            let tiles = &mut tiles[..count * inputs];
-            interleave(x, inputs, tiles);
-            let mut panel = 0;
-            while panel < panels {
-                let wide = panels - panel >= TILE_PANELS;
-                for tile in 0..count {
-                    let x = &tiles[tile * inputs..][..inputs];
-                    let y = &mut y[tile * ROWS * outputs..][..ROWS * outputs];
-                    if wide {
-                        self.tile::<A, ROWS, TILE_PANELS>(x, panel, y);
-                    } else {
-                        self.tile::<A, ROWS, 1>(x, panel, y);
-                    }
-                }
-                panel += if wide { TILE_PANELS } else { 1 };
-            }
-            first += count * ROWS;
-        }
-    }
+impl<M: Machine> Tiled for Layer<'_, M> {
+    type MultiplyAdd = Single<M>;
 
-    /// `ROWS` rows by `PANELS` panels of `y`, from the panel `first` on; `x` is `(inputs, ROWS)`.
     #[inline(always)]
-    fn tile<A: Fma, const ROWS: usize, const PANELS: usize>(
-        &self,
-        x: &[[f32; ROWS]],
-        first: usize,
-        y: &mut [f32],
-    ) {
-        let outputs = self.weights.outputs;
-        let w: [&[Lanes]; PANELS] =
-            std::array::from_fn(|p| &self.weights.panels[(first + p) * x.len()..][..x.len()]);
+    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
+    fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
+        let inputs = self.inputs;
+        let (x, panels) = (&self.x[row * inputs..], &self.panels[panel * inputs..]);
         let mut totals = [[Lanes::ZERO; PANELS]; ROWS];
         let mut start = 0;
-        while start < x.len() {
-            let end = x.len().min(start + self.run);
-            let x = &x[start..end];
-            let w: [&[Lanes]; PANELS] = std::array::from_fn(|p| &w[p][start..end][..x.len()]);
-            let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-            for (k, x) in x.iter().enumerate() {
-                let w: [Lanes; PANELS] = std::array::from_fn(|p| w[p][k]);
-                for r in 0..ROWS {
-                    for p in 0..PANELS {
-                        sums[r][p] = sums[r][p].fma::<A>(x[r], &w[p].0);
-                    }
-                }
-            }
+        while start < inputs {
+            let length = self.run.min(inputs - start);
+            let sums = chains::<Single<M>, ROWS, PANELS>(
+                [Lanes::ZERO; PANELS],
+                stretches(x, inputs, start, length),
+                stretches(panels, inputs, start, length),
+            );
             if start == 0 {
                 totals = sums;
             } else {
@@ -231,31 +203,18 @@ impl Layer<'_> {
                     }
                 }
             }
-            start = end;
+            start += length;
         }
-        for (r, row_totals) in totals.iter().enumerate() {
-            for (p, total) in row_totals.iter().enumerate() {
-                let first = (first + p) * LANES;
-                let last = outputs.min(first + LANES);
+        for r in 0..ROWS {
+            let y = &mut self.y[(row + r) * self.outputs..][..self.outputs];
+            for p in 0..PANELS {
+                let first = (panel + p) * LANES;
+                let last = self.outputs.min(first + LANES);
                 let total = match self.bias {
-                    Some(bias) => *total + Lanes::load(&bias[first..last], 0.0),
-                    None => *total,
+                    Some(bias) => totals[r][p] + Lanes::load(&bias[first..last], 0.0),
+                    None => totals[r][p],
                 };
-                y[r * outputs + first..r * outputs + last]
-                    .copy_from_slice(&total.0[..last - first]);
-            }
-        }
-    }
-}
-
-/// Lays `ROWS` rows of `x` beside each other, tile by tile: each tile is `(inputs, ROWS)`.
-#[inline(always)]
-fn interleave<const ROWS: usize>(x: &[f32], inputs: usize, tiles: &mut [[f32; ROWS]]) {
-    let rows = x.chunks_exact((ROWS * inputs).max(1));
-    for (x, tile) in rows.zip(tiles.chunks_exact_mut(inputs.max(1))) {
-        for (k, beside) in tile.iter_mut().enumerate() {
-            for (r, value) in beside.iter_mut().enumerate() {
-                *value = x[r * inputs + k];
+                total.store(&mut y[first..last]);
             }
         }
     }

@@ -22,7 +22,7 @@ pub enum Floor {
 /// The products are those of [`linear`]; the sum over query tokens is [`lane_reduce`] in their order.
 pub fn maxsim(isa: Isa, query: &PackedWeights, passage: &[f32], floor: Floor) -> f32 {
     let best = token_maxima(isa, query, passage, floor);
-    lane_reduce(best.len(), |sum, q| sum + best[q])
+    lane_reduce(&best, |sum, x| sum + x)
 }
 
 /// `max_t ⟨Q_q, D_t⟩` for each query token `q`: what [`maxsim`] adds up.

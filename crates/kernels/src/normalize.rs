@@ -1,7 +1,8 @@
 //! L2 normalisation of embeddings over their last axis.
 
 use crate::isa::{Isa, on_isa};
-use crate::lanes::{Fma, lane_reduce};
+use crate::lanes::lane_reduce;
+use crate::machine::Machine;
 
 /// The norm below which a row counts as zero and is divided by this instead: PyTorch's
 /// `F.normalize(eps=1e-12)`.
@@ -34,15 +35,15 @@ pub fn normalize(isa: Isa, form: Normalize, x: &mut [f32], width: usize) {
 }
 
 #[inline(always)]
-fn norm<A: Fma>(row: &[f32]) -> f32 {
-    let norm = lane_reduce(row.len(), |sum, i| A::fma(row[i], row[i], sum)).sqrt();
+fn norm<M: Machine>(row: &[f32]) -> f32 {
+    let norm = lane_reduce(row, |sum, x| M::fma(x, x, sum)).sqrt();
     if norm < LEAST_NORM { LEAST_NORM } else { norm }
 }
 
 #[inline(always)]
-fn divide<A: Fma>(x: &mut [f32], width: usize) {
+fn divide<M: Machine>(x: &mut [f32], width: usize) {
     for row in x.chunks_exact_mut(width.max(1)) {
-        let norm = norm::<A>(row);
+        let norm = norm::<M>(row);
         for value in row {
             *value /= norm;
         }
@@ -50,9 +51,9 @@ fn divide<A: Fma>(x: &mut [f32], width: usize) {
 }
 
 #[inline(always)]
-fn rsqrt<A: Fma>(x: &mut [f32], width: usize) {
+fn rsqrt<M: Machine>(x: &mut [f32], width: usize) {
     for row in x.chunks_exact_mut(width.max(1)) {
-        let scale = 1.0 / norm::<A>(row);
+        let scale = 1.0 / norm::<M>(row);
         for value in row {
             *value *= scale;
         }

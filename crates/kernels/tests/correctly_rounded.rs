@@ -1,6 +1,12 @@
 //! The elementary functions against CORE-MATH, whose results are correctly rounded.
+//!
+//! The ordinary suite takes a sample of all `f32`. All of them, for minutes:
+//! `CONCORD_EXHAUSTIVE=1 cargo test --release -p concord-kernels --test correctly_rounded -- --nocapture`.
 
 use concord_kernels::elementary::{erf, exp, gelu_erf, tanh};
+use concord_kernels::exponential::exponential;
+use concord_kernels::gelu::{Gelu, gelu};
+use concord_kernels::isa::Isa;
 
 /// Distance in representable values; NaN equals NaN.
 fn ulps(a: f32, b: f32) -> u32 {
@@ -14,10 +20,12 @@ fn ulps(a: f32, b: f32) -> u32 {
     ordered(a).abs_diff(ordered(b))
 }
 
-/// Every 997th `f32`: 4.3 million of them, all exponents, both signs, infinities and NaN among them.
+/// Every 997th `f32`, 4.3 million of them, all exponents, both signs, infinities and NaN among them; every
+/// single one where that is asked for.
 fn sample() -> impl Iterator<Item = f32> {
+    let all = std::env::var_os("CONCORD_EXHAUSTIVE").is_some();
     (0..=u32::MAX)
-        .step_by(997)
+        .step_by(if all { 1 } else { 997 })
         .chain([0x7f80_0000, 0xff80_0000, 0x8000_0000])
         .map(f32::from_bits)
 }
@@ -48,11 +56,79 @@ fn tanh_is_within_one_ulp_and_nearly_always_exact() {
     );
 }
 
+/// Values of the sample through a kernel, in pieces, with what they came from.
+fn through(kernel: impl Fn(&mut [f32]), mut check: impl FnMut(f32, f32)) {
+    let mut sample = sample();
+    loop {
+        let x: Vec<f32> = sample.by_ref().take(1 << 16).collect();
+        if x.is_empty() {
+            return;
+        }
+        let mut y = x.clone();
+        kernel(&mut y);
+        x.into_iter().zip(y).for_each(|(x, y)| check(x, y));
+    }
+}
+
 #[test]
-fn gelu_is_half_the_argument_times_one_plus_erf() {
+fn the_exponential_is_within_two_ulps() {
+    let (mut worst, mut wrong, mut all) = (0, 0u64, 0u64);
+    through(
+        |x| exponential(Isa::fastest(), x),
+        |x, y| {
+            let error = ulps(y, core_math::expf(x));
+            worst = worst.max(error);
+            wrong += u64::from(error > 0);
+            all += 1;
+        },
+    );
+    println!("exponential: {worst} ULP at most, {wrong} of {all} not correctly rounded");
+    assert!(worst <= 2, "{worst} ULP");
+}
+
+/// The reciprocal root of layer normalisation: a root and a quotient, rounded once each.
+#[test]
+fn the_reciprocal_root_is_within_one_ulp() {
+    let ours = |x: f32| 1.0 / x.sqrt();
+    let (worst, wrong) = largest_error(ours, core_math::rsqrtf);
+    println!("reciprocal root: {worst} ULP at most, {wrong} not correctly rounded");
+    assert!(worst <= 1, "{worst} ULP");
+}
+
+/// `x · Φ(x)` in `f64`.
+fn true_gelu(x: f32) -> f64 {
+    let x = f64::from(x);
+    x * 0.5 * core_math::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+#[test]
+fn gelu_errs_by_its_rounding_where_it_is_positive_and_hardly_where_it_is_negative() {
+    let (mut above, mut below) = (0.0f64, 0.0f64);
+    through(
+        |x| gelu(Isa::fastest(), Gelu::Erf, x),
+        |x, y| {
+            if !x.is_finite() {
+                assert!(y.is_nan() == x.is_nan(), "gelu({x}) = {y}");
+                return;
+            }
+            let error = (f64::from(y) - true_gelu(x)).abs();
+            if x > 0.0 {
+                let spacing = f64::from(f32::from_bits(y.to_bits() + 1)) - f64::from(y);
+                above = above.max(error / spacing.max(f64::from(f32::MIN_POSITIVE)));
+            } else {
+                below = below.max(error);
+            }
+        },
+    );
+    println!("gelu: {above:.2} ULP at most above zero, {below:.1e} below");
+    assert!(above <= 1.6, "{above} ULP");
+    assert!(below <= 3e-8, "{below:e}");
+}
+
+#[test]
+fn gelu_rounded_once_is_half_the_argument_times_one_plus_erf() {
     for x in (-2000..2000).map(|i| i as f32 / 300.0) {
-        let exact =
-            f64::from(x) * 0.5 * core_math::erfc(-f64::from(x) * std::f64::consts::FRAC_1_SQRT_2);
+        let exact = true_gelu(x);
         let error = (f64::from(gelu_erf(x)) - exact).abs();
         assert!(
             error <= 6e-8 * exact.abs() + 5e-8,

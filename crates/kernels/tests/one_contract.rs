@@ -2,14 +2,18 @@
 //! that its documentation states.
 
 use concord_kernels::attention::{Projections, attention};
+use concord_kernels::bf16::{Bf16Weights, linear_bf16};
+use concord_kernels::exponential::exponential;
 use concord_kernels::gelu::{Gelu, gelu};
 use concord_kernels::gemm::Gemm;
+use concord_kernels::int8::{Int8Weights, linear_int8};
 use concord_kernels::isa::Isa;
-use concord_kernels::layer_norm::{Variance, layer_norm};
+use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
 use concord_kernels::linear::{PackedWeights, RUN, linear, linear_in_runs};
 use concord_kernels::maxsim::{Floor, maxsim};
 use concord_kernels::nearest::{nearest_by_dot, nearest_by_l2, squared_norms};
 use concord_kernels::normalize::{Normalize, normalize};
+use concord_kernels::rounding::{Format, round};
 use proptest::prelude::*;
 
 /// Values of mixed size and sign, the same for the same seed.
@@ -24,6 +28,10 @@ fn values(len: usize, seed: u64) -> Vec<f32> {
             unit * 2f32.powi((state >> 32) as i32 % 6)
         })
         .collect()
+}
+
+fn formats() -> impl Strategy<Value = Format> {
+    prop_oneof![Just(Format::F32), Just(Format::F16), Just(Format::Bf16)]
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -69,6 +77,13 @@ fn the_instruction_sets_compared_are_named() {
         "instruction sets compared with scalar on this machine: {}",
         names.join(", ")
     );
+    for isa in Isa::available() {
+        println!(
+            "{isa}: bf16 by {}, int8 by {}",
+            concord_kernels::bf16::instructions(isa),
+            concord_kernels::int8::instructions(isa)
+        );
+    }
     assert!(Isa::available().contains(&Isa::Scalar));
 }
 
@@ -89,6 +104,83 @@ proptest! {
             bits(&y)
         });
         prop_assert_eq!(y, bits(&linear_as_documented(&x, &w, &bias, run)));
+    }
+
+    #[test]
+    fn bf16_adds_in_the_documented_order(
+        rows in 1usize..15, inputs in 1usize..300, outputs in 1usize..70, exponent in -70i32..1, seed: u64,
+    ) {
+        let scaled = |values: Vec<f32>| values.iter().map(|v| v * 2f32.powi(exponent)).collect::<Vec<f32>>();
+        let (x, w) = (scaled(values(rows * inputs, seed)), values(outputs * inputs, !seed));
+        let bias = scaled(values(outputs, seed ^ 5));
+        let packed = Bf16Weights::pack(&w, outputs, inputs);
+        let y = same_on_every_isa(|isa| {
+            let mut y = vec![f32::NAN; rows * outputs];
+            linear_bf16(isa, &x, &packed, Some(&bias), &mut y);
+            bits(&y)
+        });
+        let brain = |value: f32| Format::Bf16.round(value);
+        let mut documented = Vec::new();
+        for x in x.chunks_exact(inputs) {
+            for (w, bias) in w.chunks_exact(inputs).zip(&bias) {
+                let mut sum = 0.0f32;
+                for (x, w) in x.chunks(2).zip(w.chunks(2)) {
+                    for (x, w) in x.iter().zip(w).rev() {
+                        sum = brain(*x).mul_add(brain(*w), sum);
+                    }
+                }
+                documented.push(brain(sum + brain(*bias)));
+            }
+        }
+        prop_assert_eq!(y, bits(&documented));
+    }
+
+    #[test]
+    fn int8_adds_exactly_what_was_quantised(
+        rows in 1usize..15, inputs in 1usize..300, outputs in 1usize..70, seed: u64,
+    ) {
+        let (x, w, bias) = (values(rows * inputs, seed), values(outputs * inputs, !seed), values(outputs, seed ^ 5));
+        let packed = Int8Weights::quantise(&w, outputs, inputs);
+        let y = same_on_every_isa(|isa| {
+            let mut y = vec![f32::NAN; rows * outputs];
+            linear_int8(isa, &x, &packed, Some(&bias), &mut y);
+            bits(&y)
+        });
+        let quantised = |row: &[f32]| {
+            let largest = row.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            let per_unit = 127.0 / largest;
+            let levels = row.iter().map(|x| (x * per_unit).round_ties_even() as i64);
+            (levels.collect::<Vec<i64>>(), largest / 127.0)
+        };
+        let weights: Vec<_> = w.chunks_exact(inputs).map(quantised).collect();
+        let mut documented = Vec::new();
+        for x in x.chunks_exact(inputs) {
+            let (x, step) = quantised(x);
+            for ((w, worth), bias) in weights.iter().zip(&bias) {
+                let sum: i64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+                documented.push((sum as f32).mul_add(step * worth, *bias));
+            }
+        }
+        prop_assert_eq!(y, bits(&documented));
+    }
+
+    #[test]
+    fn a_row_does_not_depend_on_its_neighbours_in_any_precision(rows in 2usize..40, inputs in 1usize..500, outputs in 1usize..50, seed: u64) {
+        let (x, w) = (values(rows * inputs, seed), values(outputs * inputs, !seed));
+        let (brain, int8) = (Bf16Weights::pack(&w, outputs, inputs), Int8Weights::quantise(&w, outputs, inputs));
+        let layers: [&dyn Fn(&[f32], &mut [f32]); 2] = [
+            &|x, y| linear_bf16(Isa::fastest(), x, &brain, None, y),
+            &|x, y| linear_int8(Isa::fastest(), x, &int8, None, y),
+        ];
+        for layer in layers {
+            let mut together = vec![0.0; rows * outputs];
+            layer(&x, &mut together);
+            for (x, together) in x.chunks_exact(inputs).zip(together.chunks_exact(outputs)) {
+                let mut alone = vec![0.0; outputs];
+                layer(x, &mut alone);
+                prop_assert_eq!(bits(&alone), bits(together));
+            }
+        }
     }
 
     #[test]
@@ -146,6 +238,27 @@ proptest! {
                 bits(&x)
             });
         }
+        let residual = values(x.len(), seed ^ 21);
+        let fused = same_on_every_isa(|isa| {
+            let mut x = x.clone();
+            add_layer_norm(isa, Variance::TwoPass, &mut x, &residual, &gamma, &beta, 1e-12);
+            bits(&x)
+        });
+        let mut apart: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| x + r).collect();
+        layer_norm(Isa::Scalar, Variance::TwoPass, &mut apart, &gamma, &beta, 1e-12);
+        prop_assert_eq!(fused, bits(&apart));
+        same_on_every_isa(|isa| {
+            let mut x = x.clone();
+            exponential(isa, &mut x);
+            bits(&x)
+        });
+        for format in [Format::F16, Format::Bf16] {
+            same_on_every_isa(|isa| {
+                let mut x = x.clone();
+                round(isa, format, &mut x);
+                bits(&x)
+            });
+        }
         for form in [Normalize::Divide, Normalize::Rsqrt] {
             let y = same_on_every_isa(|isa| {
                 let mut x = x.clone();
@@ -167,21 +280,21 @@ proptest! {
     }
 
     #[test]
-    fn attention_ignores_tokens_that_are_no_keys(tokens in 1usize..40, heads in 1usize..4, size in 1usize..40, masked in 0usize..20, seed: u64) {
+    fn attention_ignores_tokens_that_are_no_keys(format in formats(), tokens in 1usize..40, heads in 1usize..4, size in 1usize..40, masked in 0usize..20, seed: u64) {
         let width = heads * size;
         let rows = |seed| values((tokens + masked) * width, seed);
         let (query, key, value) = (rows(seed), rows(!seed), rows(seed ^ 77));
         let attend: Vec<bool> = (0..tokens + masked).map(|token| token < tokens).collect();
         let padded = same_on_every_isa(|isa| {
             let mut context = vec![f32::NAN; (tokens + masked) * width];
-            let projections = Projections { query: &query, key: &key, value: &value, attend: Some(&attend), heads, width };
+            let projections = Projections { query: &query, key: &key, value: &value, attend: Some(&attend), heads, width, format };
             attention(isa, &projections, &mut context);
             bits(&context)
         });
         let own = tokens * width;
         let mut context = vec![f32::NAN; own];
         let projections = Projections {
-            query: &query[..own], key: &key[..own], value: &value[..own], attend: None, heads, width,
+            query: &query[..own], key: &key[..own], value: &value[..own], attend: None, heads, width, format,
         };
         attention(Isa::fastest(), &projections, &mut context);
         prop_assert_eq!(bits(&context), &padded[..own]);
@@ -222,6 +335,31 @@ proptest! {
             }).sum();
             prop_assert!((f64::from(score) - exact).abs() <= 1e-3 * (1.0 + exact.abs()), "{score} for {exact}");
         }
+    }
+}
+
+#[test]
+fn rows_of_zeros_and_of_no_numbers_are_quantised() {
+    let weights = Int8Weights::quantise(&[1.0, -2.0, 0.5, 0.0, 0.0, 0.0], 2, 3);
+    for isa in Isa::available() {
+        let mut y = [f32::NAN; 8];
+        let x = [
+            0.0,
+            0.0,
+            0.0,
+            1e-45,
+            0.0,
+            0.0,
+            f32::INFINITY,
+            1.0,
+            1.0,
+            1.0,
+            f32::NAN,
+            0.0,
+        ];
+        linear_int8(isa, &x, &weights, Some(&[0.5, 0.25]), &mut y);
+        assert_eq!(y[..4], [0.5, 0.25, 0.5, 0.25], "{isa}");
+        assert!(y[4].is_nan() && y[6].is_nan(), "{isa}: {y:?}");
     }
 }
 

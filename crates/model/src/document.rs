@@ -6,32 +6,52 @@ use concord_kernels::isa::Isa;
 use concord_pipeline::{StageError, Tap, TapSink, TappedPassage};
 use rayon::prelude::*;
 
-use crate::encoder::{Encoder, PackedRows, TapsOfBatch};
+use crate::checkpoint::Checkpoint;
+use crate::encoder::{BuildError, Encoder, PackedRows, TapsOfBatch};
+use crate::numerics::Numerics;
+use crate::precision::Precision;
 use crate::referee::Referee;
 use crate::tokenizer::DocTokenizer;
 
 /// An encoder in one of the precisions there are.
 pub enum AnyEncoder {
-    /// The contract's, in `f32`.
-    F32(Encoder, Isa),
+    /// One of the numeric contract's.
+    Contract(Encoder),
     /// The referee, in `f64`.
-    F64(Referee),
+    Referee(Referee),
 }
 
 impl AnyEncoder {
+    /// The encoder of a checkpoint in `precision`, with the changes that `numerics` makes to it. The
+    /// instruction set decides how fast it is, except for the referee, and nothing else.
+    ///
+    /// # Errors
+    /// Those of [`Encoder::build`] and [`Referee::build`].
+    pub fn build(
+        checkpoint: &Checkpoint,
+        numerics: &Numerics,
+        precision: Precision,
+        isa: Isa,
+    ) -> Result<AnyEncoder, BuildError> {
+        Ok(match precision {
+            Precision::F64 => AnyEncoder::Referee(Referee::build(checkpoint, numerics)?),
+            _ => AnyEncoder::Contract(Encoder::build(checkpoint, numerics, precision, isa)?),
+        })
+    }
+
     /// The width of an embedding.
     pub fn dim(&self) -> usize {
         match self {
-            AnyEncoder::F32(encoder, _) => encoder.dim(),
-            AnyEncoder::F64(referee) => referee.dim(),
+            AnyEncoder::Contract(encoder) => encoder.dim(),
+            AnyEncoder::Referee(referee) => referee.dim(),
         }
     }
 
     /// The embedding of every token, `(tokens, dim)`; the referee's rounded once.
-    fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
+    pub fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
         match self {
-            AnyEncoder::F32(encoder, isa) => encoder.encode(*isa, rows, taps),
-            AnyEncoder::F64(referee) => {
+            AnyEncoder::Contract(encoder) => encoder.encode(rows, taps),
+            AnyEncoder::Referee(referee) => {
                 let embeddings = referee.encode(rows, taps);
                 embeddings.into_iter().map(|value| value as f32).collect()
             }

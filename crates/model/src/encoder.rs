@@ -24,9 +24,11 @@ pub use observed::TapsOfBatch;
 use concord_kernels::isa::Isa;
 
 use crate::checkpoint::Checkpoint;
-use crate::numerics::Numerics;
+use crate::numerics::{Arithmetic, Numerics, Variant};
+use crate::precision::Precision;
 use bert::Bert;
 use kernels::Kernels;
+use operations::{LinearLayer, Operations};
 
 /// The rows of several sequences of tokens, one below the other.
 pub struct PackedRows<'a> {
@@ -40,22 +42,97 @@ pub struct PackedRows<'a> {
     pub keep: Option<&'a [bool]>,
 }
 
-/// A BERT encoder with the ColBERT head, in `f32`.
-pub struct Encoder(Bert<Kernels>);
+impl PackedRows<'_> {
+    /// The same sequences in parts of at most `most` tokens, or of one sequence that has more.
+    fn parts(&self, most: usize) -> impl Iterator<Item = PackedRows<'_>> {
+        let (mut sequence, mut token) = (0, 0);
+        std::iter::from_fn(move || {
+            let lengths = &self.lengths[sequence..];
+            let mut tokens = *lengths.first()?;
+            let mut count = 1;
+            while count < lengths.len() && tokens + lengths[count] <= most {
+                tokens += lengths[count];
+                count += 1;
+            }
+            let span = token..token + tokens;
+            (sequence, token) = (sequence + count, span.end);
+            Some(PackedRows {
+                ids: &self.ids[span.clone()],
+                lengths: &lengths[..count],
+                attend: self.attend.map(|attend| &attend[span.clone()]),
+                keep: self.keep.map(|keep| &keep[span]),
+            })
+        })
+    }
+}
+
+/// `y = x · Wᵀ` of a linear layer by itself, as an encoder of `precision` computes it where its arithmetic is
+/// `arithmetic`: `x` is `(rows, inputs)`, `weights` `(outputs, inputs)`, `y` `(rows, outputs)`. The referee's
+/// is that of `f32`.
+pub fn linear_alone(
+    precision: Precision,
+    arithmetic: Arithmetic,
+    isa: Isa,
+    x: &[f32],
+    weights: &[f32],
+    inputs: usize,
+) -> Vec<f32> {
+    let kernels = Kernels { isa, precision };
+    let (rows, outputs) = (x.len() / inputs.max(1), weights.len() / inputs.max(1));
+    let layer = LinearLayer {
+        weights: kernels.weights(weights, outputs, inputs),
+        bias: None,
+        inputs,
+        outputs,
+        arithmetic,
+    };
+    let mut y = vec![0.0; rows * outputs];
+    kernels.linear(&layer, x, &mut y);
+    y
+}
+
+/// Tokens that go through the encoder at once where nothing depends on their number: so many that the
+/// weights are read from afar seldom enough, so few that everything between two linear layers stays near.
+const ROWS_AT_ONCE: usize = 256;
+
+/// A BERT encoder with the ColBERT head, in one of the precisions of the numeric contract.
+pub struct Encoder {
+    bert: Bert<Kernels>,
+    kernels: Kernels,
+    /// An embedding is the same in every batch, so that a batch may be taken in parts.
+    divisible: bool,
+}
 
 impl Encoder {
     /// The encoder of a checkpoint, with the changes that `numerics` makes to it.
     ///
     /// # Errors
     /// When the checkpoint lacks a tensor, or a patch names no module, one that cannot be cut out, or
-    /// leaves widths that do not fit.
-    pub fn build(checkpoint: &Checkpoint, numerics: &Numerics) -> Result<Encoder, BuildError> {
-        Ok(Encoder(Bert::build(checkpoint, numerics)?))
+    /// leaves widths that do not fit; when the precision is the referee's or does not go with a variant.
+    pub fn build(
+        checkpoint: &Checkpoint,
+        numerics: &Numerics,
+        precision: Precision,
+        isa: Isa,
+    ) -> Result<Encoder, BuildError> {
+        let product =
+            |variant: &Variant| matches!(variant, Variant::Gemm(_) | Variant::GemmFrom { .. });
+        if precision != Precision::F32
+            && let Some(variant) = numerics.encoder_variants().find(product)
+        {
+            return Err(BuildError::NotForPrecision { precision, variant });
+        }
+        let kernels = Kernels { isa, precision };
+        Ok(Encoder {
+            bert: Bert::build(checkpoint, numerics, &kernels)?,
+            kernels,
+            divisible: numerics.is_batch_invariant(),
+        })
     }
 
     /// The width of an embedding.
     pub fn dim(&self) -> usize {
-        self.0.dim()
+        self.bert.dim()
     }
 
     /// The unit-length embedding of every token: `(tokens, dim)`, zero for those not kept.
@@ -67,7 +144,14 @@ impl Encoder {
     /// # Panics
     /// When `lengths` do not add up to the ids, an id is outside the vocabulary, or a sequence is longer
     /// than the positions; the tokenizer's limits are checked against the checkpoint when it is loaded.
-    pub fn encode(&self, isa: Isa, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
-        self.0.encode(&Kernels(isa), rows, taps)
+    pub fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
+        if taps.any() || !self.divisible {
+            return self.bert.encode(&self.kernels, rows, taps);
+        }
+        let mut embeddings = Vec::with_capacity(rows.ids.len() * self.dim());
+        for part in rows.parts(ROWS_AT_ONCE) {
+            embeddings.extend(self.bert.encode(&self.kernels, &part, taps));
+        }
+        embeddings
     }
 }

@@ -15,6 +15,7 @@ pub mod document;
 pub mod encoder;
 pub mod hub;
 pub mod numerics;
+pub mod precision;
 pub mod query;
 pub mod referee;
 pub mod stages;

@@ -153,6 +153,26 @@ impl Numerics {
             .any(|patch| patch.change == Change::Identity && patch.at.names(path))
     }
 
+    /// The variants of all modules, then those that are placed at some.
+    pub fn all_variants(&self) -> impl Iterator<Item = Variant> {
+        let placed = self.patches.iter().filter_map(|patch| match patch.change {
+            Change::Variant(variant) => Some(variant),
+            Change::Identity => None,
+        });
+        self.variants.iter().copied().chain(placed)
+    }
+
+    /// The variants that modules of the encoder compute in, those of stages after it left out.
+    pub fn encoder_variants(&self) -> impl Iterator<Item = Variant> {
+        let of_stage = |patch: &&Patch| STAGES.iter().any(|stage| patch.at.names(stage));
+        let placed = self.patches.iter().filter(move |patch| !of_stage(patch));
+        let placed = placed.filter_map(|patch| match patch.change {
+            Change::Variant(variant) => Some(variant),
+            Change::Identity => None,
+        });
+        self.variants.iter().copied().chain(placed)
+    }
+
     /// Whether a passage's embeddings are the same in every batch. All of the project's own orders are
     /// so; a third-party product answers for itself.
     pub fn is_batch_invariant(&self) -> bool {

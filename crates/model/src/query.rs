@@ -4,15 +4,16 @@ use concord_kernels::isa::Isa;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::ColbertConfig;
-use crate::encoder::{BuildError, Encoder, PackedRows, TapsOfBatch};
+use crate::document::AnyEncoder;
+use crate::encoder::{BuildError, PackedRows, TapsOfBatch};
 use crate::numerics::Numerics;
+use crate::precision::Precision;
 use crate::tokenizer::{QueryTokenizer, TokenizerError};
 
 /// Turns queries into the embeddings that passages are scored against.
 pub struct QueryEncoder {
-    encoder: Encoder,
+    encoder: AnyEncoder,
     tokenizer: QueryTokenizer,
-    isa: Isa,
 }
 
 /// Why queries cannot be encoded.
@@ -27,20 +28,20 @@ pub enum QueryError {
 }
 
 impl QueryEncoder {
-    /// An encoder of queries for `checkpoint` under `config`.
+    /// An encoder of queries for `checkpoint` under `config`, in `precision`.
     ///
     /// # Errors
     /// When the checkpoint does not make an encoder or a tokenizer.
     pub fn new(
         checkpoint: &Checkpoint,
         config: &ColbertConfig,
+        precision: Precision,
         isa: Isa,
     ) -> Result<QueryEncoder, QueryError> {
-        let encoder = Encoder::build(checkpoint, &Numerics::default())?;
+        let encoder = AnyEncoder::build(checkpoint, &Numerics::default(), precision, isa)?;
         Ok(QueryEncoder {
             encoder,
             tokenizer: checkpoint.query_tokenizer(config)?,
-            isa,
         })
     }
 
@@ -58,8 +59,6 @@ impl QueryEncoder {
             attend: Some(&tokens.attention_mask),
             keep: Some(&keep),
         };
-        Ok(self
-            .encoder
-            .encode(self.isa, &rows, &mut TapsOfBatch::none()))
+        Ok(self.encoder.encode(&rows, &mut TapsOfBatch::none()))
     }
 }

@@ -32,7 +32,7 @@ use crate::checkpoint::Checkpoint;
 use crate::encoder::bert::Bert;
 use crate::encoder::operations::{Heads, LinearLayer, NormLayer, Operations};
 use crate::encoder::{BuildError, PackedRows, TapsOfBatch};
-use crate::numerics::{Change, Numerics, Variant};
+use crate::numerics::Numerics;
 use linear::Weights;
 
 /// A BERT encoder with the ColBERT head, in `f64`.
@@ -45,10 +45,10 @@ impl Referee {
     /// Those of [`Encoder::build`](crate::encoder::Encoder::build), and [`BuildError::NotForReferee`] for
     /// a variant.
     pub fn build(checkpoint: &Checkpoint, numerics: &Numerics) -> Result<Referee, BuildError> {
-        if let Some(variant) = first_variant(numerics) {
+        if let Some(variant) = numerics.all_variants().next() {
             return Err(BuildError::NotForReferee(variant));
         }
-        Ok(Referee(Bert::build(checkpoint, numerics)?))
+        Ok(Referee(Bert::build(checkpoint, numerics, &Double)?))
     }
 
     /// The width of an embedding.
@@ -65,17 +65,6 @@ impl Referee {
     }
 }
 
-fn first_variant(numerics: &Numerics) -> Option<Variant> {
-    let placed = numerics
-        .patches
-        .iter()
-        .filter_map(|patch| match patch.change {
-            Change::Variant(variant) => Some(variant),
-            Change::Identity => None,
-        });
-    numerics.variants.iter().copied().chain(placed).next()
-}
-
 /// The operations in `f64`. Of an operation's ways they have one, since variants are refused; GELU's form
 /// is the checkpoint's own.
 struct Double;
@@ -84,7 +73,7 @@ impl Operations for Double {
     type Number = f64;
     type Weights = Weights;
 
-    fn weights(values: &[f32], outputs: usize, inputs: usize) -> Weights {
+    fn weights(&self, values: &[f32], outputs: usize, inputs: usize) -> Weights {
         Weights::new(values, outputs, inputs)
     }
 

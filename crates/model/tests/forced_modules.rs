@@ -9,6 +9,7 @@ use concord_model::checkpoint::Checkpoint;
 use concord_model::encoder::{Encoder, PackedRows, TapsOfBatch, module_paths};
 use concord_model::hub::HubOptions;
 use concord_model::numerics::Numerics;
+use concord_model::precision::Precision;
 use concord_model::referee::Referee;
 use concord_pipeline::{ForcingError, Replacements, StageError, Tap, TapSink, TappedPassage};
 use concord_tensor::{DType, Element, Tensor};
@@ -139,9 +140,15 @@ fn each_module_gives_on_its_replacement<T: Element>(
 #[test]
 fn each_module_of_the_encoder_gives_on_its_replacement_and_records_its_own() {
     let checkpoint = checkpoint();
-    let encoder = Encoder::build(&checkpoint, &Numerics::default()).unwrap();
+    let encoder = Encoder::build(
+        &checkpoint,
+        &Numerics::default(),
+        Precision::F32,
+        Isa::fastest(),
+    )
+    .unwrap();
     each_module_gives_on_its_replacement(&module_paths(checkpoint.bert_config()), |rows, taps| {
-        encoder.encode(Isa::fastest(), rows, taps)
+        encoder.encode(rows, taps)
     });
 }
 
@@ -156,16 +163,20 @@ fn each_module_of_the_referee_gives_on_its_replacement_and_records_its_own() {
 
 #[test]
 fn a_replacement_of_another_shape_is_an_error() {
-    let encoder = Encoder::build(&checkpoint(), &Numerics::default()).unwrap();
+    let encoder = Encoder::build(
+        &checkpoint(),
+        &Numerics::default(),
+        Precision::F32,
+        Isa::fastest(),
+    )
+    .unwrap();
     for shape in [vec![3, 31], vec![2, 32], vec![96], vec![0, 32]] {
         let values = vec![0.0f32; shape.iter().product()];
         let listener = Listener {
             path: "linear".to_owned(),
             replacement: Some(Tensor::new(shape.clone(), values).unwrap()),
         };
-        let encode = |rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>| {
-            encoder.encode(Isa::fastest(), rows, taps)
-        };
+        let encode = |rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>| encoder.encode(rows, taps);
         let error = computed(&listener, encode).unwrap_err();
         let message = error.to_string();
         assert!(
@@ -191,10 +202,14 @@ fn a_replacement_in_another_precision_is_widened_or_rounded_once() {
             path: "normalize".to_owned(),
             replacement: Some(given),
         };
-        let encoder = Encoder::build(&checkpoint, &Numerics::default()).unwrap();
-        let single = computed(&listener, |rows, taps| {
-            encoder.encode(Isa::fastest(), rows, taps)
-        });
+        let encoder = Encoder::build(
+            &checkpoint,
+            &Numerics::default(),
+            Precision::F32,
+            Isa::fastest(),
+        )
+        .unwrap();
+        let single = computed(&listener, |rows, taps| encoder.encode(rows, taps));
         assert_eq!(single.unwrap().1[LENGTHS[0] * 32], value as f32);
         let referee = Referee::build(&checkpoint, &Numerics::default()).unwrap();
         let double = computed(&listener, |rows, taps| referee.encode(rows, taps));

@@ -16,9 +16,9 @@ use concord_kernels::isa::Isa;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::document::{AnyEncoder, DocEncoder};
-use concord_model::encoder::{BuildError, Encoder, module_paths};
+use concord_model::encoder::{BuildError, module_paths};
 use concord_model::numerics::{Arithmetic, Ties};
-use concord_model::referee::Referee;
+use concord_model::precision::Precision;
 use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::artifact::{
@@ -32,7 +32,7 @@ use serde_json::{Value as Json, json};
 
 use crate::build::Origin;
 use crate::swap::{Sizes, Swap, SwapError};
-use crate::word::{NativeOptions, Precision};
+use crate::word::NativeOptions;
 
 /// The reference's seed.
 pub const DEFAULT_SEED: u32 = 12345;
@@ -155,10 +155,8 @@ impl Native {
             return Err(NativeError::Pooling(config.pool_factor));
         }
         let isa = options.isa.unwrap_or_else(Isa::fastest);
-        let encoder = match options.precision {
-            Precision::F32 => AnyEncoder::F32(Encoder::build(&checkpoint, &options.numerics)?, isa),
-            Precision::F64 => AnyEncoder::F64(Referee::build(&checkpoint, &options.numerics)?),
-        };
+        let (numerics, precision) = (&options.numerics, options.precision);
+        let encoder = AnyEncoder::build(&checkpoint, numerics, precision, isa)?;
         if !can_pack(encoder.dim(), config.nbits) {
             return Err(NativeError::Bits {
                 dim: encoder.dim(),
@@ -189,6 +187,7 @@ impl Native {
                 encoder: encoder.clone(),
                 checkpoint: checkpoint_hash,
                 numerics: options.numerics.clone(),
+                precision: options.precision,
                 batch: options.batch.unwrap_or(DEFAULT_BATCH),
             })
             .with(Gather)
@@ -333,6 +332,11 @@ impl Native {
     /// In which ways the module at `module` computes.
     pub fn arithmetic_at(&self, module: &str) -> Arithmetic {
         self.options.numerics.at(module)
+    }
+
+    /// The precision of the encoder.
+    pub fn precision(&self) -> Precision {
+        self.options.precision
     }
 
     /// The instruction set.

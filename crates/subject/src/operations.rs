@@ -3,9 +3,10 @@
 use concord_kernels::gelu::{Gelu, gelu};
 use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::layer_norm;
-use concord_kernels::linear::PackedWeights;
 use concord_kernels::normalize::normalize;
+use concord_model::encoder::linear_alone;
 use concord_model::numerics::Arithmetic;
+use concord_model::precision::Precision;
 use concord_tensor::{DType, Tensor, TensorError};
 use serde_json::json;
 
@@ -21,6 +22,7 @@ pub struct Operations {
 enum Engine {
     Native {
         arithmetic: Arithmetic,
+        precision: Precision,
         isa: Isa,
     },
     Torch {
@@ -42,6 +44,11 @@ pub enum OperationError {
     /// PyTorch's process gave something else than one tensor.
     #[error("PyTorch's process gave no result of the operation `{0}`")]
     NoResult(&'static str),
+    /// A sum of integers.
+    #[error(
+        "precision=int8 adds integers, whose sum is exact: there is no order of additions to find"
+    )]
+    Exact,
     /// The native engine has no such operation by itself.
     #[error("the native engine computes no {0} by itself, only as a part of another operation")]
     NotApart(&'static str),
@@ -56,6 +63,7 @@ impl Operations {
         let engine = match live {
             Live::Native(native) => Engine::Native {
                 arithmetic: native.arithmetic_at(module),
+                precision: native.precision(),
                 isa: native.isa(),
             },
             Live::Torch(torch) => Engine::Torch {
@@ -72,6 +80,14 @@ impl Operations {
         match &self.engine {
             Engine::Torch { amp: Amp::Bf16, .. } => [DType::BF16, DType::F32, DType::BF16],
             Engine::Torch { amp: Amp::F16, .. } => [DType::F16, DType::F32, DType::F16],
+            Engine::Native {
+                precision: Precision::Bf16,
+                ..
+            } => [DType::BF16, DType::F32, DType::BF16],
+            Engine::Native {
+                precision: Precision::F16,
+                ..
+            } => [DType::F16, DType::F32, DType::F16],
             Engine::Native { .. } | Engine::Torch { amp: Amp::Off, .. } => [DType::F32; 3],
         }
     }
@@ -90,13 +106,14 @@ impl Operations {
         let width = inputs.max(1);
         let (rows, outputs) = (x.len() / width, w.len() / width);
         match &mut self.engine {
-            Engine::Native { arithmetic, isa } => {
-                let weights = PackedWeights::pack(w, outputs, inputs);
-                let mut y = vec![0.0; rows * outputs];
-                let gemm = arithmetic.gemm_for(rows);
-                gemm.linear(*isa, x, &weights, None, &mut y);
-                Ok(y)
-            }
+            Engine::Native {
+                arithmetic,
+                precision,
+                isa,
+            } => match precision {
+                Precision::Int8 => Err(OperationError::Exact),
+                _ => Ok(linear_alone(*precision, *arithmetic, *isa, x, w, inputs)),
+            },
             Engine::Torch { agent, fields, .. } => {
                 let fields = fields.clone();
                 let operands = [
@@ -145,7 +162,9 @@ impl Operations {
         x: &Tensor,
     ) -> Result<Tensor, OperationError> {
         match &mut self.engine {
-            Engine::Native { arithmetic, isa } => native_rows(operation, x, arithmetic, *isa),
+            Engine::Native {
+                arithmetic, isa, ..
+            } => native_rows(operation, x, arithmetic, *isa),
             Engine::Torch { agent, fields, .. } => {
                 let mut fields = fields.clone();
                 let mut operands = vec![("x".to_owned(), x.clone())];

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use concord_kernels::isa::{Isa, IsaError};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
+use concord_model::precision::{Precision, UnknownPrecision};
 
 use crate::python::{UnknownEngine, VersionError};
 
@@ -26,16 +27,6 @@ pub enum Subject {
     Torch(TorchOptions),
     /// A recorded run in a folder.
     Recorded(PathBuf),
-}
-
-/// The precision that the encoder computes in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// Single precision throughout.
-    #[default]
-    F32,
-    /// Double precision throughout: the [referee](concord_model::referee).
-    F64,
 }
 
 /// The options of a native subject. What is unset is left to whoever runs it.
@@ -113,35 +104,14 @@ pub enum WordError {
     #[error("`threads={0}`: at most {MOST_THREADS} threads can be asked for")]
     TooManyThreads(NonZeroUsize),
     /// A precision that does not exist.
-    #[error("unknown precision `{0}`: choose one of f32, f64")]
-    UnknownPrecision(String),
+    #[error(transparent)]
+    Precision(#[from] UnknownPrecision),
     /// An instruction set that does not exist, or not here.
     #[error(transparent)]
     Isa(#[from] IsaError),
     /// A variant that does not exist.
     #[error(transparent)]
     Variant(#[from] VariantError),
-}
-
-impl FromStr for Precision {
-    type Err = WordError;
-
-    fn from_str(text: &str) -> Result<Precision, WordError> {
-        match text {
-            "f32" => Ok(Precision::F32),
-            "f64" => Ok(Precision::F64),
-            other => Err(WordError::UnknownPrecision(other.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Precision::F32 => f.write_str("f32"),
-            Precision::F64 => f.write_str("f64"),
-        }
-    }
 }
 
 fn number(option: &'static str, value: &str) -> Result<NonZeroUsize, WordError> {

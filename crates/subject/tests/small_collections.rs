@@ -11,6 +11,7 @@ use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_index::verify::verify;
 use concord_kernels::isa::Isa;
+use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::artifact::{CENTROIDS, DOCLENS, PLAN};
 use concord_subject::build::Layout;
@@ -39,7 +40,13 @@ fn outcome(passages: &[&str], queries: &[&str]) -> Outcome {
     let index = Index::open(&out).unwrap();
     assert_eq!(index.passages(), passages.len());
     let searcher = Searcher::new(&index, Isa::fastest());
-    let encoder = QueryEncoder::new(&checkpoint(), native.config(), Isa::fastest()).unwrap();
+    let encoder = QueryEncoder::new(
+        &checkpoint(),
+        native.config(),
+        Precision::F32,
+        Isa::fastest(),
+    )
+    .unwrap();
     let maxlen = native.config().query_maxlen;
     let hits = queries
         .iter()

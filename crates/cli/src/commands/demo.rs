@@ -15,6 +15,7 @@ use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::ColbertConfig;
 use concord_model::numerics::{Numerics, Variant};
+use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_report::{FoundPassage, Hit, diff_table, metrics_table, passages_listing};
 use concord_subject::build::{BuildReport, Layout, Origin, build};
@@ -126,7 +127,7 @@ impl Demo {
         let index = Index::open(&self.folder.join(INDEX))?;
         let searcher = Searcher::new(&index, isa);
         let engine = Engine {
-            encoder: QueryEncoder::new(&self.checkpoint, &config, isa)?,
+            encoder: QueryEncoder::new(&self.checkpoint, &config, Precision::F32, isa)?,
             matcher: Matcher::new(&searcher, &self.checkpoint, &config)?,
             searcher: &searcher,
             config: &config,

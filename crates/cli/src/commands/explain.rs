@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use concord_lab::explain::{Asked, Explanation, Question, explain, reproducers};
 use concord_lab::{Side, Verdict};
+use concord_model::precision::Precision;
 use concord_pipeline::publish::{write_file, writing};
 use concord_pipeline::{Capture, ModulePattern};
 use concord_report::{explanation_text, issue_text};
 use concord_subject::live::Live;
 use concord_subject::python::Downloads;
-use concord_subject::word::{NativeOptions, Precision, Subject, WordError};
+use concord_subject::word::{NativeOptions, Subject, WordError};
 use tempfile::TempDir;
 
 use crate::environment;

@@ -13,6 +13,7 @@ use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_kernels::maxsim::Floor;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigLayer};
+use concord_model::precision::{Precision, UnknownPrecision};
 use concord_model::query::QueryEncoder;
 use concord_model::stages::Passages;
 use concord_pipeline::Progress;
@@ -23,7 +24,7 @@ use concord_subject::build::BuildLog;
 use rayon::prelude::*;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, checkpoint, positive, score};
+use crate::inputs::{ComputeArguments, checkpoint, positive, precision, score};
 use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print, remark, tell};
 use crate::progress::Shown;
@@ -98,11 +99,31 @@ pub struct SearchCommand {
     /// Candidates that the first filter keeps; the second keeps a quarter [default: by k]
     #[arg(long, value_name = "N", value_parser = positive)]
     ndocs: Option<NonZeroUsize>,
+    /// The precision in which queries are encoded: f32, f16, bf16, int8 or f64 [default: the one the index was
+    /// built in]
+    #[arg(long, value_name = "P", value_parser = precision)]
+    precision: Option<Precision>,
     /// Take a negative similarity for zero, as the reference does on a CPU
     #[arg(long)]
     clip_negative: bool,
     #[command(flatten)]
     compute: ComputeArguments,
+}
+
+/// The precision in which an index of Concord was built; queries of the referee's are encoded in `f32`, which
+/// is as near as its halves are.
+fn built_precision(manifest: &IndexManifest) -> Result<Precision, Failure> {
+    let word = manifest.options.get("precision");
+    let word = word.and_then(serde_json::Value::as_str).unwrap_or("f32");
+    Ok(
+        match word
+            .parse()
+            .map_err(|error: UnknownPrecision| error.to_string())?
+        {
+            Precision::F64 => Precision::F32,
+            precision => precision,
+        },
+    )
 }
 
 impl SearchCommand {
@@ -129,7 +150,7 @@ impl SearchCommand {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.compute.threads())
             .build()?;
-        let engine = self.engine(&index, &checkpoint)?;
+        let engine = self.engine(&index, &checkpoint, manifest.as_ref())?;
         let found = pool.install(|| self.search(&engine, &queries))?;
         let mut ranking = Ranking::new();
         for (query, hits) in queries.iter().zip(&found) {
@@ -251,11 +272,18 @@ impl SearchCommand {
         }
     }
 
-    fn engine<'a>(&self, index: &'a Index, checkpoint: &Checkpoint) -> Result<Engine<'a>, Failure> {
+    fn engine<'a>(
+        &self,
+        index: &'a Index,
+        checkpoint: &Checkpoint,
+        manifest: Option<&IndexManifest>,
+    ) -> Result<Engine<'a>, Failure> {
         let isa = self.compute.isa()?;
+        let built_in = manifest.map_or(Ok(Precision::default()), built_precision)?;
+        let precision = self.precision.unwrap_or(built_in);
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(&self.index)?])?;
         Ok(Engine {
-            encoder: QueryEncoder::new(checkpoint, &config, isa)?,
+            encoder: QueryEncoder::new(checkpoint, &config, precision, isa)?,
             searcher: Searcher::new(index, isa),
             config,
         })

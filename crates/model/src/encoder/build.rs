@@ -11,6 +11,7 @@ use super::operations::{LinearLayer, NormLayer, Operations};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Activation, BertConfig};
 use crate::numerics::{Change, Numerics, Patch, STAGES, Variant};
+use crate::precision::Precision;
 
 /// Why an encoder cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,17 @@ pub enum BuildError {
          be judged by it: it takes no {0}; leave that away, or use precision=f32"
     )]
     NotForReferee(Variant),
+    /// Another matrix product, for a precision that has its own.
+    #[error(
+        "precision={precision} has one matrix product, whose operands it rounds: it takes no {variant}; leave \
+         that away, or use precision=f32"
+    )]
+    NotForPrecision {
+        /// The precision.
+        precision: Precision,
+        /// The product.
+        variant: Variant,
+    },
     /// What is left does not fit together.
     #[error(
         "`{path}` takes rows of {expected} values, but gets {found} with the modules before it cut out; \
@@ -80,6 +92,7 @@ impl<O: Operations> Bert<O> {
     pub(crate) fn build(
         checkpoint: &Checkpoint,
         numerics: &Numerics,
+        operations: &O,
     ) -> Result<Bert<O>, BuildError> {
         let config = checkpoint.bert_config();
         check_patches(config, numerics)?;
@@ -87,6 +100,7 @@ impl<O: Operations> Bert<O> {
             checkpoint,
             config,
             numerics,
+            operations,
         };
         let hidden = config.hidden_size;
         let tables = Tables {
@@ -169,13 +183,14 @@ fn is_removable(path: &str) -> bool {
         || path.ends_with(".attention.self")
 }
 
-struct Parts<'a> {
+struct Parts<'a, O> {
     checkpoint: &'a Checkpoint,
     config: &'a BertConfig,
     numerics: &'a Numerics,
+    operations: &'a O,
 }
 
-impl Parts<'_> {
+impl<O: Operations> Parts<'_, O> {
     fn tensor(&self, name: &str) -> Result<&Tensor, BuildError> {
         self.checkpoint
             .weights()
@@ -193,7 +208,7 @@ impl Parts<'_> {
     }
 
     /// A linear layer that gets rows of `found` values.
-    fn linear<O: Operations>(&self, path: &str, found: usize) -> Result<Linear<O>, BuildError> {
+    fn linear(&self, path: &str, found: usize) -> Result<Linear<O>, BuildError> {
         let path = path.to_owned();
         if self.numerics.is_identity(&path) {
             return Ok(Linear {
@@ -212,7 +227,9 @@ impl Parts<'_> {
                 found,
             });
         }
-        let weights = O::weights(&self.values(&name)?, outputs, inputs);
+        let weights = self
+            .operations
+            .weights(&self.values(&name)?, outputs, inputs);
         let bias = format!("{path}.bias");
         let bias = match self.checkpoint.weights().get(&bias) {
             Some(_) => Some(self.values(&bias)?),
@@ -257,7 +274,7 @@ impl Parts<'_> {
         }
     }
 
-    fn layer<O: Operations>(&self, path: &str) -> Result<Layer<O>, BuildError> {
+    fn layer(&self, path: &str) -> Result<Layer<O>, BuildError> {
         let hidden = self.config.hidden_size;
         let at = |module: &str| format!("{path}.{module}");
         let linear = |module: &str, found| self.linear(&at(module), found);

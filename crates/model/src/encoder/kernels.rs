@@ -1,39 +1,102 @@
-//! The operations in `f32`: the kernels whose order of operations is the numeric contract.
+//! The operations in the precisions of the numeric contract.
 
 use concord_kernels::attention::{Projections, attention};
+use concord_kernels::bf16::{Bf16Weights, linear_bf16};
 use concord_kernels::gelu::{Gelu, gelu};
+use concord_kernels::gemm::Gemm;
+use concord_kernels::int8::{Int8Weights, linear_int8};
 use concord_kernels::isa::Isa;
-use concord_kernels::layer_norm::{Variance, layer_norm};
+use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::normalize::{Normalize, normalize};
+use concord_kernels::rounding::{Format, round};
 
 use super::operations::{Heads, LinearLayer, NormLayer, Operations};
+use crate::precision::Precision;
 
-/// The kernels on one instruction set.
-pub(super) struct Kernels(pub(super) Isa);
+/// The kernels of one precision on one instruction set.
+pub(super) struct Kernels {
+    pub(super) isa: Isa,
+    pub(super) precision: Precision,
+}
+
+/// The weights of a linear layer, laid out for the product of a precision.
+pub(super) enum Weights {
+    /// Operands in `f32`, which may have been rounded to this format.
+    Single(PackedWeights, Format),
+    Bf16(Bf16Weights),
+    Int8(Int8Weights),
+}
+
+impl Kernels {
+    fn round(&self, x: &mut [f32]) {
+        match self.precision.format() {
+            Format::F32 => {}
+            format => round(self.isa, format, x),
+        }
+    }
+
+    fn rounded(&self, x: &[f32], format: Format) -> Vec<f32> {
+        let mut x = x.to_vec();
+        round(self.isa, format, &mut x);
+        x
+    }
+}
 
 impl Operations for Kernels {
     type Number = f32;
-    type Weights = PackedWeights;
+    type Weights = Weights;
 
-    fn weights(values: &[f32], outputs: usize, inputs: usize) -> PackedWeights {
-        PackedWeights::pack(values, outputs, inputs)
+    fn weights(&self, values: &[f32], outputs: usize, inputs: usize) -> Weights {
+        match self.precision {
+            Precision::Bf16 => Weights::Bf16(Bf16Weights::pack(values, outputs, inputs)),
+            Precision::Int8 => Weights::Int8(Int8Weights::quantise(values, outputs, inputs)),
+            Precision::F32 | Precision::F16 | Precision::F64 => {
+                let format = self.precision.format();
+                let values = self.rounded(values, format);
+                Weights::Single(PackedWeights::pack(&values, outputs, inputs), format)
+            }
+        }
     }
 
-    fn linear(&self, layer: &LinearLayer<PackedWeights>, x: &[f32], y: &mut [f32]) {
-        let bias = layer.bias.as_deref();
+    fn linear(&self, layer: &LinearLayer<Weights>, x: &[f32], y: &mut [f32]) {
+        let (isa, bias) = (self.isa, layer.bias.as_deref());
         let rows = x.len() / layer.inputs.max(1);
-        let gemm = layer.arithmetic.gemm_for(rows);
-        gemm.linear(self.0, x, &layer.weights, bias, y);
+        match &layer.weights {
+            Weights::Single(weights, Format::F32) => {
+                let gemm = layer.arithmetic.gemm_for(rows);
+                gemm.linear(isa, x, weights, bias, y);
+            }
+            Weights::Single(weights, format) => {
+                let bias = bias.map(|bias| self.rounded(bias, *format));
+                let x = self.rounded(x, *format);
+                Gemm::Native.linear(isa, &x, weights, bias.as_deref(), y);
+                round(isa, *format, y);
+            }
+            Weights::Bf16(weights) => linear_bf16(isa, x, weights, bias, y),
+            Weights::Int8(weights) => linear_int8(isa, x, weights, bias, y),
+        }
     }
 
     fn layer_norm(&self, norm: &NormLayer, variance: Variance, x: &mut [f32]) {
         let eps = norm.eps as f32;
-        layer_norm(self.0, variance, x, &norm.gamma, &norm.beta, eps);
+        layer_norm(self.isa, variance, x, &norm.gamma, &norm.beta, eps);
+    }
+
+    fn add_layer_norm(
+        &self,
+        norm: &NormLayer,
+        variance: Variance,
+        x: &mut [f32],
+        residual: &[f32],
+    ) {
+        let (eps, gamma, beta) = (norm.eps as f32, &norm.gamma, &norm.beta);
+        add_layer_norm(self.isa, variance, x, residual, gamma, beta, eps);
     }
 
     fn gelu(&self, form: Gelu, x: &mut [f32]) {
-        gelu(self.0, form, x);
+        gelu(self.isa, form, x);
+        self.round(x);
     }
 
     fn attention(&self, heads: &Heads<'_, f32>, context: &mut [f32]) {
@@ -49,13 +112,15 @@ impl Operations for Kernels {
                 attend: heads.attend.map(|attend| &attend[tokens.clone()]),
                 heads: heads.heads,
                 width,
+                format: self.precision.format(),
             };
-            attention(self.0, &projections, &mut context[span]);
+            attention(self.isa, &projections, &mut context[span]);
             token = tokens.end;
         }
+        self.round(context);
     }
 
     fn normalize(&self, form: Normalize, x: &mut [f32], width: usize) {
-        normalize(self.0, form, x, width);
+        normalize(self.isa, form, x, width);
     }
 }

@@ -1,7 +1,7 @@
 //! One layer of BERT.
 
 use super::modules::{Activate, LayerNorm, Linear};
-use super::operations::{Heads, Operations, add};
+use super::operations::{Heads, Operations};
 use super::{PackedRows, TapsOfBatch};
 
 /// A layer: self-attention and feed-forward, each with its residual and its layer normalisation.
@@ -47,8 +47,8 @@ impl<O: Operations> Layer<O> {
         let mut context = self.attend(operations, &states, rows, taps);
         tap(taps, ".attention.self", &mut context, width);
         let mut attended = self.attention_output.apply(operations, &context, taps);
-        add(&mut attended, &states);
-        self.attention_norm.apply(operations, &mut attended, taps);
+        let norm = &self.attention_norm;
+        norm.apply_to_sum(operations, &mut attended, &states, taps);
         tap(taps, ".attention.output", &mut attended, width);
         tap(taps, ".attention", &mut attended, width);
 
@@ -58,8 +58,8 @@ impl<O: Operations> Layer<O> {
         tap(taps, ".intermediate.intermediate_act_fn", &mut wide, inner);
         tap(taps, ".intermediate", &mut wide, inner);
         let mut states = self.output.apply(operations, &wide, taps);
-        add(&mut states, &attended);
-        self.output_norm.apply(operations, &mut states, taps);
+        let norm = &self.output_norm;
+        norm.apply_to_sum(operations, &mut states, &attended, taps);
         tap(taps, ".output", &mut states, width);
         tap(taps, "", &mut states, width);
         states

@@ -4,7 +4,7 @@ use concord_kernels::gelu::Gelu;
 use concord_kernels::layer_norm::Variance;
 
 use super::TapsOfBatch;
-use super::operations::{LinearLayer, NormLayer, Number, Operations};
+use super::operations::{LinearLayer, NormLayer, Number, Operations, add};
 use crate::config::BertConfig;
 
 /// A linear layer, or nothing where it is cut out.
@@ -52,6 +52,21 @@ impl LayerNorm {
     ) {
         if let Some(variance) = self.variance {
             operations.layer_norm(&self.layer, variance, x);
+        }
+        taps.take(&self.path, x, self.layer.gamma.len());
+    }
+
+    /// Normalises the sum of `x` and `residual`, in the place of `x`.
+    pub(super) fn apply_to_sum<O: Operations>(
+        &self,
+        operations: &O,
+        x: &mut [O::Number],
+        residual: &[O::Number],
+        taps: &mut TapsOfBatch<'_>,
+    ) {
+        match self.variance {
+            Some(variance) => operations.add_layer_norm(&self.layer, variance, x, residual),
+            None => add(x, residual),
         }
         taps.take(&self.path, x, self.layer.gamma.len());
     }

@@ -26,7 +26,7 @@ pub(crate) trait Operations: Sync {
     type Weights: Send + Sync;
 
     /// Lays out weights `(outputs, inputs)`.
-    fn weights(values: &[f32], outputs: usize, inputs: usize) -> Self::Weights;
+    fn weights(&self, values: &[f32], outputs: usize, inputs: usize) -> Self::Weights;
 
     /// `y = x · Wᵀ + bias` for `x` `(rows, inputs)` and `y` `(rows, outputs)`.
     fn linear(
@@ -38,6 +38,18 @@ pub(crate) trait Operations: Sync {
 
     /// Normalises every row of `x` `(rows, width)` in place.
     fn layer_norm(&self, norm: &NormLayer, variance: Variance, x: &mut [Self::Number]);
+
+    /// Adds `residual` to `x` `(rows, width)` and normalises every row of the sum in place.
+    fn add_layer_norm(
+        &self,
+        norm: &NormLayer,
+        variance: Variance,
+        x: &mut [Self::Number],
+        residual: &[Self::Number],
+    ) {
+        add(x, residual);
+        self.layer_norm(norm, variance, x);
+    }
 
     /// GELU of every element in place.
     fn gelu(&self, form: Gelu, x: &mut [Self::Number]);

@@ -9,8 +9,9 @@ use concord_pipeline::grid::GROUP;
 use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
 use concord_tensor::{BitHash, Tensor};
 
-use crate::document::{AnyEncoder, Batch, DocEncoder};
+use crate::document::{Batch, DocEncoder};
 use crate::numerics::Numerics;
+use crate::precision::Precision;
 use crate::tokenizer::BatchPlan;
 
 /// Runs the encoder over the passages of a chunk, in batches of passages of like length.
@@ -21,6 +22,8 @@ pub struct Encode {
     pub checkpoint: BitHash,
     /// What the encoder does otherwise than the contract.
     pub numerics: Numerics,
+    /// The encoder's precision.
+    pub precision: Precision,
     /// Passages in a batch.
     pub batch: NonZeroUsize,
 }
@@ -66,8 +69,8 @@ impl Stage for Encode {
         for word in self.numerics.words() {
             settings.push_str(&format!(" {word}"));
         }
-        if let AnyEncoder::F64(_) = *self.encoder.encoder {
-            settings.push_str(" precision=f64");
+        if self.precision != Precision::default() {
+            settings.push_str(&format!(" precision={}", self.precision));
         }
         if !self.numerics.is_batch_invariant() {
             settings.push_str(&format!(" batch={}", self.batch));

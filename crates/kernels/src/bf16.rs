@@ -1,0 +1,284 @@
+//! Linear layers of `bf16` operands with sums in `f32`.
+
+use std::marker::PhantomData;
+
+use crate::isa::{Isa, on_isa};
+use crate::lanes::{LANES, Lanes};
+use crate::machine::Machine;
+use crate::rounding::Format;
+use crate::tile::{MultiplyAdd, Tiled, chains, cover, stretches};
+
+/// The weights of sixteen outputs for two neighbouring inputs: in each lane the first input's in the lower
+/// half, the second's in the upper.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Pairs([u32; LANES]);
+
+/// Weights `(out, in)` of a linear layer in `bf16`, in panels of sixteen outputs.
+#[derive(Clone)]
+pub struct Bf16Weights {
+    panels: Vec<Pairs>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl Bf16Weights {
+    /// Rounds row-major `weights` of shape `(outputs, inputs)` to [`Format::Bf16`] and packs them.
+    ///
+    /// # Panics
+    /// When `weights` does not have `outputs * inputs` values.
+    pub fn pack(weights: &[f32], outputs: usize, inputs: usize) -> Bf16Weights {
+        assert_eq!(
+            weights.len(),
+            outputs * inputs,
+            "weights are (outputs, inputs)"
+        );
+        let pairs = inputs.div_ceil(2);
+        let mut panels = vec![Pairs([0; LANES]); outputs.div_ceil(LANES) * pairs];
+        for (output, row) in weights.chunks_exact(inputs.max(1)).enumerate() {
+            let panel = &mut panels[output / LANES * pairs..];
+            for (lanes, pair) in panel.iter_mut().zip(row.chunks(2)) {
+                lanes.0[output % LANES] = packed_pair(pair);
+            }
+        }
+        Bf16Weights {
+            panels,
+            outputs,
+            inputs,
+        }
+    }
+
+    /// The number of outputs (columns of `y`).
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The number of inputs (columns of `x`).
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+}
+
+/// One or two values, rounded, as halves of a word.
+#[inline(always)]
+fn packed_pair(pair: &[f32]) -> u32 {
+    let half = |value: &f32| Format::Bf16.round(*value).to_bits() >> 16;
+    half(&pair[0]) | pair.get(1).map_or(0, half) << 16
+}
+
+/// `y[m][n] = (Σ_k x[m][k] · w[n][k]) + bias[n]`, for `x` `(rows, inputs)` and `y` `(rows, outputs)`.
+///
+/// # Order of operations
+/// `x` and the weights are rounded to [`Format::Bf16`]. The sum is one chain of fused multiply-adds in `f32`
+/// from zero over pairs of inputs, ascending, and in each pair the second input before the first: what
+/// `vdpbf16ps` does. It flushes subnormals to zero, but none can arise, see
+/// [`LEAST_BF16`](crate::rounding::LEAST_BF16). The bias, where there is one, is rounded to
+/// [`Format::Bf16`] and added last, and the result is rounded to it once more.
+///
+/// # Panics
+/// When a length does not match its shape.
+pub fn linear_bf16(
+    isa: Isa,
+    x: &[f32],
+    weights: &Bf16Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (weights.inputs, weights.outputs);
+    assert_eq!(y.len() % outputs.max(1), 0, "y is (rows, outputs)");
+    let rows = y.len() / outputs.max(1);
+    assert_eq!(x.len(), rows * inputs, "x is (rows, inputs)");
+    assert!(
+        bias.is_none_or(|bias| bias.len() == outputs),
+        "bias is (outputs,)"
+    );
+    if outputs == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 && has_dot_product() {
+        #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+        fn dot_product(x: &[f32], weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+            body_of::<DotProduct>(x, weights, bias, y);
+        }
+        // SAFETY: `has_dot_product` found AVX-512 BF16 on this machine and everything that it builds upon.
+        return unsafe { dot_product(x, weights, bias, y) };
+    }
+    // Without the instruction, wider registers than those of AVX2 gain nothing.
+    let isa = if isa == Isa::Avx512 { Isa::Avx2 } else { isa };
+    on_isa!(isa, body(x: &[f32], weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
+}
+
+/// How a product of `bf16` is computed on `isa`, in words.
+pub fn instructions(isa: Isa) -> &'static str {
+    if isa == Isa::Avx512 && has_dot_product() {
+        "avx512bf16"
+    } else {
+        "fused multiply-adds of widened operands"
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_dot_product() -> bool {
+    is_x86_feature_detected!("avx512bf16") && Isa::Avx512.checked().is_ok()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_dot_product() -> bool {
+    false
+}
+
+#[inline(always)]
+fn body<M: Machine>(x: &[f32], weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+    body_of::<Widened<M>>(x, weights, bias, y);
+}
+
+/// Two multiply-adds of operands widened to `f32`.
+struct Widened<M>(PhantomData<M>);
+
+impl<M: Machine> MultiplyAdd for Widened<M> {
+    type Input = u32;
+    type Weights = Pairs;
+    type Sum = Lanes;
+    const PANELS: usize = M::PANELS;
+
+    #[inline(always)]
+    fn step(mut sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
+        let first = f32::from_bits(input << 16);
+        let second = f32::from_bits(input & 0xffff_0000);
+        for l in 0..LANES {
+            let weight = weights.0[l];
+            sum.0[l] = M::fma(second, f32::from_bits(weight & 0xffff_0000), sum.0[l]);
+            sum.0[l] = M::fma(first, f32::from_bits(weight << 16), sum.0[l]);
+        }
+        sum
+    }
+}
+
+/// The instruction `vdpbf16ps`.
+#[cfg(target_arch = "x86_64")]
+struct DotProduct;
+
+#[cfg(target_arch = "x86_64")]
+impl MultiplyAdd for DotProduct {
+    type Input = u32;
+    type Weights = Pairs;
+    type Sum = Lanes;
+    const PANELS: usize = 2;
+
+    #[inline(always)]
+    fn step(sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = sum;
+        // SAFETY: `linear_bf16` runs a body over this type only where AVX-512 BF16 was found. Loads and the
+        // store are of whole arrays of 64 bytes, aligned to as many.
+        unsafe {
+            let input = _mm512_set1_epi32(input.cast_signed());
+            let weights = _mm512_load_si512(weights.0.as_ptr().cast());
+            let sum = _mm512_load_ps(sum.0.as_ptr());
+            let sum = _mm512_dpbf16_ps(
+                sum,
+                std::mem::transmute::<__m512i, __m512bh>(input),
+                std::mem::transmute::<__m512i, __m512bh>(weights),
+            );
+            _mm512_store_ps(out.0.as_mut_ptr(), sum);
+        }
+        out
+    }
+}
+
+/// Rows whose operands are held at once: beside each other in the second cache.
+const ROWS_AT_ONCE: usize = 192;
+
+#[inline(always)]
+fn body_of<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>>(
+    x: &[f32],
+    weights: &Bf16Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (weights.inputs, weights.outputs);
+    let pairs = inputs.div_ceil(2);
+    let rows = y.len() / outputs;
+    let bias: Option<Vec<f32>> = bias.map(<[f32]>::to_vec).map(|mut bias| {
+        for value in &mut bias {
+            *value = Format::Bf16.round(*value);
+        }
+        bias
+    });
+    let mut operands = vec![0u32; rows.min(ROWS_AT_ONCE) * pairs];
+    let mut first = 0;
+    while first < rows {
+        let count = ROWS_AT_ONCE.min(rows - first);
+        let x = &x[first * inputs..][..count * inputs];
+        for (x, operands) in x
+            .chunks_exact(inputs.max(1))
+            .zip(operands.chunks_exact_mut(pairs.max(1)))
+        {
+            pack_row(x, operands);
+        }
+        let mut layer = Layer::<A> {
+            operands: &operands[..count * pairs],
+            panels: &weights.panels,
+            pairs,
+            outputs,
+            bias: bias.as_deref(),
+            y: &mut y[first * outputs..][..count * outputs],
+            precision: PhantomData,
+        };
+        cover(&mut layer, count, outputs.div_ceil(LANES));
+        first += count;
+    }
+}
+
+#[inline(always)]
+fn pack_row(x: &[f32], operands: &mut [u32]) {
+    let (pairs, last) = x.as_chunks::<2>();
+    for (operand, pair) in operands.iter_mut().zip(pairs) {
+        *operand = packed_pair(pair);
+    }
+    if let ([_], Some(operand)) = (last, operands.last_mut()) {
+        *operand = packed_pair(last);
+    }
+}
+
+/// Rows of a layer to be computed.
+struct Layer<'a, A> {
+    operands: &'a [u32],
+    panels: &'a [Pairs],
+    pairs: usize,
+    outputs: usize,
+    bias: Option<&'a [f32]>,
+    y: &'a mut [f32],
+    precision: PhantomData<A>,
+}
+
+impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<'_, A> {
+    type MultiplyAdd = A;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
+    fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
+        let pairs = self.pairs;
+        let sums = chains::<A, ROWS, PANELS>(
+            [Lanes::ZERO; PANELS],
+            stretches(&self.operands[row * pairs..], pairs, 0, pairs),
+            stretches(&self.panels[panel * pairs..], pairs, 0, pairs),
+        );
+        for r in 0..ROWS {
+            let y = &mut self.y[(row + r) * self.outputs..][..self.outputs];
+            for p in 0..PANELS {
+                let first = (panel + p) * LANES;
+                let last = self.outputs.min(first + LANES);
+                let mut total = match self.bias {
+                    Some(bias) => sums[r][p] + Lanes::load(&bias[first..last], 0.0),
+                    None => sums[r][p],
+                };
+                for l in 0..LANES {
+                    total.0[l] = Format::Bf16.round(total.0[l]);
+                }
+                total.store(&mut y[first..last]);
+            }
+        }
+    }
+}

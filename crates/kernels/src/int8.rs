@@ -1,0 +1,483 @@
+//! Linear layers of 8-bit integers: exact sums, which no order can change.
+
+use std::marker::PhantomData;
+
+use crate::isa::{Isa, on_isa};
+use crate::lanes::{LANES, Lanes};
+use crate::machine::Machine;
+use crate::tile::{MultiplyAdd, Tiled, chains, cover, stretches};
+
+/// The largest magnitude of a quantised value.
+const LARGEST: f32 = 127.0;
+
+/// The weights of sixteen outputs for four neighbouring inputs, output by output.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Quads([i8; 4 * LANES]);
+
+/// Sixteen sums.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Sums([i32; LANES]);
+
+/// Weights `(out, in)` of a linear layer in 8 bits, with a scale for each output, in panels of sixteen
+/// outputs.
+#[derive(Clone)]
+pub struct Int8Weights {
+    panels: Vec<Quads>,
+    /// Of each output: what one step of its weights is worth.
+    scales: Vec<Lanes>,
+    /// Of each output: −128 times the sum of its weights.
+    corrections: Vec<Sums>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl Int8Weights {
+    /// Quantises row-major `weights` of shape `(outputs, inputs)` and packs them. A row's scale is its
+    /// largest magnitude divided by 127; each weight becomes the integer nearest to `w · (127 / largest)`,
+    /// ties to even.
+    ///
+    /// # Panics
+    /// When `weights` does not have `outputs * inputs` values.
+    pub fn quantise(weights: &[f32], outputs: usize, inputs: usize) -> Int8Weights {
+        assert_eq!(
+            weights.len(),
+            outputs * inputs,
+            "weights are (outputs, inputs)"
+        );
+        let (quads, groups) = (inputs.div_ceil(4), outputs.div_ceil(LANES));
+        let mut panels = vec![Quads([0; 4 * LANES]); groups * quads];
+        let mut scales = vec![Lanes::ZERO; groups];
+        let mut corrections = vec![Sums([0; LANES]); groups];
+        for (output, row) in weights.chunks_exact(inputs.max(1)).enumerate() {
+            let (group, lane) = (output / LANES, output % LANES);
+            let scale = Scale::of(row);
+            scales[group].0[lane] = scale.step;
+            for (input, &weight) in row.iter().enumerate() {
+                let level = scale.level(weight);
+                panels[group * quads + input / 4].0[lane * 4 + input % 4] = level as i8;
+                corrections[group].0[lane] -= 128 * level;
+            }
+        }
+        Int8Weights {
+            panels,
+            scales,
+            corrections,
+            outputs,
+            inputs,
+        }
+    }
+
+    /// The number of outputs (columns of `y`).
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+
+    /// The number of inputs (columns of `x`).
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+}
+
+/// How values of one row become integers.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// What one step is worth: the largest magnitude divided by 127.
+    step: f32,
+    /// Steps per unit: 127 divided by the largest magnitude.
+    per_unit: f32,
+}
+
+impl Scale {
+    /// The scale of a row. A row of zeros has steps of zero; one with an infinity or NaN has steps of NaN, and
+    /// so have its results.
+    #[inline(always)]
+    fn of(row: &[f32]) -> Scale {
+        // As integers, magnitudes are ordered like numbers, with infinity and NaN above them.
+        let mut largest = [0u32; LANES];
+        let (whole, rest) = row.as_chunks::<LANES>();
+        for values in whole {
+            for l in 0..LANES {
+                let magnitude = values[l].to_bits() & 0x7fff_ffff;
+                largest[l] = if magnitude > largest[l] {
+                    magnitude
+                } else {
+                    largest[l]
+                };
+            }
+        }
+        for (l, value) in rest.iter().enumerate() {
+            largest[l] = largest[l].max(value.to_bits() & 0x7fff_ffff);
+        }
+        let mut most = 0;
+        for magnitude in largest {
+            most = if magnitude > most { magnitude } else { most };
+        }
+        let largest = f32::from_bits(most);
+        if !largest.is_finite() {
+            return Scale {
+                step: f32::NAN,
+                per_unit: 0.0,
+            };
+        }
+        let per_unit = LARGEST / largest;
+        Scale {
+            step: largest / LARGEST,
+            // Beyond the range of f32 for rows of zeros and of the least numbers, which count as zeros.
+            per_unit: if per_unit.is_finite() { per_unit } else { 0.0 },
+        }
+    }
+
+    /// The integer nearest to `value · per_unit`, ties to even.
+    #[inline(always)]
+    fn level(self, value: f32) -> i32 {
+        // Adding 1.5 · 2^23 rounds to an integer; the low bits of the sum are that integer.
+        const ROUND: f32 = 12_582_912.0;
+        let shifted = value * self.per_unit + ROUND;
+        (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32)
+    }
+}
+
+/// `y[m][n] = (Σ_k x[m][k] · w[n][k]) + bias[n]`, for `x` `(rows, inputs)` and `y` `(rows, outputs)`.
+///
+/// # Order of operations
+/// Each row of `x` is quantised as a row of the weights is, by its own largest magnitude: `per_unit = 127 /
+/// largest` rounds once, the product with it once, and the integer is the nearest, ties to even. The sum of
+/// the products of integers is exact, whatever its order: it fits `i32` up to 130,000 inputs. The result is
+/// `fma(sum, step_x · step_w, bias)` in `f32`, where the sum and the product of the steps round once each;
+/// without a bias it is zero.
+///
+/// # Panics
+/// When a length does not match its shape.
+pub fn linear_int8(
+    isa: Isa,
+    x: &[f32],
+    weights: &Int8Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (weights.inputs, weights.outputs);
+    assert_eq!(y.len() % outputs.max(1), 0, "y is (rows, outputs)");
+    let rows = y.len() / outputs.max(1);
+    assert_eq!(x.len(), rows * inputs, "x is (rows, inputs)");
+    assert!(
+        bias.is_none_or(|bias| bias.len() == outputs),
+        "bias is (outputs,)"
+    );
+    if outputs == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    match chosen(isa) {
+        Instructions::Avx512Vnni => {
+            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+            fn vnni(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+                body_of::<x86::Avx512Vnni, crate::machine::Avx512>(x, weights, bias, y);
+            }
+            // SAFETY: `chosen` found AVX-512 VNNI on this machine and everything that it builds upon.
+            return unsafe { vnni(x, weights, bias, y) };
+        }
+        Instructions::AvxVnni => {
+            #[target_feature(enable = "avx2,fma,avxvnni")]
+            fn vnni(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+                body_of::<x86::AvxVnni, crate::machine::Avx2>(x, weights, bias, y);
+            }
+            // SAFETY: `chosen` found AVX-VNNI, AVX2 and FMA on this machine.
+            return unsafe { vnni(x, weights, bias, y) };
+        }
+        Instructions::Avx2 => {
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+                body_of::<x86::Avx2, crate::machine::Avx2>(x, weights, bias, y);
+            }
+            // SAFETY: `chosen` found AVX2 and FMA on this machine.
+            return unsafe { avx2(x, weights, bias, y) };
+        }
+        Instructions::Plain => {}
+    }
+    on_isa!(isa, body(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
+}
+
+/// What multiplies and adds the integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Instructions {
+    Avx512Vnni,
+    AvxVnni,
+    Avx2,
+    Plain,
+}
+
+#[cfg(target_arch = "x86_64")]
+fn chosen(isa: Isa) -> Instructions {
+    match isa.checked() {
+        Ok(Isa::Avx512) if is_x86_feature_detected!("avx512vnni") => Instructions::Avx512Vnni,
+        // Without the instruction, wider registers than those of AVX2 gain nothing.
+        Ok(Isa::Avx512 | Isa::Avx2) if is_x86_feature_detected!("avxvnni") => Instructions::AvxVnni,
+        Ok(Isa::Avx512 | Isa::Avx2) => Instructions::Avx2,
+        _ => Instructions::Plain,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn chosen(_: Isa) -> Instructions {
+    Instructions::Plain
+}
+
+/// How a product of 8-bit integers is computed on `isa`, in words.
+pub fn instructions(isa: Isa) -> &'static str {
+    match chosen(isa) {
+        Instructions::Avx512Vnni => "avx512vnni",
+        Instructions::AvxVnni => "avxvnni",
+        Instructions::Avx2 => "avx2",
+        Instructions::Plain => "plain multiplications",
+    }
+}
+
+#[inline(always)]
+fn body<M: Machine>(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+    body_of::<Plain, M>(x, weights, bias, y);
+}
+
+/// Sums of four products each of 8-bit integers.
+trait Int8: MultiplyAdd<Input = u32, Weights = Quads, Sum = Sums> {
+    /// Whether the sums are of `x + 128`, for instructions that take one operand without sign.
+    const OFFSET: bool;
+}
+
+/// Ordinary multiplications.
+struct Plain;
+
+impl MultiplyAdd for Plain {
+    type Input = u32;
+    type Weights = Quads;
+    type Sum = Sums;
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    fn step(mut sum: Sums, input: u32, weights: &Quads) -> Sums {
+        let input = input.to_le_bytes();
+        for l in 0..LANES {
+            for (i, &input) in input.iter().enumerate() {
+                sum.0[l] += i32::from(input) * i32::from(weights.0[4 * l + i]);
+            }
+        }
+        sum
+    }
+}
+
+impl Int8 for Plain {
+    const OFFSET: bool = true;
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Int8, MultiplyAdd, Quads, Sums};
+
+    /// The instruction `vpdpbusd` on sixteen sums.
+    pub(super) struct Avx512Vnni;
+
+    impl MultiplyAdd for Avx512Vnni {
+        type Input = u32;
+        type Weights = Quads;
+        type Sum = Sums;
+        const PANELS: usize = 2;
+
+        #[inline(always)]
+        fn step(sum: Sums, input: u32, weights: &Quads) -> Sums {
+            let mut out = sum;
+            // SAFETY: bodies run over this type only where AVX-512 VNNI was found. Loads and the store are
+            // of whole arrays of 64 bytes, aligned to as many.
+            unsafe {
+                let weights = _mm512_load_si512(weights.0.as_ptr().cast());
+                let input = _mm512_set1_epi32(input.cast_signed());
+                let sum = _mm512_load_si512(sum.0.as_ptr().cast());
+                let sum = _mm512_dpbusd_epi32(sum, input, weights);
+                _mm512_store_si512(out.0.as_mut_ptr().cast(), sum);
+            }
+            out
+        }
+    }
+
+    impl Int8 for Avx512Vnni {
+        const OFFSET: bool = true;
+    }
+
+    /// The instruction `vpdpbusd` on eight sums.
+    pub(super) struct AvxVnni;
+
+    impl MultiplyAdd for AvxVnni {
+        type Input = u32;
+        type Weights = Quads;
+        type Sum = Sums;
+        const PANELS: usize = 1;
+
+        #[inline(always)]
+        fn step(sum: Sums, input: u32, weights: &Quads) -> Sums {
+            let mut out = sum;
+            // SAFETY: bodies run over this type only where AVX-VNNI was found. Loads and stores are of the
+            // halves of arrays of 64 bytes, aligned to as many.
+            unsafe {
+                let input = _mm256_set1_epi32(input.cast_signed());
+                for half in 0..2 {
+                    let weights = _mm256_load_si256(weights.0.as_ptr().cast::<__m256i>().add(half));
+                    let sum = _mm256_load_si256(sum.0.as_ptr().cast::<__m256i>().add(half));
+                    let sum = _mm256_dpbusd_avx_epi32(sum, input, weights);
+                    _mm256_store_si256(out.0.as_mut_ptr().cast::<__m256i>().add(half), sum);
+                }
+            }
+            out
+        }
+    }
+
+    impl Int8 for AvxVnni {
+        const OFFSET: bool = true;
+    }
+
+    /// Products of magnitudes with signed weights, in pairs that fit 16 bits: 2 · 127 · 127.
+    pub(super) struct Avx2;
+
+    impl MultiplyAdd for Avx2 {
+        type Input = u32;
+        type Weights = Quads;
+        type Sum = Sums;
+        const PANELS: usize = 1;
+
+        #[inline(always)]
+        fn step(sum: Sums, input: u32, weights: &Quads) -> Sums {
+            let mut out = sum;
+            // SAFETY: bodies run over this type only where AVX2 was found. Loads and stores are of the
+            // halves of arrays of 64 bytes, aligned to as many.
+            unsafe {
+                let input = _mm256_set1_epi32((input ^ 0x8080_8080).cast_signed());
+                let magnitudes = _mm256_abs_epi8(input);
+                for half in 0..2 {
+                    let weights = _mm256_load_si256(weights.0.as_ptr().cast::<__m256i>().add(half));
+                    let signed = _mm256_sign_epi8(weights, input);
+                    let pairs = _mm256_maddubs_epi16(magnitudes, signed);
+                    let quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+                    let sum = _mm256_load_si256(sum.0.as_ptr().cast::<__m256i>().add(half));
+                    let sum = _mm256_add_epi32(sum, quads);
+                    _mm256_store_si256(out.0.as_mut_ptr().cast::<__m256i>().add(half), sum);
+                }
+            }
+            out
+        }
+    }
+
+    impl Int8 for Avx2 {
+        const OFFSET: bool = false;
+    }
+}
+
+/// Rows whose operands are held at once: beside each other in the second cache.
+const ROWS_AT_ONCE: usize = 192;
+
+#[inline(always)]
+fn body_of<A: Int8, M: Machine>(
+    x: &[f32],
+    weights: &Int8Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let (inputs, outputs) = (weights.inputs, weights.outputs);
+    let quads = inputs.div_ceil(4);
+    let rows = y.len() / outputs;
+    let mut operands = vec![0u32; rows.min(ROWS_AT_ONCE) * quads];
+    let mut steps = vec![0.0f32; rows.min(ROWS_AT_ONCE)];
+    let mut first = 0;
+    while first < rows {
+        let count = ROWS_AT_ONCE.min(rows - first);
+        let x = &x[first * inputs..][..count * inputs];
+        for ((x, operands), step) in x
+            .chunks_exact(inputs.max(1))
+            .zip(operands.chunks_exact_mut(quads.max(1)))
+            .zip(&mut steps)
+        {
+            *step = quantise_row(x, operands);
+        }
+        let mut layer = Layer::<A, M> {
+            operands: &operands[..count * quads],
+            steps: &steps,
+            weights,
+            quads,
+            bias,
+            y: &mut y[first * outputs..][..count * outputs],
+            machine: PhantomData,
+        };
+        cover(&mut layer, count, outputs.div_ceil(LANES));
+        first += count;
+    }
+}
+
+/// Writes a row's integers, each 128 more than it is, by fours, and returns what one step is worth.
+#[inline(always)]
+fn quantise_row(x: &[f32], operands: &mut [u32]) -> f32 {
+    let scale = Scale::of(x);
+    let (quads, rest) = x.as_chunks::<4>();
+    for (operand, quad) in operands.iter_mut().zip(quads) {
+        let mut levels = 0;
+        for (i, &value) in quad.iter().enumerate() {
+            levels |= ((scale.level(value) + 128) as u32) << (8 * i);
+        }
+        *operand = levels;
+    }
+    if let (false, Some(operand)) = (rest.is_empty(), operands.last_mut()) {
+        *operand = 0;
+        for (i, &value) in rest.iter().enumerate() {
+            *operand |= ((scale.level(value) + 128) as u32) << (8 * i);
+        }
+    }
+    scale.step
+}
+
+/// Rows of a layer to be computed.
+struct Layer<'a, A, M> {
+    operands: &'a [u32],
+    steps: &'a [f32],
+    weights: &'a Int8Weights,
+    quads: usize,
+    bias: Option<&'a [f32]>,
+    y: &'a mut [f32],
+    machine: PhantomData<(A, M)>,
+}
+
+impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
+    type MultiplyAdd = A;
+
+    #[inline(always)]
+    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
+    fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
+        let (quads, outputs, weights) = (self.quads, self.weights.outputs, self.weights);
+        let mut start = [Sums([0; LANES]); PANELS];
+        if A::OFFSET {
+            for p in 0..PANELS {
+                start[p] = weights.corrections[panel + p];
+            }
+        }
+        let sums = chains::<A, ROWS, PANELS>(
+            start,
+            stretches(&self.operands[row * quads..], quads, 0, quads),
+            stretches(&weights.panels[panel * quads..], quads, 0, quads),
+        );
+        for p in 0..PANELS {
+            let first = (panel + p) * LANES;
+            let last = outputs.min(first + LANES);
+            let bias = match self.bias {
+                Some(bias) => Lanes::load(&bias[first..last], 0.0),
+                None => Lanes::ZERO,
+            };
+            for r in 0..ROWS {
+                let step = self.steps[row + r];
+                let mut total = bias;
+                for l in 0..LANES {
+                    let worth = step * weights.scales[panel + p].0[l];
+                    total.0[l] = M::fma(sums[r][p].0[l] as f32, worth, bias.0[l]);
+                }
+                total.store(&mut self.y[(row + r) * outputs + first..(row + r) * outputs + last]);
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What an instruction set does in its own way: the few operations that a kernel's body is written over.
+//!
+//! Every operation has one result, which its documentation states; a machine chooses the instructions. The
+//! bodies are generic over [`Machine`] and are compiled for each by `on_isa!` (see [`crate::isa`]).
+
+use crate::lanes::{LANES, Lanes};
+
+/// An instruction set as the bodies see it.
+///
+/// The operations are for bodies alone: `on_isa!` runs a body over a machine only where the instructions
+/// of that machine were found.
+pub trait Machine {
+    /// Panels of sixteen outputs that a register tile covers: as many as leave no sum without a register.
+    const PANELS: usize;
+
+    /// `a * b + c` with a single rounding to nearest even.
+    fn fma(a: f32, b: f32, c: f32) -> f32;
+
+    /// The entry of `table` that each index names, lane by lane. Indices count modulo sixteen.
+    #[inline(always)]
+    fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
+        Lanes(indices.map(|index| table.0[index as usize % LANES]))
+    }
+}
+
+/// No vector or fused instructions assumed.
+pub struct Scalar;
+
+/// AVX2 with FMA: sixteen registers of eight lanes.
+pub struct Avx2;
+
+/// AVX-512: thirty-two registers of sixteen lanes.
+pub struct Avx512;
+
+/// NEON: thirty-two registers of four lanes.
+pub struct Neon;
+
+impl Machine for Scalar {
+    const PANELS: usize = 1;
+
+    /// The product of two `f32` is exact in `f64`. Their sum with `c` is rounded to odd (Boldo and
+    /// Melquiond, "Emulation of FMA and correctly rounded sums", 2008): with 53 bits against 24, the
+    /// second rounding to `f32` then gives what a single rounding would have given.
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        let product = f64::from(a) * f64::from(b);
+        let addend = f64::from(c);
+        let sum = product + addend;
+        // TwoSum (Knuth): the exact error of the addition. Never overflows: both operands are products
+        // or values of f32, far inside the range of f64. NaN for infinite or NaN operands, where the
+        // sum is already right.
+        let virtual_addend = sum - product;
+        let error = (product - (sum - virtual_addend)) + (addend - virtual_addend);
+        let bits = sum.to_bits();
+        let inexact_and_even = (error != 0.0) & !error.is_nan() & (bits & 1 == 0);
+        // Towards the error: one step away from zero when the signs agree, else one step towards it.
+        let towards = if (error > 0.0) == (sum > 0.0) {
+            bits.wrapping_add(1)
+        } else {
+            bits.wrapping_sub(1)
+        };
+        f64::from_bits(if inexact_and_even { towards } else { bits }) as f32
+    }
+}
+
+impl Machine for Avx2 {
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = Lanes::ZERO;
+        // SAFETY: bodies run over this machine only where AVX2 was found. Loads and stores are of eight
+        // values inside arrays of sixteen.
+        unsafe {
+            let low = _mm256_loadu_ps(table.0.as_ptr());
+            let high = _mm256_loadu_ps(table.0.as_ptr().add(8));
+            for half in [0, 8] {
+                let index = _mm256_loadu_si256(indices.as_ptr().add(half).cast());
+                // The permutations read three bits of an index, the blend the sign: bit 3 moved there.
+                let in_high = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(index));
+                let entry = _mm256_blendv_ps(
+                    _mm256_permutevar8x32_ps(low, index),
+                    _mm256_permutevar8x32_ps(high, index),
+                    in_high,
+                );
+                _mm256_storeu_ps(out.0.as_mut_ptr().add(half), entry);
+            }
+        }
+        out
+    }
+}
+
+impl Machine for Avx512 {
+    const PANELS: usize = 2;
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = Lanes::ZERO;
+        // SAFETY: bodies run over this machine only where AVX-512 F was found. Loads and the store are of
+        // whole arrays of sixteen.
+        unsafe {
+            let entries = _mm512_permutexvar_ps(
+                _mm512_loadu_si512(indices.as_ptr().cast()),
+                _mm512_loadu_ps(table.0.as_ptr()),
+            );
+            _mm512_storeu_ps(out.0.as_mut_ptr(), entries);
+        }
+        out
+    }
+}
+
+impl Machine for Neon {
+    const PANELS: usize = 1;
+
+    #[inline(always)]
+    fn fma(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_f32() -> impl Strategy<Value = f32> {
+        any::<u32>().prop_map(f32::from_bits)
+    }
+
+    fn same(a: f32, b: f32) -> bool {
+        a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn the_emulated_fma_equals_the_fused_one(a in any_f32(), b in any_f32(), c in any_f32()) {
+            prop_assert!(same(Scalar::fma(a, b, c), a.mul_add(b, c)), "{a:e} {b:e} {c:e}");
+        }
+
+        #[test]
+        fn it_does_so_where_the_product_nearly_cancels(a in any_f32(), b in any_f32(), ulps in -4i32..4) {
+            let c = -(a * b);
+            let c = f32::from_bits((c.to_bits() as i32).wrapping_add(ulps) as u32);
+            prop_assert!(same(Scalar::fma(a, b, c), a.mul_add(b, c)), "{a:e} {b:e} {c:e}");
+        }
+
+        #[test]
+        fn it_does_so_half_way_between_two_results(a in 1u32..1 << 12, b in 1u32..1 << 12, tiny in -3i32..3) {
+            // 2^24 is where f32 steps become 2, so odd sums are ties and `tiny` breaks them.
+            let (a, b) = (a as f32, b as f32);
+            let c = 16_777_216.0 + tiny as f32 * 2f32.powi(-30);
+            prop_assert!(same(Scalar::fma(a, b, c), a.mul_add(b, c)));
+            prop_assert!(same(Scalar::fma(a, b * 2f32.powi(-40), c), a.mul_add(b * 2f32.powi(-40), c)));
+        }
+    }
+}
