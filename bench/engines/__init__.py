@@ -1,0 +1,1 @@
+"""What `bench/encoders.py` measures side by side."""

@@ -1,0 +1,109 @@
+//! Concord's encoder, called as an index build calls it: batches side by side on so many threads.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use concord_kernels::isa::Isa;
+use concord_model::checkpoint::Checkpoint;
+use concord_model::document::{AnyEncoder, Batch, DocEncoder};
+use concord_model::encoder::{BuildError, Encoder};
+use concord_model::numerics::Numerics;
+use concord_model::referee::Referee;
+use concord_subject::word::Precision;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde_json::{Value, json};
+
+use crate::rounds;
+use crate::tokens::{Tokens, write_embeddings};
+
+/// The encoder of a checkpoint with what it encodes.
+pub struct Concord {
+    encoder: DocEncoder,
+    tokens: Tokens,
+    passages: Vec<Batch>,
+    query: Vec<Batch>,
+    threads: ThreadPool,
+}
+
+impl Concord {
+    /// The encoder in a precision, on so many threads.
+    ///
+    /// # Errors
+    /// When the checkpoint has no such encoder.
+    pub fn new(
+        checkpoint: &Checkpoint,
+        precision: Precision,
+        threads: usize,
+        tokens: Tokens,
+    ) -> Result<Concord, String> {
+        let config = checkpoint.colbert_config([]).map_err(|e| e.to_string())?;
+        let tokenizer = checkpoint.doc_tokenizer(&config);
+        let encoder = encoder(checkpoint, precision).map_err(|e| e.to_string())?;
+        let threads = ThreadPoolBuilder::new().num_threads(threads).build();
+        let batch = |(number, passages): (usize, &Vec<usize>)| Batch {
+            number,
+            pids: passages.clone(),
+            ids: passages
+                .iter()
+                .flat_map(|&passage| &tokens.passages[passage])
+                .copied()
+                .collect(),
+            lengths: passages
+                .iter()
+                .map(|&passage| tokens.passages[passage].len())
+                .collect(),
+        };
+        Ok(Concord {
+            encoder: DocEncoder {
+                encoder: Arc::new(encoder),
+                tokenizer: Arc::new(tokenizer.map_err(|e| e.to_string())?),
+            },
+            passages: tokens.batches().iter().enumerate().map(batch).collect(),
+            query: vec![Batch {
+                number: 0,
+                pids: vec![0],
+                ids: tokens.query.clone(),
+                lengths: vec![tokens.query.len()],
+            }],
+            tokens,
+            threads: threads.map_err(|e| e.to_string())?,
+        })
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// When it cannot be done.
+    pub fn answer(&self, request: &str, rest: &str) -> Result<Value, String> {
+        match request {
+            "encode" => rounds::seconds(|| self.encode(&self.passages)).map(Value::from),
+            "query" => rounds::seconds_of_short(|| self.encode(&self.query)).map(Value::from),
+            "embeddings" => {
+                let embeddings = self.encode(&self.passages)?;
+                let dim = self.encoder.encoder.dim();
+                write_embeddings(&self.tokens, &embeddings, dim, Path::new(rest))?;
+                Ok(json!({ "dim": dim }))
+            }
+            unknown => rounds::unknown(unknown),
+        }
+    }
+
+    fn encode(&self, batches: &[Batch]) -> Result<Vec<Vec<f32>>, String> {
+        let mut encoded = Vec::with_capacity(batches.len());
+        let take = |_: &Batch, embeddings| encoded.push(embeddings);
+        let done = self
+            .threads
+            .install(|| self.encoder.encode(batches, None, |_| {}, take));
+        done.map_err(|e| e.to_string())?;
+        Ok(encoded)
+    }
+}
+
+/// The encoder of a checkpoint in a precision.
+fn encoder(checkpoint: &Checkpoint, precision: Precision) -> Result<AnyEncoder, BuildError> {
+    let contract = Numerics::default();
+    Ok(match precision {
+        Precision::F32 => AnyEncoder::F32(Encoder::build(checkpoint, &contract)?, Isa::fastest()),
+        Precision::F64 => AnyEncoder::F64(Referee::build(checkpoint, &contract)?),
+    })
+}
