@@ -132,7 +132,7 @@ def with_threads(threads: int, rounds: int, compared: list, reference: tuple, pr
         for engine in compared:
             measurement.add_engine(engine, reference)
         measurement.run(rounds)
-        return measurement.result()
+        return measurement.result(rounds)
 
 
 def joined(results: list) -> dict:

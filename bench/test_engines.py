@@ -6,7 +6,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from engines import agreement, environments, passages, tables, work
+from engines import agreement, environments, measure, passages, tables, work
 from engines.process import NotThere, Process
 
 
@@ -45,6 +45,20 @@ class Agreement(unittest.TestCase):
     def test_embeddings_of_another_width_are_refused(self):
         with self.assertRaisesRegex(NotThere, "3 to a token"):
             agreement.compare(array.array("f", [0.0] * 6), 3, self.REFERENCE, 2)
+
+
+class Series(unittest.TestCase):
+    def test_rounds_that_were_disturbed_do_not_count_where_there_are_enough_others(self):
+        self.assertEqual(self.series([1.0, 1.0, 9.0, 1.0]).result(rounds=3)["median"], 1.0)
+
+    def test_all_rounds_count_and_it_is_said_where_there_are_not(self):
+        found = self.series([1.0, 9.0, 9.0]).result(rounds=3)
+        self.assertEqual((found["median"], found["quiet"]), (9.0, False))
+
+    def series(self, values: list) -> measure.Series:
+        series = measure.Series(None, "encode")
+        series.values, series.others = values, [0.5 if value == 9.0 else 0.0 for value in values]
+        return series
 
 
 class Work(unittest.TestCase):
@@ -104,7 +118,7 @@ class Report(unittest.TestCase):
 
     def report(self, others: float = 0.0) -> tables.Report:
         def measured(median: float) -> dict:
-            return {"median": median, "rounds": [median], "others": [others]}
+            return {"median": median, "rounds": [median], "others": [others], "quiet": others == 0}
 
         missing = {"not there": "unknown precision"}
         threads = {

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import environments
-from .environments import ENGINES, NotThere
+from .environments import ENGINES
+from .process import NotThere
 
 # What the program may offer; a precision that it refuses is listed as not there.
 CONCORD_PRECISIONS = ["f32", "bf16", "f16", "int8"]

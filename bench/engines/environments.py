@@ -30,7 +30,7 @@ def candle() -> Path:
 def cargo_build(folder: str, options: list, environment: dict) -> Path:
     target = FOLDER / folder
     manifest = ROOT / "bench" / "peers" / "Cargo.toml"
-    command = ["cargo", "build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", target, *options]
+    command = ["cargo", "build", "--release", "--manifest-path", manifest, "--target-dir", target, *options]
     run(command, f"building {folder}", environment)
     return target / "release" / "concord-peers"
 

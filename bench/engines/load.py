@@ -1,9 +1,14 @@
 """Whether the machine did something else while an engine was measured."""
 
 import os
+import time
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
+# In ticks is what the system counts, to one up or down at each end.
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+# Others that take less than this share of the machine do not disturb: a system is never quite idle.
+QUIET = 0.03
 
 
 def busy_ticks() -> int:
@@ -27,12 +32,15 @@ def ticks_of(pid: int) -> int:
 
 
 class Watch:
-    """Counts what others than one process work between its beginning and its end."""
+    """Sees what others than one process work from its beginning on."""
 
     def __init__(self, pid: int):
         self.pid = pid
+        self.started = time.monotonic()
         self.before = busy_ticks() - ticks_of(pid)
 
     def others(self) -> float:
-        """Seconds of processor time."""
-        return max(0, busy_ticks() - ticks_of(self.pid) - self.before) / TICKS
+        """The share of the machine that they took so far."""
+        ticks = busy_ticks() - ticks_of(self.pid) - self.before
+        machine = (time.monotonic() - self.started) * (os.cpu_count() or 1)
+        return max(0, ticks - 2) * TICK / machine

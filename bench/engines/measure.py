@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import agreement
 from .engine import CONCORD_PRECISIONS, Engine
-from .load import Watch
+from .load import QUIET, Watch
 from .process import NotThere, Process
 
 # Threads of some libraries go on spinning for a while after their work; then they sleep.
@@ -34,18 +34,29 @@ class Series:
         if self.reason:
             return
         time.sleep(PAUSE)
-        watch, started = Watch(self.process.pid), time.monotonic()
+        watch = Watch(self.process.pid)
         try:
             self.values.append(self.process.ask(self.request))
         except NotThere as reason:
             self.reason = str(reason)
-        self.others.append(watch.others() / (time.monotonic() - started) / (os.cpu_count() or 1))
+        self.others.append(watch.others())
 
-    def result(self) -> dict:
-        """The median with what it is the median of, or why there is none."""
+    def quiet(self) -> list:
+        """The measurements during which nobody else worked."""
+        return [value for value, others in zip(self.values, self.others) if others <= QUIET]
+
+    def result(self, rounds: int) -> dict:
+        """The median of the quiet rounds where there are enough of them, else of all; or why there is none."""
         if self.reason:
             return {"not there": self.reason}
-        return {"median": statistics.median(self.values), "rounds": self.values, "others": self.others}
+        quiet = self.quiet()
+        enough = len(quiet) >= rounds
+        return {
+            "median": statistics.median(quiet if enough else self.values),
+            "quiet": enough,
+            "rounds": self.values,
+            "others": self.others,
+        }
 
 
 class Measurement:
@@ -110,19 +121,24 @@ class Measurement:
         self.series["query", engine.name] = Series(process, "query")
 
     def run(self, rounds: int) -> None:
-        """Measures everything that many times. Each round begins one place later than the one before, so that
-        nothing always comes behind the same other."""
+        """Measures everything in that many rounds. Each begins one place later than the one before, so that
+        nothing always comes behind the same other. What was disturbed meanwhile is measured again, in at most
+        as many rounds more."""
         order = list(self.series.values())
-        for round in range(rounds):
-            print(f"round {round + 1} of {rounds} with --threads {self.threads}", file=sys.stderr, flush=True)
-            for place in range(len(order)):
-                order[(place + round) % len(order)].measure()
+        for round in range(2 * rounds):
+            lacking = [series for series in order if round < rounds or len(series.quiet()) < rounds]
+            if not lacking:
+                break
+            again = "" if round < rounds else f", for {len(lacking)} that were disturbed"
+            print(f"--threads {self.threads}: round {round + 1} of {rounds}{again}", file=sys.stderr, flush=True)
+            for place in range(len(lacking)):
+                lacking[(place + round) % len(lacking)].measure()
 
-    def result(self) -> dict:
+    def result(self, rounds: int) -> dict:
         """As it goes into the JSON."""
         result = {"peaks": {}, "linear": {}, "encode": {}, "query": {}}
         for (kind, name), series in self.series.items():
-            result[kind][name] = series.result()
+            result[kind][name] = series.result(rounds)
         for (kind, name), reason in self.missing.items():
             result[kind][name] = {"not there": reason}
         return {**result, "versions": self.versions, "agreement": self.agreement}

@@ -3,9 +3,7 @@
 import statistics
 
 from .engine import INSTRUCTION
-
-# A machine of which others took more than this share was not quiet.
-QUIET = 0.03
+from .load import QUIET
 
 PEAK_NAMES = {"fma": "FMA, f32", "bf16": "vdpbf16ps, bf16", "vnni": "vpdpbusd, int8"}
 
@@ -123,18 +121,18 @@ class Report:
 
     def disturbances(self) -> list:
         """Where others worked on the machine while something was measured."""
-        shares = {}
+        measured, disturbed = 0, {}
         for count in self.threads:
             for kind in ("peaks", "linear", "encode", "query"):
                 for name, found in self.result["threads"][count][kind].items():
-                    if "others" in found:
-                        shares[f"{name} ({kind}, {threads_of(count)})"] = statistics.median(found["others"])
-        disturbed = {what: share for what, share in shares.items() if share > QUIET}
+                    measured += "median" in found
+                    if not found.get("quiet", True):
+                        disturbed[f"{name} ({kind}, {threads_of(count)})"] = statistics.median(found["others"])
         if not disturbed:
-            return [f"quiet: others took less than {QUIET:.0%} of the machine in most rounds of everything"]
+            return [f"quiet: in the rounds that count, others took less than {QUIET:.0%} of the machine"]
         worst = sorted(disturbed, key=disturbed.get, reverse=True)[:4]
         named = ", ".join(f"{what} {disturbed[what]:.0%}" for what in worst)
-        return [f"NOT QUIET: others took part of the machine during {len(disturbed)} of {len(shares)}; the most: {named}"]
+        return [f"NOT QUIET: {len(disturbed)} of {measured} were disturbed; others took most of the machine from {named}"]
 
     def describe(self) -> str:
         """What was encoded."""
