@@ -129,8 +129,10 @@ class Measurement:
             lacking = [series for series in order if round < rounds or len(series.quiet()) < rounds]
             if not lacking:
                 break
-            again = "" if round < rounds else f", for {len(lacking)} that were disturbed"
-            print(f"--threads {self.threads}: round {round + 1} of {rounds}{again}", file=sys.stderr, flush=True)
+            which = f"round {round + 1} of {rounds}"
+            if round >= rounds:
+                which = f"again, for {len(lacking)} that were disturbed"
+            print(f"--threads {self.threads}: {which}", file=sys.stderr, flush=True)
             for place in range(len(lacking)):
                 lacking[(place + round) % len(lacking)].measure()
 
