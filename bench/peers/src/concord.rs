@@ -6,10 +6,8 @@ use std::sync::Arc;
 use concord_kernels::isa::Isa;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::document::{AnyEncoder, Batch, DocEncoder};
-use concord_model::encoder::{BuildError, Encoder};
 use concord_model::numerics::Numerics;
-use concord_model::referee::Referee;
-use concord_subject::word::Precision;
+use concord_model::precision::Precision;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 
@@ -38,7 +36,9 @@ impl Concord {
     ) -> Result<Concord, String> {
         let config = checkpoint.colbert_config([]).map_err(|e| e.to_string())?;
         let tokenizer = checkpoint.doc_tokenizer(&config);
-        let encoder = encoder(checkpoint, precision).map_err(|e| e.to_string())?;
+        let encoder =
+            AnyEncoder::build(checkpoint, &Numerics::default(), precision, Isa::fastest())
+                .map_err(|e| e.to_string())?;
         let threads = ThreadPoolBuilder::new().num_threads(threads).build();
         let batch = |(number, passages): (usize, &Vec<usize>)| Batch {
             number,
@@ -97,13 +97,4 @@ impl Concord {
         done.map_err(|e| e.to_string())?;
         Ok(encoded)
     }
-}
-
-/// The encoder of a checkpoint in a precision.
-fn encoder(checkpoint: &Checkpoint, precision: Precision) -> Result<AnyEncoder, BuildError> {
-    let contract = Numerics::default();
-    Ok(match precision {
-        Precision::F32 => AnyEncoder::F32(Encoder::build(checkpoint, &contract)?, Isa::fastest()),
-        Precision::F64 => AnyEncoder::F64(Referee::build(checkpoint, &contract)?),
-    })
 }

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use concord_corpus::Collection;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
-use concord_subject::word::Precision;
+use concord_model::precision::Precision;
 use serde_json::Value;
 
 use peaks::Peak;

@@ -159,10 +159,12 @@ impl<M: Machine> Tiled for Scores<'_, M> {
     #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (query, keys, size, width) = (self.query, self.keys, self.size, self.width);
-        let sums = chains::<Single<M>, ROWS, PANELS>(
+        let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
+        chains::<Single<M>, ROWS, PANELS>(
             [Lanes::ZERO; PANELS],
             stretches(&query[row * width..], width, 0, size),
             stretches(&keys[panel * size..], size, 0, size),
+            &mut sums,
         );
         let stride = self.keys.len() / size * LANES;
         for r in 0..ROWS {
@@ -201,10 +203,12 @@ impl<M: Machine> Tiled for Context<'_, M> {
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (probabilities, values) = (self.probabilities, self.values);
         let (keys, stride) = (self.keys, self.stride);
-        let sums = chains::<Single<M>, ROWS, PANELS>(
+        let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
+        chains::<Single<M>, ROWS, PANELS>(
             [Lanes::ZERO; PANELS],
             stretches(&probabilities[row * stride..], stride, 0, keys),
             stretches(&values[panel * keys..], keys, 0, keys),
+            &mut sums,
         );
         for r in 0..ROWS {
             for p in 0..PANELS {

@@ -66,39 +66,75 @@ fn packed_pair(pair: &[f32]) -> u32 {
     half(&pair[0]) | pair.get(1).map_or(0, half) << 16
 }
 
+/// Rows `(rows, inputs)` in `bf16`.
+pub struct Bf16Rows {
+    pairs: Vec<u32>,
+    rows: usize,
+    inputs: usize,
+}
+
+impl Bf16Rows {
+    /// Rounds every value of `x` to [`Format::Bf16`].
+    ///
+    /// # Panics
+    /// When `x` is not a whole number of rows.
+    pub fn round(isa: Isa, x: &[f32], inputs: usize) -> Bf16Rows {
+        assert_eq!(x.len() % inputs.max(1), 0, "x is (rows, inputs)");
+        let rows = x.len() / inputs.max(1);
+        let mut rounded = Bf16Rows {
+            pairs: vec![0; rows * inputs.div_ceil(2)],
+            rows,
+            inputs,
+        };
+        let out = &mut rounded;
+        on_isa!(isa, round_rows(x: &[f32], out: &mut Bf16Rows));
+        rounded
+    }
+}
+
+#[inline(always)]
+fn round_rows<M: Machine>(x: &[f32], out: &mut Bf16Rows) {
+    let pairs = out.inputs.div_ceil(2);
+    let rows = x.chunks_exact(out.inputs.max(1));
+    for (x, out) in rows.zip(out.pairs.chunks_exact_mut(pairs.max(1))) {
+        let (whole, last) = x.as_chunks::<2>();
+        for (out, pair) in out.iter_mut().zip(whole) {
+            *out = packed_pair(pair);
+        }
+        if let ([_], Some(out)) = (last, out.last_mut()) {
+            *out = packed_pair(last);
+        }
+    }
+}
+
 /// `y[m][n] = (Σ_k x[m][k] · w[n][k]) + bias[n]`, for `x` `(rows, inputs)` and `y` `(rows, outputs)`.
 ///
 /// # Order of operations
-/// `x` and the weights are rounded to [`Format::Bf16`]. The sum is one chain of fused multiply-adds in `f32`
-/// from zero over pairs of inputs, ascending, and in each pair the second input before the first: what
-/// `vdpbf16ps` does. It flushes subnormals to zero, but none can arise, see
-/// [`LEAST_BF16`](crate::rounding::LEAST_BF16). The bias, where there is one, is rounded to
+/// The sum is one chain of fused multiply-adds in `f32` from zero over pairs of inputs, ascending, and in each
+/// pair the second input before the first: what `vdpbf16ps` does. It flushes subnormals to zero, but none can
+/// arise, see [`LEAST_BF16`](crate::rounding::LEAST_BF16). The bias, where there is one, is rounded to
 /// [`Format::Bf16`] and added last, and the result is rounded to it once more.
 ///
 /// # Panics
 /// When a length does not match its shape.
 pub fn linear_bf16(
     isa: Isa,
-    x: &[f32],
+    x: &Bf16Rows,
     weights: &Bf16Weights,
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let (inputs, outputs) = (weights.inputs, weights.outputs);
-    assert_eq!(y.len() % outputs.max(1), 0, "y is (rows, outputs)");
-    let rows = y.len() / outputs.max(1);
-    assert_eq!(x.len(), rows * inputs, "x is (rows, inputs)");
+    let outputs = weights.outputs;
+    assert_eq!(x.inputs, weights.inputs, "x is (rows, inputs)");
+    assert_eq!(y.len(), x.rows * outputs, "y is (rows, outputs)");
     assert!(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    if outputs == 0 {
-        return;
-    }
     #[cfg(target_arch = "x86_64")]
     if isa == Isa::Avx512 && has_dot_product() {
         #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-        fn dot_product(x: &[f32], weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+        fn dot_product(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
             body_of::<DotProduct>(x, weights, bias, y);
         }
         // SAFETY: `has_dot_product` found AVX-512 BF16 on this machine and everything that it builds upon.
@@ -106,7 +142,7 @@ pub fn linear_bf16(
     }
     // Without the instruction, wider registers than those of AVX2 gain nothing.
     let isa = if isa == Isa::Avx512 { Isa::Avx2 } else { isa };
-    on_isa!(isa, body(x: &[f32], weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
+    on_isa!(isa, body(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
 }
 
 /// How a product of `bf16` is computed on `isa`, in words.
@@ -129,7 +165,7 @@ fn has_dot_product() -> bool {
 }
 
 #[inline(always)]
-fn body<M: Machine>(x: &[f32], weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+fn body<M: Machine>(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
     body_of::<Widened<M>>(x, weights, bias, y);
 }
 
@@ -187,59 +223,27 @@ impl MultiplyAdd for DotProduct {
     }
 }
 
-/// Rows whose operands are held at once: beside each other in the second cache.
-const ROWS_AT_ONCE: usize = 192;
-
 #[inline(always)]
 fn body_of<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>>(
-    x: &[f32],
+    x: &Bf16Rows,
     weights: &Bf16Weights,
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let (inputs, outputs) = (weights.inputs, weights.outputs);
-    let pairs = inputs.div_ceil(2);
-    let rows = y.len() / outputs;
-    let bias: Option<Vec<f32>> = bias.map(<[f32]>::to_vec).map(|mut bias| {
-        for value in &mut bias {
-            *value = Format::Bf16.round(*value);
-        }
-        bias
+    let bias: Option<Vec<f32>> = bias.map(|bias| {
+        let rounded = bias.iter().map(|&value| Format::Bf16.round(value));
+        rounded.collect()
     });
-    let mut operands = vec![0u32; rows.min(ROWS_AT_ONCE) * pairs];
-    let mut first = 0;
-    while first < rows {
-        let count = ROWS_AT_ONCE.min(rows - first);
-        let x = &x[first * inputs..][..count * inputs];
-        for (x, operands) in x
-            .chunks_exact(inputs.max(1))
-            .zip(operands.chunks_exact_mut(pairs.max(1)))
-        {
-            pack_row(x, operands);
-        }
-        let mut layer = Layer::<A> {
-            operands: &operands[..count * pairs],
-            panels: &weights.panels,
-            pairs,
-            outputs,
-            bias: bias.as_deref(),
-            y: &mut y[first * outputs..][..count * outputs],
-            precision: PhantomData,
-        };
-        cover(&mut layer, count, outputs.div_ceil(LANES));
-        first += count;
-    }
-}
-
-#[inline(always)]
-fn pack_row(x: &[f32], operands: &mut [u32]) {
-    let (pairs, last) = x.as_chunks::<2>();
-    for (operand, pair) in operands.iter_mut().zip(pairs) {
-        *operand = packed_pair(pair);
-    }
-    if let ([_], Some(operand)) = (last, operands.last_mut()) {
-        *operand = packed_pair(last);
-    }
+    let mut layer = Layer::<A> {
+        operands: &x.pairs,
+        panels: &weights.panels,
+        pairs: weights.inputs.div_ceil(2),
+        outputs: weights.outputs,
+        bias: bias.as_deref(),
+        y,
+        precision: PhantomData,
+    };
+    cover(&mut layer, x.rows, weights.outputs.div_ceil(LANES));
 }
 
 /// Rows of a layer to be computed.
@@ -260,10 +264,12 @@ impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<
     #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let pairs = self.pairs;
-        let sums = chains::<A, ROWS, PANELS>(
+        let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
+        chains::<A, ROWS, PANELS>(
             [Lanes::ZERO; PANELS],
             stretches(&self.operands[row * pairs..], pairs, 0, pairs),
             stretches(&self.panels[panel * pairs..], pairs, 0, pairs),
+            &mut sums,
         );
         for r in 0..ROWS {
             let y = &mut self.y[(row + r) * self.outputs..][..self.outputs];

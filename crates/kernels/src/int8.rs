@@ -139,40 +139,78 @@ impl Scale {
     }
 }
 
+/// Rows `(rows, inputs)` in 8 bits, with a scale for each.
+pub struct Int8Rows {
+    /// Each value 128 more than it is, by fours.
+    levels: Vec<[u8; 4]>,
+    /// Of each row: what one step of its values is worth.
+    steps: Vec<f32>,
+    inputs: usize,
+}
+
+impl Int8Rows {
+    /// Quantises rows as [`Int8Weights::quantise`] does those of weights: by the row's own largest magnitude,
+    /// `per_unit = 127 / largest` and the product with it rounding once each. A row of zeros has steps of zero,
+    /// one with an infinity or NaN has steps of NaN, and so have its results.
+    ///
+    /// # Panics
+    /// When `x` is not a whole number of rows.
+    pub fn quantise(isa: Isa, x: &[f32], inputs: usize) -> Int8Rows {
+        assert_eq!(x.len() % inputs.max(1), 0, "x is (rows, inputs)");
+        let rows = x.len() / inputs.max(1);
+        let mut quantised = Int8Rows {
+            levels: vec![[0; 4]; rows * inputs.div_ceil(4)],
+            steps: vec![0.0; rows],
+            inputs,
+        };
+        let out = &mut quantised;
+        on_isa!(isa, quantise_rows(x: &[f32], out: &mut Int8Rows));
+        quantised
+    }
+}
+
+#[inline(always)]
+fn quantise_rows<M: Machine>(x: &[f32], out: &mut Int8Rows) {
+    let quads = out.inputs.div_ceil(4);
+    let rows = x.chunks_exact(out.inputs.max(1));
+    let levels = out.levels.chunks_exact_mut(quads.max(1));
+    for ((x, levels), step) in rows.zip(levels).zip(&mut out.steps) {
+        let scale = Scale::of(x);
+        for (level, &value) in levels.as_flattened_mut().iter_mut().zip(x) {
+            *level = (scale.level(value) + 128) as u8;
+        }
+        *step = scale.step;
+    }
+}
+
 /// `y[m][n] = (Σ_k x[m][k] · w[n][k]) + bias[n]`, for `x` `(rows, inputs)` and `y` `(rows, outputs)`.
 ///
 /// # Order of operations
-/// Each row of `x` is quantised as a row of the weights is, by its own largest magnitude: `per_unit = 127 /
-/// largest` rounds once, the product with it once, and the integer is the nearest, ties to even. The sum of
-/// the products of integers is exact, whatever its order: it fits `i32` up to 130,000 inputs. The result is
-/// `fma(sum, step_x · step_w, bias)` in `f32`, where the sum and the product of the steps round once each;
-/// without a bias it is zero.
+/// The sum of the products of integers is exact, whatever its order: it fits `i32` up to 130,000 inputs. The
+/// result is `fma(sum, step_x · step_w, bias)` in `f32`, where the sum and the product of the steps round once
+/// each; without a bias it is zero.
 ///
 /// # Panics
 /// When a length does not match its shape.
 pub fn linear_int8(
     isa: Isa,
-    x: &[f32],
+    x: &Int8Rows,
     weights: &Int8Weights,
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let (inputs, outputs) = (weights.inputs, weights.outputs);
-    assert_eq!(y.len() % outputs.max(1), 0, "y is (rows, outputs)");
-    let rows = y.len() / outputs.max(1);
-    assert_eq!(x.len(), rows * inputs, "x is (rows, inputs)");
+    let outputs = weights.outputs;
+    assert_eq!(x.inputs, weights.inputs, "x is (rows, inputs)");
+    assert_eq!(y.len(), x.steps.len() * outputs, "y is (rows, outputs)");
     assert!(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    if outputs == 0 {
-        return;
-    }
     #[cfg(target_arch = "x86_64")]
     match chosen(isa) {
         Instructions::Avx512Vnni => {
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-            fn vnni(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+            fn vnni(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
                 body_of::<x86::Avx512Vnni, crate::machine::Avx512>(x, weights, bias, y);
             }
             // SAFETY: `chosen` found AVX-512 VNNI on this machine and everything that it builds upon.
@@ -180,7 +218,7 @@ pub fn linear_int8(
         }
         Instructions::AvxVnni => {
             #[target_feature(enable = "avx2,fma,avxvnni")]
-            fn vnni(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+            fn vnni(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
                 body_of::<x86::AvxVnni, crate::machine::Avx2>(x, weights, bias, y);
             }
             // SAFETY: `chosen` found AVX-VNNI, AVX2 and FMA on this machine.
@@ -188,7 +226,7 @@ pub fn linear_int8(
         }
         Instructions::Avx2 => {
             #[target_feature(enable = "avx2,fma")]
-            fn avx2(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+            fn avx2(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
                 body_of::<x86::Avx2, crate::machine::Avx2>(x, weights, bias, y);
             }
             // SAFETY: `chosen` found AVX2 and FMA on this machine.
@@ -196,7 +234,7 @@ pub fn linear_int8(
         }
         Instructions::Plain => {}
     }
-    on_isa!(isa, body(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
+    on_isa!(isa, body(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
 }
 
 /// What multiplies and adds the integers.
@@ -235,12 +273,12 @@ pub fn instructions(isa: Isa) -> &'static str {
 }
 
 #[inline(always)]
-fn body<M: Machine>(x: &[f32], weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
+fn body<M: Machine>(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
     body_of::<Plain, M>(x, weights, bias, y);
 }
 
 /// Sums of four products each of 8-bit integers.
-trait Int8: MultiplyAdd<Input = u32, Weights = Quads, Sum = Sums> {
+trait Int8: MultiplyAdd<Input = [u8; 4], Weights = Quads, Sum = Sums> {
     /// Whether the sums are of `x + 128`, for instructions that take one operand without sign.
     const OFFSET: bool;
 }
@@ -249,14 +287,13 @@ trait Int8: MultiplyAdd<Input = u32, Weights = Quads, Sum = Sums> {
 struct Plain;
 
 impl MultiplyAdd for Plain {
-    type Input = u32;
+    type Input = [u8; 4];
     type Weights = Quads;
     type Sum = Sums;
     const PANELS: usize = 1;
 
     #[inline(always)]
-    fn step(mut sum: Sums, input: u32, weights: &Quads) -> Sums {
-        let input = input.to_le_bytes();
+    fn step(mut sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
         for l in 0..LANES {
             for (i, &input) in input.iter().enumerate() {
                 sum.0[l] += i32::from(input) * i32::from(weights.0[4 * l + i]);
@@ -280,19 +317,19 @@ mod x86 {
     pub(super) struct Avx512Vnni;
 
     impl MultiplyAdd for Avx512Vnni {
-        type Input = u32;
+        type Input = [u8; 4];
         type Weights = Quads;
         type Sum = Sums;
         const PANELS: usize = 2;
 
         #[inline(always)]
-        fn step(sum: Sums, input: u32, weights: &Quads) -> Sums {
+        fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
             let mut out = sum;
             // SAFETY: bodies run over this type only where AVX-512 VNNI was found. Loads and the store are
             // of whole arrays of 64 bytes, aligned to as many.
             unsafe {
                 let weights = _mm512_load_si512(weights.0.as_ptr().cast());
-                let input = _mm512_set1_epi32(input.cast_signed());
+                let input = _mm512_set1_epi32(i32::from_le_bytes(input));
                 let sum = _mm512_load_si512(sum.0.as_ptr().cast());
                 let sum = _mm512_dpbusd_epi32(sum, input, weights);
                 _mm512_store_si512(out.0.as_mut_ptr().cast(), sum);
@@ -309,18 +346,18 @@ mod x86 {
     pub(super) struct AvxVnni;
 
     impl MultiplyAdd for AvxVnni {
-        type Input = u32;
+        type Input = [u8; 4];
         type Weights = Quads;
         type Sum = Sums;
         const PANELS: usize = 1;
 
         #[inline(always)]
-        fn step(sum: Sums, input: u32, weights: &Quads) -> Sums {
+        fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
             let mut out = sum;
             // SAFETY: bodies run over this type only where AVX-VNNI was found. Loads and stores are of the
             // halves of arrays of 64 bytes, aligned to as many.
             unsafe {
-                let input = _mm256_set1_epi32(input.cast_signed());
+                let input = _mm256_set1_epi32(i32::from_le_bytes(input));
                 for half in 0..2 {
                     let weights = _mm256_load_si256(weights.0.as_ptr().cast::<__m256i>().add(half));
                     let sum = _mm256_load_si256(sum.0.as_ptr().cast::<__m256i>().add(half));
@@ -340,18 +377,18 @@ mod x86 {
     pub(super) struct Avx2;
 
     impl MultiplyAdd for Avx2 {
-        type Input = u32;
+        type Input = [u8; 4];
         type Weights = Quads;
         type Sum = Sums;
         const PANELS: usize = 1;
 
         #[inline(always)]
-        fn step(sum: Sums, input: u32, weights: &Quads) -> Sums {
+        fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
             let mut out = sum;
             // SAFETY: bodies run over this type only where AVX2 was found. Loads and stores are of the
             // halves of arrays of 64 bytes, aligned to as many.
             unsafe {
-                let input = _mm256_set1_epi32((input ^ 0x8080_8080).cast_signed());
+                let input = _mm256_set1_epi32(i32::from_le_bytes(input.map(|level| level ^ 128)));
                 let magnitudes = _mm256_abs_epi8(input);
                 for half in 0..2 {
                     let weights = _mm256_load_si256(weights.0.as_ptr().cast::<__m256i>().add(half));
@@ -372,71 +409,27 @@ mod x86 {
     }
 }
 
-/// Rows whose operands are held at once: beside each other in the second cache.
-const ROWS_AT_ONCE: usize = 192;
-
 #[inline(always)]
 fn body_of<A: Int8, M: Machine>(
-    x: &[f32],
+    x: &Int8Rows,
     weights: &Int8Weights,
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let (inputs, outputs) = (weights.inputs, weights.outputs);
-    let quads = inputs.div_ceil(4);
-    let rows = y.len() / outputs;
-    let mut operands = vec![0u32; rows.min(ROWS_AT_ONCE) * quads];
-    let mut steps = vec![0.0f32; rows.min(ROWS_AT_ONCE)];
-    let mut first = 0;
-    while first < rows {
-        let count = ROWS_AT_ONCE.min(rows - first);
-        let x = &x[first * inputs..][..count * inputs];
-        for ((x, operands), step) in x
-            .chunks_exact(inputs.max(1))
-            .zip(operands.chunks_exact_mut(quads.max(1)))
-            .zip(&mut steps)
-        {
-            *step = quantise_row(x, operands);
-        }
-        let mut layer = Layer::<A, M> {
-            operands: &operands[..count * quads],
-            steps: &steps,
-            weights,
-            quads,
-            bias,
-            y: &mut y[first * outputs..][..count * outputs],
-            machine: PhantomData,
-        };
-        cover(&mut layer, count, outputs.div_ceil(LANES));
-        first += count;
-    }
-}
-
-/// Writes a row's integers, each 128 more than it is, by fours, and returns what one step is worth.
-#[inline(always)]
-fn quantise_row(x: &[f32], operands: &mut [u32]) -> f32 {
-    let scale = Scale::of(x);
-    let (quads, rest) = x.as_chunks::<4>();
-    for (operand, quad) in operands.iter_mut().zip(quads) {
-        let mut levels = 0;
-        for (i, &value) in quad.iter().enumerate() {
-            levels |= ((scale.level(value) + 128) as u32) << (8 * i);
-        }
-        *operand = levels;
-    }
-    if let (false, Some(operand)) = (rest.is_empty(), operands.last_mut()) {
-        *operand = 0;
-        for (i, &value) in rest.iter().enumerate() {
-            *operand |= ((scale.level(value) + 128) as u32) << (8 * i);
-        }
-    }
-    scale.step
+    let mut layer = Layer::<A, M> {
+        x,
+        weights,
+        quads: weights.inputs.div_ceil(4),
+        bias,
+        y,
+        machine: PhantomData,
+    };
+    cover(&mut layer, x.steps.len(), weights.outputs.div_ceil(LANES));
 }
 
 /// Rows of a layer to be computed.
 struct Layer<'a, A, M> {
-    operands: &'a [u32],
-    steps: &'a [f32],
+    x: &'a Int8Rows,
     weights: &'a Int8Weights,
     quads: usize,
     bias: Option<&'a [f32]>,
@@ -457,10 +450,12 @@ impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
                 start[p] = weights.corrections[panel + p];
             }
         }
-        let sums = chains::<A, ROWS, PANELS>(
+        let mut sums = [[Sums([0; LANES]); PANELS]; ROWS];
+        chains::<A, ROWS, PANELS>(
             start,
-            stretches(&self.operands[row * quads..], quads, 0, quads),
+            stretches(&self.x.levels[row * quads..], quads, 0, quads),
             stretches(&weights.panels[panel * quads..], quads, 0, quads),
+            &mut sums,
         );
         for p in 0..PANELS {
             let first = (panel + p) * LANES;
@@ -470,7 +465,7 @@ impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
                 None => Lanes::ZERO,
             };
             for r in 0..ROWS {
-                let step = self.steps[row + r];
+                let step = self.x.steps[row + r];
                 let mut total = bias;
                 for l in 0..LANES {
                     let worth = step * weights.scales[panel + p].0[l];

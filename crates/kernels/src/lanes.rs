@@ -24,7 +24,10 @@ impl Lanes {
         if let Some(whole) = from.first_chunk::<LANES>() {
             lanes = *whole;
         } else {
-            lanes[..from.len()].copy_from_slice(from);
+            // Not `copy_from_slice`: both cases would become one call of a copy of unknown length.
+            for (lane, &value) in lanes.iter_mut().zip(from) {
+                *lane = value;
+            }
         }
         Lanes(lanes)
     }
@@ -35,7 +38,9 @@ impl Lanes {
         if let Some(whole) = to.first_chunk_mut::<LANES>() {
             *whole = self.0;
         } else {
-            to.copy_from_slice(&self.0[..to.len()]);
+            for (to, lane) in to.iter_mut().zip(self.0) {
+                *to = lane;
+            }
         }
     }
 

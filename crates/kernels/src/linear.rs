@@ -189,10 +189,12 @@ impl<M: Machine> Tiled for Layer<'_, M> {
         let mut start = 0;
         while start < inputs {
             let length = self.run.min(inputs - start);
-            let sums = chains::<Single<M>, ROWS, PANELS>(
+            let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
+            chains::<Single<M>, ROWS, PANELS>(
                 [Lanes::ZERO; PANELS],
                 stretches(x, inputs, start, length),
                 stretches(panels, inputs, start, length),
+                &mut sums,
             );
             if start == 0 {
                 totals = sums;

@@ -18,7 +18,8 @@ pub(crate) trait MultiplyAdd {
     fn step(sum: Self::Sum, input: Self::Input, weights: &Self::Weights) -> Self::Sum;
 }
 
-/// The chains of `ROWS` rows of inputs with `PANELS` panels of weights, all of one length, each from `start`.
+/// Writes to `out` the chains of `ROWS` rows of inputs with `PANELS` panels of weights, all of one length, each
+/// from `start`.
 ///
 /// Plain loops over indices: closures would be functions without the machine's instructions, and whether
 /// they are inlined is not certain.
@@ -28,7 +29,8 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
     start: [A::Sum; PANELS],
     mut inputs: [&[A::Input]; ROWS],
     mut weights: [&[A::Weights]; PANELS],
-) -> [[A::Sum; PANELS]; ROWS] {
+    out: &mut [[A::Sum; PANELS]; ROWS],
+) {
     // One length for all, so that it is checked once and not at every term.
     let terms = weights[0].len();
     for r in 0..ROWS {
@@ -46,7 +48,7 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
             }
         }
     }
-    sums
+    *out = sums;
 }
 
 /// The stretches `from..from + length` of `ROWS` rows that lie `stride` apart.

@@ -2,11 +2,11 @@
 //! that its documentation states.
 
 use concord_kernels::attention::{Projections, attention};
-use concord_kernels::bf16::{Bf16Weights, linear_bf16};
+use concord_kernels::bf16::{Bf16Rows, Bf16Weights, linear_bf16};
 use concord_kernels::exponential::exponential;
 use concord_kernels::gelu::{Gelu, gelu};
 use concord_kernels::gemm::Gemm;
-use concord_kernels::int8::{Int8Weights, linear_int8};
+use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
 use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
 use concord_kernels::linear::{PackedWeights, RUN, linear, linear_in_runs};
@@ -116,7 +116,7 @@ proptest! {
         let packed = Bf16Weights::pack(&w, outputs, inputs);
         let y = same_on_every_isa(|isa| {
             let mut y = vec![f32::NAN; rows * outputs];
-            linear_bf16(isa, &x, &packed, Some(&bias), &mut y);
+            linear_bf16(isa, &Bf16Rows::round(isa, &x, inputs), &packed, Some(&bias), &mut y);
             bits(&y)
         });
         let brain = |value: f32| Format::Bf16.round(value);
@@ -143,7 +143,7 @@ proptest! {
         let packed = Int8Weights::quantise(&w, outputs, inputs);
         let y = same_on_every_isa(|isa| {
             let mut y = vec![f32::NAN; rows * outputs];
-            linear_int8(isa, &x, &packed, Some(&bias), &mut y);
+            linear_int8(isa, &Int8Rows::quantise(isa, &x, inputs), &packed, Some(&bias), &mut y);
             bits(&y)
         });
         let quantised = |row: &[f32]| {
@@ -168,9 +168,10 @@ proptest! {
     fn a_row_does_not_depend_on_its_neighbours_in_any_precision(rows in 2usize..40, inputs in 1usize..500, outputs in 1usize..50, seed: u64) {
         let (x, w) = (values(rows * inputs, seed), values(outputs * inputs, !seed));
         let (brain, int8) = (Bf16Weights::pack(&w, outputs, inputs), Int8Weights::quantise(&w, outputs, inputs));
+        let isa = Isa::fastest();
         let layers: [&dyn Fn(&[f32], &mut [f32]); 2] = [
-            &|x, y| linear_bf16(Isa::fastest(), x, &brain, None, y),
-            &|x, y| linear_int8(Isa::fastest(), x, &int8, None, y),
+            &|x, y| linear_bf16(isa, &Bf16Rows::round(isa, x, inputs), &brain, None, y),
+            &|x, y| linear_int8(isa, &Int8Rows::quantise(isa, x, inputs), &int8, None, y),
         ];
         for layer in layers {
             let mut together = vec![0.0; rows * outputs];
@@ -357,6 +358,7 @@ fn rows_of_zeros_and_of_no_numbers_are_quantised() {
             f32::NAN,
             0.0,
         ];
+        let x = Int8Rows::quantise(isa, &x, 3);
         linear_int8(isa, &x, &weights, Some(&[0.5, 0.25]), &mut y);
         assert_eq!(y[..4], [0.5, 0.25, 0.5, 0.25], "{isa}");
         assert!(y[4].is_nan() && y[6].is_nan(), "{isa}: {y:?}");

@@ -44,7 +44,7 @@ pub struct PackedRows<'a> {
 
 impl PackedRows<'_> {
     /// The same sequences in parts of at most `most` tokens, or of one sequence that has more.
-    fn parts(&self, most: usize) -> impl Iterator<Item = PackedRows<'_>> {
+    pub(crate) fn parts(&self, most: usize) -> impl Iterator<Item = PackedRows<'_>> {
         let (mut sequence, mut token) = (0, 0);
         std::iter::from_fn(move || {
             let lengths = &self.lengths[sequence..];
@@ -87,13 +87,13 @@ pub fn linear_alone(
         arithmetic,
     };
     let mut y = vec![0.0; rows * outputs];
-    kernels.linear(&layer, x, &mut y);
+    kernels.linear(&[&layer], x, &mut [&mut y]);
     y
 }
 
-/// Tokens that go through the encoder at once where nothing depends on their number: so many that the
-/// weights are read from afar seldom enough, so few that everything between two linear layers stays near.
-const ROWS_AT_ONCE: usize = 256;
+/// Tokens that operations see at once where nothing depends on their number: so few that what one operation
+/// gives on to the next is still in a core's second cache.
+const ROWS_AT_ONCE: usize = 96;
 
 /// A BERT encoder with the ColBERT head, in one of the precisions of the numeric contract.
 pub struct Encoder {
@@ -145,13 +145,12 @@ impl Encoder {
     /// When `lengths` do not add up to the ids, an id is outside the vocabulary, or a sequence is longer
     /// than the positions; the tokenizer's limits are checked against the checkpoint when it is loaded.
     pub fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
-        if taps.any() || !self.divisible {
-            return self.bert.encode(&self.kernels, rows, taps);
-        }
-        let mut embeddings = Vec::with_capacity(rows.ids.len() * self.dim());
-        for part in rows.parts(ROWS_AT_ONCE) {
-            embeddings.extend(self.bert.encode(&self.kernels, &part, taps));
-        }
-        embeddings
+        let most = if taps.any() || !self.divisible {
+            rows.ids.len()
+        } else {
+            ROWS_AT_ONCE
+        };
+        let parts: Vec<PackedRows<'_>> = rows.parts(most).collect();
+        self.bert.encode(&self.kernels, &parts, taps)
     }
 }

@@ -61,7 +61,8 @@ impl Referee {
     /// # Panics
     /// As [`Encoder::encode`](crate::encoder::Encoder::encode).
     pub fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f64> {
-        self.0.encode(&Double, rows, taps)
+        let parts: Vec<PackedRows<'_>> = rows.parts(rows.ids.len()).collect();
+        self.0.encode(&Double, &parts, taps)
     }
 }
 
@@ -77,8 +78,10 @@ impl Operations for Double {
         Weights::new(values, outputs, inputs)
     }
 
-    fn linear(&self, layer: &LinearLayer<Weights>, x: &[f64], y: &mut [f64]) {
-        linear::linear(layer, x, y);
+    fn linear(&self, layers: &[&LinearLayer<Weights>], x: &[f64], ys: &mut [&mut [f64]]) {
+        for (layer, y) in layers.iter().zip(ys) {
+            linear::linear(layer, x, y);
+        }
     }
 
     fn layer_norm(&self, norm: &NormLayer, _: Variance, x: &mut [f64]) {

@@ -115,7 +115,7 @@ fn the_native_products_add_as_they_document_on_every_instruction_set() {
 #[test]
 fn short_reductions_add_as_they_document() {
     for terms in [16, 96, 100, 384] {
-        let mut operation = Function(terms, |x: &[f32]| lane_reduce(x.len(), |sum, i| sum + x[i]));
+        let mut operation = Function(terms, |x: &[f32]| lane_reduce(x, |sum, x| sum + x));
         let recovery = recover(&mut operation, &RecoverOptions::default()).unwrap();
         let lanes = tree(&lanes_by_halves(LANES), terms);
         assert_eq!(recovery.orders[0].tree, lanes, "{terms}");
@@ -127,7 +127,7 @@ fn sums_of_vectors_are_revealed_and_replayed() {
     for terms in [2, 100, 1000] {
         let run = |vectors: &[f32]| -> Result<Vec<f32>, Infallible> {
             let vectors = vectors.chunks_exact(terms);
-            let sums = vectors.map(|x| lane_reduce(x.len(), |sum, i| sum + x[i]));
+            let sums = vectors.map(|x| lane_reduce(x, |sum, x| sum + x));
             Ok(sums.collect())
         };
         let mut sums = SumProbes::new(terms, run).unwrap();

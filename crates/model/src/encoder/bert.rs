@@ -31,7 +31,8 @@ impl<O: Operations> Bert<O> {
         self.dim
     }
 
-    /// The unit-length embedding of every token: `(tokens, dim)`, zero for those not kept. Between the
+    /// The unit-length embedding of every token of all parts: `(tokens, dim)`, zero for those not kept. A part is
+    /// what operations see at once; where there are taps, it is one. Between the
     /// operations, `word + token type + position` in this order, and `dense output + residual` before each
     /// layer normalisation, every addition rounded once.
     ///
@@ -41,21 +42,31 @@ impl<O: Operations> Bert<O> {
     pub(crate) fn encode(
         &self,
         operations: &O,
-        rows: &PackedRows<'_>,
+        parts: &[PackedRows<'_>],
         taps: &mut TapsOfBatch<'_>,
     ) -> Vec<O::Number> {
-        assert_eq!(
-            rows.lengths.iter().sum::<usize>(),
-            rows.ids.len(),
-            "lengths add up to the ids"
-        );
-        let mut states = self.embed(operations, rows, taps);
-        for layer in &self.layers {
-            states = layer.forward(operations, states, rows, taps);
+        let mut of_parts = Vec::with_capacity(parts.len());
+        for rows in parts {
+            assert_eq!(
+                rows.lengths.iter().sum::<usize>(),
+                rows.ids.len(),
+                "lengths add up to the ids"
+            );
+            of_parts.push(self.embed(operations, rows, taps));
         }
-        taps.take("bert.encoder", &mut states, self.hidden);
-        taps.take("bert", &mut states, self.hidden);
-        self.head(operations, &states, rows, taps)
+        // Layer by layer, not part by part: a layer's weights are read from afar once for all parts.
+        for layer in &self.layers {
+            for (states, rows) in of_parts.iter_mut().zip(parts) {
+                *states = layer.forward(operations, std::mem::take(states), rows, taps);
+            }
+        }
+        let mut embeddings = Vec::new();
+        for (states, rows) in of_parts.iter_mut().zip(parts) {
+            taps.take("bert.encoder", states, self.hidden);
+            taps.take("bert", states, self.hidden);
+            embeddings.append(&mut self.head(operations, states, rows, taps));
+        }
+        embeddings
     }
 
     fn embed(
@@ -105,6 +116,10 @@ impl<O: Operations> Bert<O> {
 
 /// The rows of a table at those places, one below the other.
 fn gather<N: Number>(table: &[f32], at: impl Iterator<Item = usize>, width: usize) -> Vec<N> {
-    let rows = at.flat_map(|at| &table[at * width..(at + 1) * width]);
-    rows.map(|&value| N::from(value)).collect()
+    let mut rows = Vec::with_capacity(at.size_hint().0 * width);
+    for at in at {
+        let row = &table[at * width..(at + 1) * width];
+        rows.extend(row.iter().map(|&value| N::from(value)));
+    }
+    rows
 }

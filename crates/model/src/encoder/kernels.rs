@@ -1,15 +1,19 @@
 //! The operations in the precisions of the numeric contract.
 
+use std::borrow::Cow;
+
 use concord_kernels::attention::{Projections, attention};
-use concord_kernels::bf16::{Bf16Weights, linear_bf16};
+use concord_kernels::bf16::{Bf16Rows, Bf16Weights, linear_bf16};
 use concord_kernels::gelu::{Gelu, gelu};
 use concord_kernels::gemm::Gemm;
-use concord_kernels::int8::{Int8Weights, linear_int8};
+use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
 use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::normalize::{Normalize, normalize};
 use concord_kernels::rounding::{Format, round};
+
+use rayon::prelude::*;
 
 use super::operations::{Heads, LinearLayer, NormLayer, Operations};
 use crate::precision::Precision;
@@ -28,11 +32,58 @@ pub(super) enum Weights {
     Int8(Int8Weights),
 }
 
+/// Rows as the product of a precision takes them.
+enum Operands<'a> {
+    Single(Cow<'a, [f32]>),
+    Bf16(Bf16Rows),
+    Int8(Int8Rows),
+}
+
 impl Kernels {
     fn round(&self, x: &mut [f32]) {
         match self.precision.format() {
             Format::F32 => {}
             format => round(self.isa, format, x),
+        }
+    }
+
+    /// The products of several layers with the same rows, which are some of `rows`.
+    fn products(
+        &self,
+        layers: &[&LinearLayer<Weights>],
+        rows: usize,
+        x: &[f32],
+        ys: &mut [&mut [f32]],
+    ) {
+        let isa = self.isa;
+        let inputs = layers.first().map_or(0, |layer| layer.inputs);
+        let mut operands = Operands::Single(Cow::Borrowed(x));
+        match self.precision {
+            Precision::F32 | Precision::F64 => {}
+            Precision::F16 => operands = Operands::Single(self.rounded(x, Format::F16).into()),
+            Precision::Bf16 => operands = Operands::Bf16(Bf16Rows::round(isa, x, inputs)),
+            Precision::Int8 => operands = Operands::Int8(Int8Rows::quantise(isa, x, inputs)),
+        }
+        for (layer, y) in layers.iter().zip(ys) {
+            let bias = layer.bias.as_deref();
+            match (&layer.weights, &operands) {
+                (Weights::Single(weights, Format::F32), _) => {
+                    let gemm = layer.arithmetic.gemm_for(rows);
+                    gemm.linear(isa, x, weights, bias, y);
+                }
+                (Weights::Single(weights, format), Operands::Single(x)) => {
+                    let bias = bias.map(|bias| self.rounded(bias, *format));
+                    Gemm::Native.linear(isa, x, weights, bias.as_deref(), y);
+                    round(isa, *format, y);
+                }
+                (Weights::Bf16(weights), Operands::Bf16(x)) => {
+                    linear_bf16(isa, x, weights, bias, y);
+                }
+                (Weights::Int8(weights), Operands::Int8(x)) => {
+                    linear_int8(isa, x, weights, bias, y);
+                }
+                _ => unreachable!("weights and operands are those of one precision"),
+            }
         }
     }
 
@@ -59,23 +110,30 @@ impl Operations for Kernels {
         }
     }
 
-    fn linear(&self, layer: &LinearLayer<Weights>, x: &[f32], y: &mut [f32]) {
-        let (isa, bias) = (self.isa, layer.bias.as_deref());
-        let rows = x.len() / layer.inputs.max(1);
-        match &layer.weights {
-            Weights::Single(weights, Format::F32) => {
-                let gemm = layer.arithmetic.gemm_for(rows);
-                gemm.linear(isa, x, weights, bias, y);
-            }
-            Weights::Single(weights, format) => {
-                let bias = bias.map(|bias| self.rounded(bias, *format));
-                let x = self.rounded(x, *format);
-                Gemm::Native.linear(isa, &x, weights, bias.as_deref(), y);
-                round(isa, *format, y);
-            }
-            Weights::Bf16(weights) => linear_bf16(isa, x, weights, bias, y),
-            Weights::Int8(weights) => linear_int8(isa, x, weights, bias, y),
+    fn linear(&self, layers: &[&LinearLayer<Weights>], x: &[f32], ys: &mut [&mut [f32]]) {
+        let inputs = layers.first().map_or(0, |layer| layer.inputs);
+        let rows = x.len() / inputs.max(1);
+        // Batches that are too few to keep all threads busy, such as one query, are divided among them. Rows
+        // do not depend on each other, except in a product that is another library's affair.
+        let divisible =
+            |layer: &&LinearLayer<Weights>| layer.arithmetic.gemm_for(rows) != Gemm::MatrixMultiply;
+        let part = rows.div_ceil(rayon::current_num_threads().max(1));
+        if part == rows || !layers.iter().all(divisible) {
+            return self.products(layers, rows, x, ys);
         }
+        let mut parts: Vec<(&[f32], Vec<&mut [f32]>)> = x
+            .chunks(part * inputs)
+            .map(|x| (x, Vec::with_capacity(layers.len())))
+            .collect();
+        for (y, layer) in ys.iter_mut().zip(layers) {
+            let of_parts = y.chunks_mut((part * layer.outputs).max(1));
+            for ((_, ys), y) in parts.iter_mut().zip(of_parts) {
+                ys.push(y);
+            }
+        }
+        parts
+            .into_par_iter()
+            .for_each(|(x, mut ys)| self.products(layers, rows, x, &mut ys));
     }
 
     fn layer_norm(&self, norm: &NormLayer, variance: Variance, x: &mut [f32]) {

@@ -75,9 +75,8 @@ impl<O: Operations> Layer<O> {
         if self.no_attention {
             return states.to_vec();
         }
-        let query = self.query.apply(operations, states, taps);
-        let key = self.key.apply(operations, states, taps);
-        let value = self.value.apply(operations, states, taps);
+        let projections = [&self.query, &self.key, &self.value];
+        let [query, key, value] = Linear::apply_each(projections, operations, states, taps);
         let mut context = vec![O::Number::default(); states.len()];
         let heads = Heads {
             query: &query,

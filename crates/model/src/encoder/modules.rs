@@ -22,17 +22,31 @@ impl<O: Operations> Linear<O> {
         x: &[O::Number],
         taps: &mut TapsOfBatch<'_>,
     ) -> Vec<O::Number> {
-        let mut y = match &self.layer {
-            None => x.to_vec(),
-            Some(layer) => {
-                let rows = x.len() / layer.inputs;
-                let mut y = vec![O::Number::default(); rows * layer.outputs];
-                operations.linear(layer, x, &mut y);
-                y
-            }
-        };
-        taps.take(&self.path, &mut y, self.outputs);
+        let [y] = Linear::apply_each([self], operations, x, taps);
         y
+    }
+
+    /// What each of several layers makes of the same rows.
+    pub(super) fn apply_each<const N: usize>(
+        layers: [&Linear<O>; N],
+        operations: &O,
+        x: &[O::Number],
+        taps: &mut TapsOfBatch<'_>,
+    ) -> [Vec<O::Number>; N] {
+        let mut outputs = layers.map(|linear| match &linear.layer {
+            None => x.to_vec(),
+            Some(layer) => vec![O::Number::default(); x.len() / layer.inputs * layer.outputs],
+        });
+        let there: Vec<_> = layers.iter().filter_map(|l| l.layer.as_ref()).collect();
+        let mut ys: Vec<&mut [O::Number]> = (layers.iter().zip(&mut outputs))
+            .filter(|(linear, _)| linear.layer.is_some())
+            .map(|(_, y)| y.as_mut_slice())
+            .collect();
+        operations.linear(&there, x, &mut ys);
+        for (linear, y) in layers.iter().zip(&mut outputs) {
+            taps.take(&linear.path, y, linear.outputs);
+        }
+        outputs
     }
 }
 

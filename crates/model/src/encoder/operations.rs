@@ -28,12 +28,13 @@ pub(crate) trait Operations: Sync {
     /// Lays out weights `(outputs, inputs)`.
     fn weights(&self, values: &[f32], outputs: usize, inputs: usize) -> Self::Weights;
 
-    /// `y = x · Wᵀ + bias` for `x` `(rows, inputs)` and `y` `(rows, outputs)`.
+    /// `y = x · Wᵀ + bias` of each of several layers on the same `x` `(rows, inputs)`; each `y` is
+    /// `(rows, outputs)`.
     fn linear(
         &self,
-        layer: &LinearLayer<Self::Weights>,
+        layers: &[&LinearLayer<Self::Weights>],
         x: &[Self::Number],
-        y: &mut [Self::Number],
+        ys: &mut [&mut [Self::Number]],
     );
 
     /// Normalises every row of `x` `(rows, width)` in place.
