@@ -31,7 +31,7 @@ fn the_native_gelu_is_recognised_in_both_forms_on_every_instruction_set() {
         for (form, words) in [
             (
                 Gelu::Erf,
-                "erf form: x·(1 + erf(x/√2))/2 in f64, rounded once",
+                "max(x, 0) − |x|·erfc(|x|/√2)/2 in sixteen pieces (Concord)",
             ),
             (Gelu::Tanh, "tanh form in f64, rounded once"),
         ] {

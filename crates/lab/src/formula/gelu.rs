@@ -6,6 +6,8 @@
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
 use concord_kernels::elementary;
+use concord_kernels::gelu::{Gelu, gelu};
+use concord_kernels::isa::Isa;
 
 use super::approximations::{EXPONENTIALS, gelu_abramowitz_stegun};
 use super::{Binary, Hold, Named, Unary, reference};
@@ -21,6 +23,12 @@ const CUBIC: f64 = 0.044715;
 
 /// Gives each formula's values for `x` to `hold`.
 pub(super) fn evaluate(x: &[f32], hold: &mut Hold<'_>) {
+    let mut native = x.to_vec();
+    gelu(Isa::fastest(), Gelu::Erf, &mut native);
+    hold(
+        "erf form in f32: max(x, 0) − |x|·erfc(|x|/√2)/2 in sixteen pieces (Concord)".to_owned(),
+        &native,
+    );
     let mut each = |formula: &str, value: &dyn Fn(f32) -> f32| {
         let values: Vec<f32> = x.iter().map(|&x| value(x)).collect();
         hold(formula.to_owned(), &values);

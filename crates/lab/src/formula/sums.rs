@@ -199,7 +199,7 @@ mod tests {
             joined: Joined::Halves,
             rest: Rest::IntoLanes,
         };
-        let kernels = lane_reduce(row, |sum, x| sum + x);
+        let kernels = lane_reduce(&row, |sum, x| sum + x);
         assert_eq!(order.sum(&row).to_bits(), kernels.to_bits());
         assert!(SumOrder::all(101).contains(&order));
     }

@@ -118,7 +118,7 @@ impl Operations for Kernels {
         let divisible =
             |layer: &&LinearLayer<Weights>| layer.arithmetic.gemm_for(rows) != Gemm::MatrixMultiply;
         let part = rows.div_ceil(rayon::current_num_threads().max(1));
-        if part == rows || !layers.iter().all(divisible) {
+        if part == rows || part * inputs == 0 || !layers.iter().all(divisible) {
             return self.products(layers, rows, x, ys);
         }
         let mut parts: Vec<(&[f32], Vec<&mut [f32]>)> = x
