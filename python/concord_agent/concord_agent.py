@@ -14,6 +14,7 @@ import argparse
 import collections
 import concurrent.futures
 import contextlib
+import errno
 import faulthandler
 import functools
 import hashlib
@@ -68,10 +69,23 @@ GROUP = 1000
 SEED = 12345
 #: Bytes of taps that may wait for a hash while the model goes on.
 TAPS_IN_FLIGHT = 256 << 20
+#: A disk with fewer bytes free is full.
+FULL_DISK = 1 << 20
 
 
 class UserError(Exception):
     """Something that the user can put right; its text says what and how. Shown without a traceback."""
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Makes a ``UserError`` of a failure to write at ``path``."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "; free some space and try again" if full else ""
+        raise UserError("cannot write %s: %s%s" % (error.filename or path, error.strerror or error, advice))
 
 
 # ------------------------------------------------------------------------------- tensors as bits
@@ -149,11 +163,12 @@ def write_safetensors(path, tensors):
     text += b" " * (-len(text) % 8)
     partial = "%s.%d-%d.partial" % (path, os.getpid(), threading.get_ident())
     try:
-        with open(partial, "wb") as out:
-            out.write(struct.pack("<Q", len(text)) + text)
-            for name in order:
-                out.write(bytes_of(tensors[name]))
-        os.replace(partial, path)
+        with writing(path):
+            with open(partial, "wb") as out:
+                out.write(struct.pack("<Q", len(text)) + text)
+                for name in order:
+                    out.write(bytes_of(tensors[name]))
+            os.replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.remove(partial)
@@ -214,7 +229,7 @@ class RunWriter:
             raise UserError("cannot write %s: make its folder first" % out)
         self.staging = os.path.join(parent, ".%s.building" % name)
         self._lock = None
-        try:
+        with writing(out):
             os.makedirs(self.staging, exist_ok=True)
             self._take_lock(out)
             self.folder = os.path.join(self.staging, "run")
@@ -223,8 +238,6 @@ class RunWriter:
             self.blobs = os.path.join(self.folder, "blobs")
             os.makedirs(self.blobs)
             self._events = open(os.path.join(self.folder, "events.jsonl"), "w", encoding="utf-8")
-        except OSError as error:
-            raise UserError("cannot write %s: %s" % (error.filename or out, error.strerror))
 
     def _take_lock(self, out):
         try:
@@ -240,18 +253,21 @@ class RunWriter:
 
     def scratch(self):
         """A new folder that is gone when the run is finished."""
-        return tempfile.mkdtemp(dir=self.staging)
+        with writing(self.out):
+            return tempfile.mkdtemp(dir=self.staging)
 
     def event(self, event):
         """Adds a line to the events."""
-        self._events.write(json.dumps(event, separators=(",", ":")) + "\n")
+        with writing(self._events.name):
+            self._events.write(json.dumps(event, separators=(",", ":")) + "\n")
 
     def put(self, tensor, digest):
         """Keeps a tensor under its hash, once."""
         digits = digest.hex()
         path = os.path.join(self.blobs, digits[:2], digits + ".safetensors")
         if not os.path.exists(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with writing(path):
+                os.makedirs(os.path.dirname(path), exist_ok=True)
             write_safetensors(path, {"tensor": tensor})
 
     def artifact(self, name, chunk, value):
@@ -279,24 +295,25 @@ class RunWriter:
 
     def finish(self, manifest):
         """Writes the manifest and gives the run its name."""
-        self._events.flush()
-        os.fsync(self._events.fileno())
-        self._events.close()
+        with writing(self._events.name):
+            self._events.flush()
+            os.fsync(self._events.fileno())
+            self._events.close()
         path = os.path.join(self.folder, "manifest.json")
-        with open(path, "w", encoding="utf-8") as file:
+        with writing(path), open(path, "w", encoding="utf-8") as file:
             json.dump(manifest, file, indent=2, ensure_ascii=False)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())
-        try:
+        with writing(self.out):
             os.rename(self.folder, self.out)
-        except OSError as error:
-            raise UserError("cannot write %s: %s" % (self.out, error.strerror))
         self.discard()
 
     def discard(self):
         """Removes what is unfinished."""
-        self._events.close()
+        # On a full disk it fails for what was not written yet, which nobody wants any more.
+        with contextlib.suppress(OSError):
+            self._events.close()
         shutil.rmtree(self.staging, ignore_errors=True)
         if self._lock:
             self._lock.close()
@@ -1440,8 +1457,12 @@ def written(options, fill):
         started = time.monotonic()
         manifest = fill(run)
         run.finish(manifest)
-    except BaseException:
+    except BaseException as error:
+        # PyTorch says of a disk on which `torch.save` found no room that a position in a file is unexpected.
+        full = isinstance(error, (OSError, RuntimeError)) and shutil.disk_usage(run.staging).free < FULL_DISK
         run.discard()
+        if full:
+            raise UserError("the disk was full while %s was recorded: free some space and try again" % options.out) from error
         raise
     seconds = round(time.monotonic() - started, 3)
     return {"out": run.out, "subject": manifest["subject"], "seconds": seconds, **run.counts}

@@ -1,8 +1,9 @@
 //! Many subjects in a row: what differs between each and the next.
 
+use concord_subject::torch::DEPARTURES;
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{About, DiffReport, DiffRow, Outcome, Presence, RowKind, Verdict};
+use crate::diff::{About, DiffReport, DiffRow, Outcome, Presence, Remark, RowKind, Verdict};
 
 /// Two neighbours of a matrix, compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct PairReport {
     pub embeddings_max_abs: Option<f64>,
     /// The inputs that were not the same, by name: with any, nothing else says much.
     pub inputs_differ: Vec<String>,
+    /// The options that were not the same: versions of libraries, batch size, …
+    pub options_differ: Vec<Remark>,
 }
 
 /// How many artifacts came out how.
@@ -79,7 +82,7 @@ impl PairReport {
         }
         let different = |row: &&DiffRow| row.outcome == Outcome::Different;
         let first_tap = rows(RowKind::Tap).find(different);
-        let inputs = report.remarks.iter().filter(|r| r.about == About::Input);
+        let remarks = |about| report.remarks.iter().filter(move |r| r.about == about);
         let name = |side: &crate::diff::Compared| {
             side.subject.clone().unwrap_or_else(|| side.name.clone())
         };
@@ -105,8 +108,28 @@ impl PairReport {
             embeddings_max_abs: rows(RowKind::Artifact)
                 .find(|row| row.name == EMBEDDINGS)
                 .and_then(largest_difference),
-            inputs_differ: inputs.map(|remark| remark.name.clone()).collect(),
+            inputs_differ: remarks(About::Input)
+                .map(|remark| remark.name.clone())
+                .collect(),
+            options_differ: remarks(About::Option).cloned().collect(),
         }
+    }
+
+    /// The packages besides PyTorch in which the environments of the two differ, each with the subject that
+    /// has another one than most: a difference between them need not be PyTorch's.
+    pub fn departures(&self) -> Vec<(&str, String)> {
+        let named = |remark: &&Remark| remark.name == DEPARTURES;
+        let Some(remark) = self.options_differ.iter().find(named) else {
+            return Vec::new();
+        };
+        let sides = [(&self.a, &remark.a), (&self.b, &remark.b)];
+        let told = sides.into_iter().flat_map(|(subject, list)| {
+            let list = list.as_deref().unwrap_or("[]");
+            let list: Vec<String> = serde_json::from_str(list).unwrap_or_default();
+            list.into_iter()
+                .map(move |departure| (subject.as_str(), departure))
+        });
+        told.collect()
     }
 
     /// Whether the two are known to be the same, bit for bit.

@@ -1,5 +1,7 @@
 //! Consecutive pairs of subjects, as a table.
 
+use std::collections::BTreeSet;
+
 use concord_lab::Verdict;
 use concord_lab::matrix::PairReport;
 
@@ -44,6 +46,13 @@ pub fn matrix_table(pairs: &[PairReport], style: &Style) -> String {
                 ),
             ));
         }
+    }
+    let departures: BTreeSet<_> = pairs.iter().flat_map(PairReport::departures).collect();
+    for (subject, departure) in departures {
+        out.push_str(&style.paint(
+            Tone::Open,
+            &format!("note: {subject} differs in more than PyTorch: {departure}\n"),
+        ));
     }
     if pairs.iter().all(PairReport::is_same) {
         out.push_str(&match pairs {

@@ -1,6 +1,7 @@
 //! The table of a matrix and the sentence of a search by halving, as texts.
 
 use concord_lab::Verdict;
+use concord_lab::diff::{About, Remark};
 use concord_lab::matrix::{ArtifactCounts, FirstTap, PairReport, TapCounts};
 use concord_report::{Style, bisection_sentence, matrix_table};
 
@@ -24,6 +25,7 @@ fn same(a: &str, b: &str) -> PairReport {
         first_tap: None,
         embeddings_max_abs: None,
         inputs_differ: Vec::new(),
+        options_differ: Vec::new(),
     }
 }
 
@@ -141,6 +143,29 @@ fn a_pair_with_other_inputs_is_remarked_upon() {
             "note: run-a and run-b had another collection; no difference between them says anything of the \
              subjects",
             "1 of 2 pairs differ: run-a to run-b.",
+        ]
+    );
+}
+
+#[test]
+fn what_differs_besides_pytorch_is_remarked_upon_once() {
+    let departures = |a: Option<&str>, b: Option<&str>| Remark {
+        about: About::Option,
+        name: "departures".to_owned(),
+        a: a.map(str::to_owned),
+        b: b.map(str::to_owned),
+    };
+    let told = r#"["sympy 1.13.1 instead of 1.14.0: no other is accepted"]"#;
+    let mut before = different("torch==2.4.1", "torch==2.5.0");
+    before.options_differ = vec![departures(None, Some(told))];
+    let mut after = different("torch==2.5.0", "torch==2.7.1");
+    after.options_differ = vec![departures(Some(told), None)];
+    assert_eq!(
+        lines(&[before, after])[4..],
+        [
+            "note: torch==2.5.0 differs in more than PyTorch: sympy 1.13.1 instead of 1.14.0: no other is \
+             accepted",
+            "2 of 2 pairs differ: torch==2.4.1 to torch==2.5.0, torch==2.5.0 to torch==2.7.1.",
         ]
     );
 }

@@ -42,6 +42,9 @@ pub struct TorchInputs {
     pub settings: IndexSettings,
 }
 
+/// The option of a run that lists in what its environment differs from most others besides PyTorch.
+pub const DEPARTURES: &str = "departures";
+
 /// Why a PyTorch subject cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum TorchError {
@@ -381,7 +384,7 @@ impl Torch {
         let mut options = agents.options.clone();
         if !self.departures.is_empty() {
             let told: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
-            options.insert("departures".to_owned(), json!(told));
+            options.insert(DEPARTURES.to_owned(), json!(told));
         }
         Ok(RunManifest::new(self.word(), None, inputs, options))
     }

@@ -292,6 +292,33 @@ class Faults(Folder):
             self.assertEqual(done.stdout, "")
         self.assertFalse(os.path.exists(out))
 
+    @unittest.skipUnless(os.path.exists("/dev/full"), "this system has no file that is always full")
+    def test_a_full_disk_is_told_with_the_place_and_what_to_do(self):
+        with self.assertRaisesRegex(agent.UserError, "cannot write here: No space left.*; free some space"):
+            with agent.writing("here"), open("/dev/full", "wb", buffering=0) as full:
+                full.write(b"x")
+
+    def test_a_failure_of_pytorch_on_a_full_disk_is_told_as_that(self):
+        failure = RuntimeError("unexpected pos 320 vs 235")
+        for free, kind, said in ((0, agent.UserError, "the disk was full while"), (1 << 30, RuntimeError, "unexpected pos")):
+            with mock.patch.object(agent, "encode_chunk", side_effect=failure), mock.patch.object(agent.shutil, "disk_usage") as usage:
+                usage.return_value.free = free
+                with self.assertRaisesRegex(kind, said):
+                    record(self.folder / "run")
+            self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_what_cannot_be_written_is_told_in_one_line_and_leaves_nothing(self):
+        import resource
+
+        words = ["record", "--checkpoint", CHECKPOINT, "--collection", COLLECTION, "--capture", "all", "--out", "run"]
+        largest = 50_000
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+        done = program(*words, cwd=str(self.folder), preexec_fn=limit)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertRegex(done.stderr, "cannot write .*run.*: File too large")
+        self.assertNotIn("Traceback", done.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_alone_it_keeps_what_it_is_told_to(self):
         words = ["record", "--checkpoint", CHECKPOINT, "--collection", COLLECTION, "--passages", "8", "--out", "run"]
         words += ["--capture", "hashes", "--taps", "linear", "--pids", "2,6", "--keep", "embs", "--keep", "doclens"]

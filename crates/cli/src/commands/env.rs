@@ -72,8 +72,8 @@ impl EnvCommand {
             Action::List { json: false } => list(&environments)?,
             Action::Remove { names } => {
                 for name in names {
-                    let freed = environments.remove(&name)?;
-                    print(&format!("{name} removed, {} freed\n", own(&freed)))?;
+                    let taken = environments.remove(&name)?;
+                    print(&removed(&name, &taken))?;
                 }
             }
         }
@@ -138,10 +138,27 @@ fn list(environments: &Environments) -> Result<(), Failure> {
             "no environments in {root}; `concord env add torch==2.4.1` makes one\n"
         ));
     }
-    print(&format!(
-        "{}\nin {root}\n",
-        table.render(&environment::style())
-    ))
+    let mut text = format!("{}\nin {root}\n", table.render(&environment::style()));
+    if list.iter().any(|listed| listed.taken.shared > 0) {
+        text.push_str(
+            "What removing does not free is in uv's cache too, for other environments; `uv cache clean` \
+             empties that.\n",
+        );
+    }
+    print(&text)
+}
+
+/// What is said of an environment that was removed.
+fn removed(name: &str, taken: &Taken) -> String {
+    let kept = if taken.shared > 0 {
+        format!(
+            "; {} of it stay in uv's cache until `uv cache clean`",
+            size(taken.shared)
+        )
+    } else {
+        String::new()
+    };
+    format!("{name} removed, {} freed{kept}\n", own(taken))
 }
 
 fn listed(environments: &Environments) -> Result<serde_json::Value, Failure> {

@@ -112,6 +112,19 @@ fn an_environment_is_removed_by_its_name_and_nothing_else_is() {
 }
 
 #[test]
+fn what_stays_in_uvs_cache_is_told_with_how_to_free_it() {
+    let place = Workplace::new();
+    let library = environment(&place, "2.4.1", "exit 0").join("library.so");
+    fs::write(&library, vec![1; 3_000_000]).unwrap();
+    fs::hard_link(&library, place.path("cached.so")).unwrap();
+    let ended = run(&place, "env list").with_code(0);
+    assert!(ended.out.contains("`uv cache clean`"), "{}", ended.out);
+    let ended = run(&place, "env remove torch-2.4.1-bert").with_code(0);
+    let said = "torch-2.4.1-bert removed, 0 MB freed; 3 MB of it stay in uv's cache until `uv cache clean`\n";
+    assert_eq!(ended.out, said);
+}
+
+#[test]
 fn what_is_no_version_or_engine_is_answered_with_how_one_is_written() {
     let place = Workplace::new();
     for word in [

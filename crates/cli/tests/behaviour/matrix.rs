@@ -125,6 +125,9 @@ fn the_json_says_what_the_table_says_and_is_kept() {
     let distance = different["embeddings_max_abs"].as_f64().unwrap();
     assert!(distance > 0.0 && distance < 1.0, "{distance}");
     assert!(different["inputs_differ"].as_array().unwrap().is_empty());
+    let option = &different["options_differ"][0];
+    assert_eq!(option["name"], "numerics");
+    assert_eq!(option["b"], r#"["gelu=tanh"]"#);
 }
 
 #[test]
