@@ -565,9 +565,14 @@ fn place(explanation: &Explanation) -> Option<String> {
     let after = culprits.filter(|artifact| !(told && *artifact == "batches"));
     places.extend(after.map(|artifact| format!("`{artifact}`")));
     let (last, before) = places.split_last()?;
+    let ways = explanation
+        .encoder
+        .as_ref()
+        .and_then(|encoder| encoder.forced.as_ref())
+        .map_or(String::new(), ways);
     Some(match before {
-        [] => last.clone(),
-        _ => format!("{}, and at {last}", before.join(", ")),
+        [] => format!("{last}{ways}"),
+        _ => format!("{}, and at {last}{ways}", before.join(", ")),
     })
 }
 
@@ -582,7 +587,7 @@ fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
     });
     if let Some(forced) = &encoder.forced {
         let modules = named(&forced.culprits)?;
-        return Some(format!("{modules}{of_passages}{}", ways(forced)));
+        return Some(format!("{modules}{of_passages}"));
     }
     let first = encoder.departures.as_ref()?.first()?;
     Some(format!(
