@@ -20,6 +20,7 @@ mod referee;
 mod reproducer;
 mod roles;
 mod stages;
+mod ways;
 
 use std::path::Path;
 
@@ -34,11 +35,12 @@ use concord_tensor::{FileError, TensorError};
 use serde::{Deserialize, Serialize};
 
 use crate::diff::{DiffError, DiffOptions, DiffReport, Outcome, Verdict, diff};
+use crate::formula::FormulaError;
 use crate::reveal::RevealError;
 use crate::side::{Side, SideError};
 
 pub use batches::{Batch, Batches};
-pub use encoder::{Culprit, EncoderFinding, Forced, Orders, Share};
+pub use encoder::{Culprit, EncoderFinding, Forced, Share};
 pub use equal_inputs::Departure;
 pub use inputs::{InputDifference, InputKind};
 pub use modules::Operation;
@@ -46,6 +48,7 @@ pub use referee::Errors;
 pub use reproducer::{Reproducer, reproducers};
 pub use roles::{Part, Role};
 pub use stages::{Closure, OnOtherInputs, Then};
+pub use ways::{Formulas, Orders, Way};
 
 use encoder::Party;
 use stages::Recorded;
@@ -139,6 +142,9 @@ pub enum ExplainError {
     /// The order of additions cannot be told.
     #[error(transparent)]
     Reveal(#[from] RevealError),
+    /// The formula of an operation cannot be told.
+    #[error(transparent)]
+    Formula(#[from] FormulaError),
     /// They are not what a probe has.
     #[error(transparent)]
     Tensor(#[from] TensorError),
@@ -146,21 +152,27 @@ pub enum ExplainError {
 
 impl Explanation {
     /// The artifacts whose own stage computes something else: those that differ on equal inputs, and
-    /// those that also differ when the stage has the other side's inputs.
+    /// those that also differ when the stage has the other side's inputs. One that a stage makes of another
+    /// of its own results is not among them where that one is.
     pub fn culprits(&self) -> Vec<&str> {
-        let on_other = self.on_other_inputs.iter().flatten();
-        let tested: Vec<&OnOtherInputs> = on_other.collect();
-        self.parts
-            .iter()
-            .filter(|part| match part.role {
+        let differs_on_other_inputs = |part: &Part| {
+            let mut tested = self.on_other_inputs.iter().flatten();
+            tested.any(|found| found.artifact == part.artifact && !found.same)
+        };
+        let mut culprits: Vec<&str> = Vec::new();
+        for part in &self.parts {
+            let made_of_culprit =
+                roles::within_stage(&part.artifact).is_some_and(|other| culprits.contains(&other));
+            let is_culprit = match part.role {
                 Role::Culprit => true,
-                Role::Victim => tested
-                    .iter()
-                    .any(|found| found.artifact == part.artifact && !found.same),
+                Role::Victim => differs_on_other_inputs(part) && !made_of_culprit,
                 _ => false,
-            })
-            .map(|part| part.artifact.as_str())
-            .collect()
+            };
+            if is_culprit {
+                culprits.push(&part.artifact);
+            }
+        }
+        culprits
     }
 }
 
@@ -189,13 +201,15 @@ pub fn explain(
             ));
         }
     }
-    let parts = roles::parts(&report);
+    let inputs = inputs::differences(&report, &run_a, &run_b)?;
+    let given = inputs.iter().flat_map(|input| &input.given_to);
+    let parts = roles::parts(&report, &given.map(String::as_str).collect());
     let mut explanation = Explanation {
         a: a.name.clone(),
         b: b.name.clone(),
         verdict: report.verdict.clone(),
         unstable,
-        inputs: inputs::differences(&report, &run_a, &run_b)?,
+        inputs,
         parts,
         on_other_inputs: None,
         closures: Vec::new(),
@@ -226,7 +240,14 @@ pub fn explain(
         .rows
         .iter()
         .any(|row| row.kind == crate::diff::RowKind::Tap && row.outcome == Outcome::Different);
-    if explanation.parts.iter().any(is_culprit) || taps_differ {
+    // With other weights the modules can still be held against each other, with other tokens they cannot.
+    let same_tokens = explanation.inputs.iter().all(|input| {
+        matches!(
+            input.kind,
+            InputKind::Option | InputKind::Checkpoint | InputKind::Given
+        )
+    });
+    if same_tokens && (explanation.parts.iter().any(is_culprit) || taps_differ) {
         let can_run = comparable && a.live.is_some() && b.live.is_some();
         let sides = [(a, &run_a), (b, &run_b)].map(|(asked, run)| Party {
             live: asked.live.filter(|_| can_run),
@@ -265,7 +286,16 @@ fn after_the_encoder(
         .parts
         .iter()
         .filter(|part| part.role == Role::Victim);
-    let victims: Vec<&str> = victims.map(|part| part.artifact.as_str()).collect();
+    let mut victims: Vec<&str> = victims.map(|part| part.artifact.as_str()).collect();
+    let given = explanation.inputs.iter().flat_map(|input| &input.given_to);
+    let told = stages::told_otherwise(&victims, &given.map(String::as_str).collect());
+    victims.retain(|artifact| !told.contains(artifact));
+    if !told.is_empty() {
+        explanation.not_tested.push(format!(
+            "whether their stages would make {} alike, because they were given other settings",
+            told.join(", ")
+        ));
+    }
     explanation.on_other_inputs = stages::on_other_inputs(live, own, other, &victims, progress)?;
     if explanation.on_other_inputs.is_none() && !victims.is_empty() {
         explanation.not_tested.push(format!(

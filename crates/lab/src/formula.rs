@@ -123,15 +123,29 @@ pub fn reveal_formula(
     width: usize,
     seed: u64,
 ) -> Result<FoundFormula, FormulaError> {
-    let sweep = Sweep::new(operation, width, seed)?;
     let mut operations = Operations::of(live, module)?;
+    find_formula(&mut operations, live.word(), operation, width, seed)
+}
+
+/// The same of operations that are ready to be asked, those of the subject named `subject`.
+///
+/// # Errors
+/// [`FormulaError`].
+pub fn find_formula(
+    operations: &mut Operations,
+    subject: String,
+    operation: ShortOperation,
+    width: usize,
+    seed: u64,
+) -> Result<FoundFormula, FormulaError> {
+    let sweep = Sweep::new(operation, width, seed)?;
     let answer = operations.by_rows(sweep.request(), sweep.inputs())?;
     let results = answer
         .as_slice::<f32>()
         .map_err(OperationError::from)?
         .to_vec();
     Ok(FoundFormula {
-        subject: live.word(),
+        subject,
         operation,
         width,
         recognition: recognise(&sweep, &results)?,

@@ -38,6 +38,8 @@ pub use recover::{
     FoundOrder, RecoverError, RecoverOptions, Recovery, Region, Statistics, recover,
 };
 pub use replay::{Arithmetic, BiasPlace, MultiplyAdd, Replay, ReplayError, Sample, replay};
-pub use subject::{Adding, OrderSummary, RevealError, Revealed, reveal_linear, reveal_sum};
+pub use subject::{
+    Adding, OrderSummary, RevealError, Revealed, find_linear_orders, reveal_linear, reveal_sum,
+};
 pub use tree::{Progression, SumTree, TreeError, TreeSummary};
 pub use vectors::{SumProbes, SumTrial};

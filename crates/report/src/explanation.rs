@@ -4,14 +4,24 @@ use std::fmt::Write;
 
 use concord_lab::Verdict;
 use concord_lab::explain::{
-    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Orders, Part,
-    Reproducer, Role,
+    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Formulas, InputKind,
+    Orders, Part, Reproducer, Role, Way,
 };
+use concord_lab::formula::ShortOperation;
 use concord_lab::reveal::OrderSummary;
 
 use crate::figures::{count, magnitude, several};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
+
+/// The part of the larger of two mean errors by which they may differ without either side being nearer.
+const NO_DIFFERENCE: f64 = 0.02;
+
+/// The most places that the sentence names one by one.
+const NAMED: usize = 3;
+
+/// The most ways that the sentence describes.
+const DESCRIBED: usize = 3;
 
 /// How many modules are listed one by one.
 const LISTED: usize = 24;
@@ -98,7 +108,7 @@ fn role(part: &Part) -> Cell {
         Role::Culprit => Cell::toned(Tone::Bad, "culprit"),
         Role::Victim => Cell::toned(Tone::Open, "victim"),
         Role::Absorbed => Cell::toned(Tone::Good, "absorbed"),
-        Role::Source => Cell::toned(Tone::Bad, "input"),
+        Role::Source | Role::Given => Cell::toned(Tone::Bad, "input"),
         Role::Unknown => Cell::toned(Tone::Open, "unknown"),
     }
 }
@@ -114,6 +124,7 @@ fn because(part: &Part) -> String {
             format!("{inputs} differs; lost in {by}")
         }
         Role::Source => "the two were given something else".to_owned(),
+        Role::Given => "its stage was given something else".to_owned(),
         Role::Unknown => "what was kept does not tell".to_owned(),
     }
 }
@@ -174,7 +185,7 @@ fn of_batches(batches: &Batches) -> String {
         count(batches.count)
     );
     if let Some(rows) = batches.rows_differing {
-        text.push_str(&format!(" (of {} padded rows", range(rows)));
+        text.push_str(&format!(" (of {} rows", range(rows)));
         if let Some(rows) = batches.rows_same {
             text.push_str(&format!("; those that agree have {}", range(rows)));
         }
@@ -220,8 +231,14 @@ fn modules(out: &mut String, forced: &Forced, style: &Style) {
     }
     out.push_str(&table.render(style));
     out.push('\n');
+    for clause in cut_out(&forced.culprits) {
+        let _ = writeln!(out, "{clause}.\n");
+    }
     for orders in &forced.orders {
         added(out, orders);
+    }
+    for formulas in &forced.formulas {
+        computed(out, formulas);
     }
     if forced.shares.len() > 1 {
         let _ = writeln!(
@@ -284,21 +301,35 @@ fn starred(path: &str) -> (String, Option<usize>) {
     }
 }
 
+impl Group<'_> {
+    /// Its path, with the number of the layer where there is only one.
+    fn name(&self) -> &str {
+        match self.culprits.as_slice() {
+            [one] => &one.module,
+            _ => &self.path,
+        }
+    }
+
+    /// `0 to 3`, or `0, 2`.
+    fn layers(&self) -> String {
+        match (self.layers.first(), self.layers.last()) {
+            (Some(first), Some(last)) if last - first + 1 == self.layers.len() && first != last => {
+                format!("{first} to {last}")
+            }
+            _ => {
+                let layers: Vec<String> = self.layers.iter().map(usize::to_string).collect();
+                layers.join(", ")
+            }
+        }
+    }
+}
+
 fn line(group: &Group<'_>) -> [Cell; 7] {
     let of = |number: fn(&Culprit) -> usize| group.culprits.iter().map(move |c| number(c));
     let largest = group.culprits.iter().map(|c| c.max_abs).fold(0.0, f64::max);
-    let layers = match (group.layers.first(), group.layers.last()) {
-        (Some(first), Some(last)) if last - first + 1 == group.layers.len() && first != last => {
-            format!("{first} to {last}")
-        }
-        _ => {
-            let layers: Vec<String> = group.layers.iter().map(usize::to_string).collect();
-            layers.join(", ")
-        }
-    };
     [
         group.path.clone().into(),
-        layers.into(),
+        group.layers().into(),
         group.culprits[0].operation.to_string().into(),
         format!(
             "{} of {}",
@@ -327,21 +358,45 @@ fn nearer(culprits: &[&Culprit]) -> String {
         errors.iter().map(|errors| side(errors)).sum::<f64>() / errors.len() as f64
     };
     let (a, b) = (mean(|errors| errors.mean_a), mean(|errors| errors.mean_b));
-    let side = match a.total_cmp(&b) {
-        std::cmp::Ordering::Less => "A",
-        std::cmp::Ordering::Equal => "neither",
-        std::cmp::Ordering::Greater => "B",
-    };
+    // Mean errors that close say nothing for either side.
+    if (a - b).abs() <= NO_DIFFERENCE * a.max(b) {
+        return format!("neither ({} / {})", magnitude(a), magnitude(b));
+    }
+    let side = if a < b { "A" } else { "B" };
     format!("{side} ({} / {})", magnitude(a), magnitude(b))
+}
+
+/// Modules by their place in a layer, the path of each place once.
+fn places(modules: &[String]) -> String {
+    let mut places: Vec<String> = Vec::new();
+    for module in modules {
+        let path = match modules {
+            [one] => one.clone(),
+            _ => starred(module).0,
+        };
+        if !places.contains(&path) {
+            places.push(path);
+        }
+    }
+    let quoted = |path: &String| format!("`{path}`");
+    match places.as_slice() {
+        [first, second, more @ ..] if !more.is_empty() => format!(
+            "{}, {} and {}",
+            quoted(first),
+            quoted(second),
+            several(more.len(), "other place")
+        ),
+        few => few.iter().map(quoted).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 /// How both sides add the products of a layer.
 fn added(out: &mut String, orders: &Orders) {
     let _ = writeln!(
         out,
-        "The {} products of `{}`, {} rows, are added",
+        "The {} products of {}, {} rows, are added",
         count(orders.inputs),
-        starred(&orders.module).0,
+        places(&orders.modules),
         count(orders.rows)
     );
     for (name, side) in [("A", &orders.a), ("B", &orders.b)] {
@@ -371,6 +426,38 @@ fn added(out: &mut String, orders: &Orders) {
     out.push('\n');
 }
 
+/// By which formulas both sides compute.
+fn computed(out: &mut String, formulas: &Formulas) {
+    let _ = writeln!(
+        out,
+        "{} of {}: on {} numbers made up for it, A and B give the same bits for {}",
+        subject_of(formulas),
+        places(&formulas.modules),
+        count(formulas.samples),
+        count(formulas.shared)
+    );
+    for (name, way) in [("A", &formulas.a), ("B", &formulas.b)] {
+        let reproduced = if way.reproduced == formulas.samples {
+            "which gives all of them".to_owned()
+        } else {
+            format!(
+                "the known formula that gives most of them, {}",
+                count(way.reproduced)
+            )
+        };
+        let _ = writeln!(out, "  {name}: {}, {reproduced}", way.formula);
+    }
+    out.push('\n');
+}
+
+/// The operation that was asked: of attention it is a part.
+fn subject_of(formulas: &Formulas) -> String {
+    match formulas.operation {
+        ShortOperation::Gelu => formulas.operation.to_string(),
+        _ => format!("{} of {} values", formulas.operation, formulas.width),
+    }
+}
+
 fn by_hashes(out: &mut String, encoder: &EncoderFinding, style: &Style) {
     let Some(departures) = &encoder.departures else {
         out.push_str("The runs have no taps in common, so nothing is known of the modules.\n\n");
@@ -398,9 +485,15 @@ pub fn sentence(explanation: &Explanation) -> String {
     if explanation.verdict == Verdict::Same {
         return "A and B are the same, bit for bit.".to_owned();
     }
-    let essential = explanation.inputs.iter().find(|i| i.kind.is_essential());
-    if let Some(input) = essential {
-        return format!("Your inputs differ: {}.", input.what);
+    let mut clauses = Vec::new();
+    if !explanation.inputs.is_empty() {
+        let what: Vec<&str> = explanation.inputs.iter().map(|i| i.what.as_str()).collect();
+        clauses.push(format!("Your inputs differ: {}", what.join(", and ")));
+    }
+    let essential = explanation.inputs.iter().any(|i| i.kind.is_essential());
+    if essential {
+        clauses.extend(with_other_weights(explanation));
+        return format!("{}.", clauses.join("; "));
     }
     if let Some(side) = explanation
         .unstable
@@ -408,15 +501,22 @@ pub fn sentence(explanation: &Explanation) -> String {
         .position(|side| side.as_ref().is_some_and(|differing| !differing.is_empty()))
     {
         let name = ["A", "B"][side];
-        return format!(
-            "{name} does not agree with itself, so what separates it from the other cannot be told."
-        );
+        clauses.push(format!(
+            "{name} does not agree with itself, so what separates it from the other cannot be told"
+        ));
+        return format!("{}.", clauses.join("; "));
     }
-    let mut clauses = Vec::new();
-    let place = place(explanation);
-    clauses.push(match &place {
-        Some(place) => format!("A and B part at {place}"),
-        None => "A and B differ, and what was kept does not tell where they part".to_owned(),
+    let given = !clauses.is_empty();
+    clauses.push(match (place(explanation), given) {
+        (Some(place), false) => format!("A and B part at {place}"),
+        (Some(place), true) => format!("beside that they part at {place}"),
+        (None, true) if explanation.on_other_inputs.is_some() => {
+            "every other stage of B makes of A's inputs what A made".to_owned()
+        }
+        (None, true) => "what else may separate them was not found".to_owned(),
+        (None, false) => {
+            "A and B differ, and what was kept does not tell where they part".to_owned()
+        }
     });
     let later: Vec<&Part> = explanation.parts.iter().collect();
     let agreeing = later
@@ -426,14 +526,31 @@ pub fn sentence(explanation: &Explanation) -> String {
     clauses.push(format!("{agreeing} of {} artifacts agree", later.len()));
     for closure in &explanation.closures {
         let (agreeing, all) = closure.agreeing();
-        let many = if agreeing == all {
-            "all that follow do".to_owned()
-        } else {
-            format!("{agreeing} of the {all} that follow do")
+        let many = match (agreeing, all) {
+            (_, 0) => continue,
+            (agreeing, all) if agreeing == all => "all that follow do".to_owned(),
+            (agreeing, all) => format!("{agreeing} of the {all} that follow do"),
         };
         clauses.push(format!("with A's `{}` swapped in, {many}", closure.swapped));
     }
     format!("{}.", clauses.join("; "))
+}
+
+/// Where modules part on equal inputs though the sides have other weights: there the weights differ.
+fn with_other_weights(explanation: &Explanation) -> Option<String> {
+    let checkpoint = |kind| kind == InputKind::Checkpoint;
+    let mut inputs = explanation.inputs.iter();
+    inputs.find(|input| checkpoint(input.kind))?;
+    let departures = explanation.encoder.as_ref()?.departures.as_ref()?;
+    let first = departures.first()?;
+    let more = match departures.len() - 1 {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    Some(format!(
+        "the outputs differ on equal inputs first at `{}` ({}){more}",
+        first.module, first.operation
+    ))
 }
 
 /// Where they part.
@@ -447,11 +564,16 @@ fn place(explanation: &Explanation) -> Option<String> {
     let culprits = explanation.culprits().into_iter();
     let after = culprits.filter(|artifact| !(told && *artifact == "batches"));
     places.extend(after.map(|artifact| format!("`{artifact}`")));
-    match places.as_slice() {
-        [] => None,
-        [one] => Some(one.clone()),
-        [first @ .., last] => Some(format!("{} and {last}", first.join(", "))),
-    }
+    let (last, before) = places.split_last()?;
+    let ways = explanation
+        .encoder
+        .as_ref()
+        .and_then(|encoder| encoder.forced.as_ref())
+        .map_or(String::new(), ways);
+    Some(match before {
+        [] => format!("{last}{ways}"),
+        _ => format!("{}, and at {last}{ways}", before.join(", ")),
+    })
 }
 
 fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
@@ -464,27 +586,48 @@ fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
         )
     });
     if let Some(forced) = &encoder.forced {
-        let first = forced.culprits.first()?;
-        let more = match forced.culprits.len() - 1 {
-            0 => String::new(),
-            n => format!(
-                " and {} more ({})",
-                several(n, "module"),
-                kinds(&forced.culprits)
-            ),
-        };
-        return Some(format!(
-            "`{}` ({}){more}{of_passages}{}",
-            first.module,
-            first.operation,
-            in_which_order(forced)
-        ));
+        let modules = named(&forced.culprits)?;
+        return Some(format!("{modules}{of_passages}"));
     }
     let first = encoder.departures.as_ref()?.first()?;
     Some(format!(
         "`{}` ({}), for {} of the {} passages for which its inputs agree",
         first.module, first.operation, first.passages, first.of
     ))
+}
+
+/// The culprits: each place where there are few, otherwise the first and how many more.
+fn named(culprits: &[Culprit]) -> Option<String> {
+    let first = culprits.first()?;
+    let groups = groups(culprits);
+    if groups.len() > NAMED {
+        return Some(format!(
+            "`{}` ({}) and {} ({})",
+            first.module,
+            first.operation,
+            several(culprits.len() - 1, "more module"),
+            kinds(culprits)
+        ));
+    }
+    let names: Vec<String> = groups
+        .iter()
+        .map(|group| {
+            let layers = match group.culprits.len() {
+                1 => String::new(),
+                _ => format!(", layers {}", group.layers()),
+            };
+            format!(
+                "`{}` ({}{layers})",
+                group.name(),
+                group.culprits[0].operation
+            )
+        })
+        .collect();
+    let (last, before) = names.split_last()?;
+    Some(match before {
+        [] => last.clone(),
+        _ => format!("{} and {last}", before.join(", ")),
+    })
 }
 
 /// The sizes of batches that differ, where they are not those that agree.
@@ -500,31 +643,68 @@ fn sizes(batches: &Batches) -> String {
     }
 }
 
-/// The orders of the first linear layer that is a culprit, where they are not the same.
-fn in_which_order(forced: &Forced) -> String {
-    let differing = forced.orders.iter().find(|orders| {
-        let hashes = |side: &[OrderSummary]| -> Vec<_> { side.iter().map(|o| o.hash).collect() };
-        hashes(&orders.a) != hashes(&orders.b)
-    });
-    let Some(orders) = differing else {
-        return String::new();
+/// In which ways the culprits compute, where the two sides have different ones.
+fn ways(forced: &Forced) -> String {
+    let orders = forced.orders.iter().filter(|orders| !orders.same());
+    let formulas = forced.formulas.iter();
+    let formulas = formulas.filter(|formulas| formulas.shared < formulas.samples);
+    let clauses: Vec<String> = cut_out(&forced.culprits)
+        .into_iter()
+        .chain(orders.map(in_which_order))
+        .chain(formulas.map(by_which_formula))
+        .collect();
+    let described = clauses.iter().take(DESCRIBED);
+    described.map(|clause| format!("; {clause}")).collect()
+}
+
+/// For each side the modules that give back what they read.
+fn cut_out(culprits: &[Culprit]) -> Vec<String> {
+    let of = |side: usize| -> Vec<String> {
+        let culprits = culprits.iter().filter(|culprit| culprit.cut_out[side]);
+        culprits.map(|culprit| culprit.module.clone()).collect()
     };
-    let (Some(a), Some(b)) = (orders.a.first(), orders.b.first()) else {
-        return String::new();
+    ["A", "B"]
+        .into_iter()
+        .zip([of(0), of(1)])
+        .filter(|(_, modules)| !modules.is_empty())
+        .map(|(name, modules)| format!("{name} gives back what {} reads", places(&modules)))
+        .collect()
+}
+
+fn in_which_order(orders: &Orders) -> String {
+    let side = |orders: &[OrderSummary]| match orders {
+        [] => "an order that was not found".to_owned(),
+        [only] => only.label.replace("; ", ", "),
+        [most, ..] => format!(
+            "{} (for {} of {} sums)",
+            most.label.replace("; ", ", "),
+            count(most.sums),
+            count(orders.iter().map(|order| order.sums).sum::<usize>())
+        ),
     };
-    if a.hash == b.hash {
-        return format!(
-            "; A and B add the {} products of `{}` alike for most rows, and otherwise for some",
-            orders.inputs, orders.module
-        );
-    }
     format!(
-        "; of the {} products of `{}`, {} rows, A makes {}, B {}",
-        orders.inputs,
-        orders.module,
+        "of the {} products of {} in batches of {} rows A makes {}, B {}",
+        count(orders.inputs),
+        places(&orders.modules),
         count(orders.rows),
-        a.label.replace("; ", ", "),
-        b.label.replace("; ", ", ")
+        side(&orders.a),
+        side(&orders.b)
+    )
+}
+
+fn by_which_formula(formulas: &Formulas) -> String {
+    let side = |way: &Way| {
+        if way.reproduced == formulas.samples {
+            format!("as {}", way.formula.replace("; ", ", "))
+        } else {
+            "in a way that is not among the known formulas".to_owned()
+        }
+    };
+    format!(
+        "A computes {} {}, B {}",
+        formulas.operation,
+        side(&formulas.a),
+        side(&formulas.b)
     )
 }
 

@@ -35,6 +35,14 @@ impl Live {
         }
     }
 
+    /// Whether the modules at `a` and `b` compute the operations that both have in one way.
+    pub fn computes_alike(&self, a: &str, b: &str) -> bool {
+        match self {
+            Live::Native(native) => native.arithmetic_at(a) == native.arithmetic_at(b),
+            Live::Torch(_) => true,
+        }
+    }
+
     /// The heads of attention in its checkpoint.
     pub fn heads(&self) -> usize {
         match self {

@@ -154,12 +154,18 @@ impl ExplainCommand {
         };
         let live = subjects.live(subject)?;
         let run = scratch.path().join(side);
-        record(&live, &name, &run)?;
+        record(&live, &name, watched(), &run)?;
         let again = if self.once {
             None
         } else {
             let again = scratch.path().join(format!("{side}-again"));
-            record(&live, &format!("{name} once more"), &again)?;
+            // Unwatched: that its artifacts are the same then also says that watching changed nothing.
+            record(
+                &live,
+                &format!("{name} once more"),
+                Capture::default(),
+                &again,
+            )?;
             Some(again)
         };
         Ok(Opened {
@@ -178,6 +184,12 @@ fn write_reproducers(
     a: &Opened,
     b: &Opened,
 ) -> Result<(), Failure> {
+    if explanation.verdict == Verdict::Same {
+        tell(format_args!(
+            "no reproducers: nothing differs, so there is nothing to show"
+        ));
+        return Ok(());
+    }
     let forced = explanation
         .encoder
         .as_ref()
@@ -236,14 +248,18 @@ impl Opened {
     }
 }
 
-/// Records a subject with the values of its artifacts and the hashes of all its modules.
-fn record(live: &Live, name: &str, out: &Path) -> Result<(), Failure> {
-    tell(format_args!("running {name}"));
-    let capture = Capture {
+/// The values of all artifacts and the hashes of all modules.
+fn watched() -> Capture {
+    Capture {
         artifact_values: true,
         taps: vec![ModulePattern::new("*")],
         ..Capture::default()
-    };
+    }
+}
+
+/// Records a subject.
+fn record(live: &Live, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
+    tell(format_args!("running {name}"));
     remark(&live.record(capture, out, &Shown::new())?);
     // A run that cannot be opened is found out here, where its name is known.
     Side::open(out)?;

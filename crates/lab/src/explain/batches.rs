@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use concord_pipeline::grid::GROUP;
 use concord_pipeline::{RecordedRun, TapRecord};
+use concord_subject::word::{Pad, Subject};
 use serde::{Deserialize, Serialize};
 
 /// The module whose output is the encoder's.
@@ -20,14 +21,29 @@ pub struct Batch {
     pub longest: usize,
     /// The tokens of all.
     pub tokens: usize,
+    /// The rows that its linear layers multiply: its tokens, and the padding where its subject pads.
+    pub rows: usize,
     /// Of its passages, those whose embeddings differ.
-    pub differing: usize,
+    pub differing: Vec<usize>,
 }
 
-impl Batch {
-    /// The rows that a padded batch has.
-    pub fn rows(&self) -> usize {
-        self.pids.len() * self.longest
+/// How many rows a batch becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// As many as it has tokens: the native engine's.
+    Tokens,
+    /// Its passages, padded.
+    Padded(Pad),
+}
+
+impl Rows {
+    /// Those of the subject that was recorded. One whose name says nothing is taken for a plain PyTorch.
+    fn of(run: &RecordedRun) -> Rows {
+        match run.manifest().subject.parse() {
+            Ok(Subject::Native(_)) => Rows::Tokens,
+            Ok(Subject::Torch(options)) => Rows::Padded(options.pad),
+            Ok(Subject::Recorded(_)) | Err(_) => Rows::Padded(Pad::Batch),
+        }
     }
 }
 
@@ -42,7 +58,7 @@ pub struct Batches {
     pub passages: usize,
     /// The passages that differ.
     pub passages_differing: usize,
-    /// Padded rows, `passages × longest`, of the smallest and the largest batch that differs.
+    /// Rows of the smallest and the largest batch that differs.
     pub rows_differing: Option<(usize, usize)>,
     /// The same of those that agree.
     pub rows_same: Option<(usize, usize)>,
@@ -64,23 +80,40 @@ pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batc
     if own.is_empty() || theirs.is_empty() {
         return None;
     }
-    let batches = own.iter().map(|tap| Batch {
-        number: tap.batch,
-        pids: tap.passages.iter().map(|rows| rows.pid).collect(),
-        longest: tap
-            .passages
-            .iter()
-            .map(|rows| rows.tokens)
-            .max()
-            .unwrap_or(0),
-        tokens: tap.passages.iter().map(|rows| rows.tokens).sum(),
-        differing: tap
-            .passages
-            .iter()
-            .filter(|rows| theirs.get(&rows.pid).is_some_and(|hash| *hash != rows.hash))
-            .count(),
-    });
-    Some(batches.collect())
+    let mut batches: Vec<Batch> = own
+        .iter()
+        .map(|tap| Batch {
+            number: tap.batch,
+            pids: tap.passages.iter().map(|rows| rows.pid).collect(),
+            longest: tap
+                .passages
+                .iter()
+                .map(|rows| rows.tokens)
+                .max()
+                .unwrap_or(0),
+            tokens: tap.passages.iter().map(|rows| rows.tokens).sum(),
+            rows: 0,
+            differing: tap
+                .passages
+                .iter()
+                .filter(|rows| theirs.get(&rows.pid).is_some_and(|hash| *hash != rows.hash))
+                .map(|rows| rows.pid)
+                .collect(),
+        })
+        .collect();
+    let kind = Rows::of(run);
+    let rows: Vec<usize> = batches
+        .iter()
+        .map(|batch| match kind {
+            Rows::Tokens => batch.tokens,
+            Rows::Padded(Pad::Batch) => batch.pids.len() * batch.longest,
+            Rows::Padded(Pad::List) => batch.pids.len() * longest_of_list(&batches, batch),
+        })
+        .collect();
+    for (batch, rows) in batches.iter_mut().zip(rows) {
+        batch.rows = rows;
+    }
+    Some(batches)
 }
 
 /// How they came out, in numbers.
@@ -88,25 +121,28 @@ pub(super) fn summary(batches: &[Batch]) -> Batches {
     let rows = |differing: bool| {
         let rows = batches
             .iter()
-            .filter(|batch| (batch.differing > 0) == differing)
-            .map(Batch::rows);
+            .filter(|batch| batch.differing.is_empty() != differing)
+            .map(|batch| batch.rows);
         Some((rows.clone().min()?, rows.max()?))
     };
     Batches {
         count: batches.len(),
-        differing: batches.iter().filter(|batch| batch.differing > 0).count(),
+        differing: batches
+            .iter()
+            .filter(|batch| !batch.differing.is_empty())
+            .count(),
         passages: batches.iter().map(|batch| batch.pids.len()).sum(),
-        passages_differing: batches.iter().map(|batch| batch.differing).sum(),
+        passages_differing: batches.iter().map(|batch| batch.differing.len()).sum(),
         rows_differing: rows(true),
         rows_same: rows(false),
     }
 }
 
-/// A few batches to look at closely: of those that differ the one with the fewest rows, the one with
-/// the most and one between, as far as their tokens stay below `tokens` together.
+/// A few batches to look at closely: of those that differ the one with the most rows, the one with the
+/// fewest and one between, as far as their tokens stay below `tokens` together.
 pub(super) fn chosen(batches: &[Batch], tokens: usize) -> Vec<&Batch> {
-    let mut differing: Vec<&Batch> = batches.iter().filter(|batch| batch.differing > 0).collect();
-    differing.sort_by_key(|batch| (batch.rows(), batch.number));
+    let mut differing: Vec<&Batch> = batches.iter().filter(|b| !b.differing.is_empty()).collect();
+    differing.sort_by_key(|batch| (batch.rows, batch.number));
     let count = differing.len();
     let mut chosen: Vec<&Batch> = Vec::new();
     for place in [count.wrapping_sub(1), 0, count / 2] {
@@ -121,6 +157,39 @@ pub(super) fn chosen(batches: &[Batch], tokens: usize) -> Vec<&Batch> {
     }
     chosen.sort_by_key(|batch| batch.number);
     chosen
+}
+
+/// Passages of these batches whose modules are kept: of each batch in turn its last one, its first and
+/// then others that differ, as far as their tokens stay below `tokens` together. The last rows of a batch
+/// are those that kernels compute in other ways.
+pub(super) fn watched(batches: &[&Batch], tokens: usize) -> BTreeSet<usize> {
+    let queues: Vec<Vec<usize>> = batches
+        .iter()
+        .map(|batch| {
+            let ends = batch
+                .differing
+                .last()
+                .into_iter()
+                .chain(batch.differing.first());
+            ends.chain(&batch.differing).copied().collect()
+        })
+        .collect();
+    let longest = queues.iter().map(Vec::len).max().unwrap_or(0);
+    let (mut watched, mut taken) = (BTreeSet::new(), 0);
+    for place in 0..longest {
+        for (batch, queue) in batches.iter().zip(&queues) {
+            let Some(pid) = queue.get(place).filter(|pid| !watched.contains(*pid)) else {
+                continue;
+            };
+            // A passage has at most as many tokens as the longest of its batch.
+            if !watched.is_empty() && taken + batch.longest > tokens {
+                return watched;
+            }
+            taken += batch.longest;
+            watched.insert(*pid);
+        }
+    }
+    watched
 }
 
 /// Those of `batches` that hold any of these passages.

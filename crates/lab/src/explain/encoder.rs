@@ -1,26 +1,30 @@
 //! Inside the encoder: every module of one side on the other side's inputs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::live::Live;
 use concord_subject::probe::ProbeBatch;
 use concord_subject::word::Pad;
+use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
 use super::ExplainError;
-use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary};
+use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary, watched};
 use super::equal_inputs::{Departure, departures};
 use super::modules::{Module, Operation, layers_of, modules};
 use super::referee::{Errors, errors};
+use super::ways::{Formulas, Orders, WaysOf};
 use crate::diff::{DiffOptions, DiffReport, DiffRow, Outcome, diff};
-use crate::reveal::{LinearShape, OrderSummary, RecoverOptions, reveal_linear};
 use crate::side::Side;
+
+/// The tokens of the batches that are run once more, beside the largest batch.
+const RUN: usize = 9_000;
 
 /// The tokens whose every module is looked at closely. With 6 layers of 384, their values take some
 /// 150 kB each.
-const TOKENS: usize = 3_000;
+const WATCHED: usize = 2_000;
 
 /// What was found inside the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,25 +52,10 @@ pub struct Forced {
     pub mean_abs: f64,
     /// The shares of the kinds of operation in that difference, largest first.
     pub shares: Vec<Share>,
-    /// The orders in which linear layers among the culprits add, for each shape of layer.
+    /// The orders in which linear layers among the culprits add.
     pub orders: Vec<Orders>,
-}
-
-/// How both sides add the products of a linear layer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Orders {
-    /// The first culprit of this shape.
-    pub module: String,
-    /// Rows of the batch: M.
-    pub rows: usize,
-    /// What is added up: K.
-    pub inputs: usize,
-    /// Columns: N.
-    pub outputs: usize,
-    /// The orders of the first side, that of the most sums first.
-    pub a: Vec<OrderSummary>,
-    /// Of the second side.
-    pub b: Vec<OrderSummary>,
+    /// The formulas by which others compute.
+    pub formulas: Vec<Formulas>,
 }
 
 /// A module that computes something else on the same inputs.
@@ -90,6 +79,8 @@ pub struct Culprit {
     pub max_abs: f64,
     /// The largest difference in units in the last place.
     pub worst_ulps: Option<u64>,
+    /// Which sides give back what they read, as a module does that is cut out.
+    pub cut_out: [bool; 2],
     /// How far each side is from the same module in double precision; `None` without a referee.
     pub errors: Option<Errors>,
 }
@@ -149,11 +140,11 @@ struct Probes<'a> {
 
 impl Probes<'_> {
     fn run(&self, of_a: &[Batch], of_b: &[Batch]) -> Result<Option<Forced>, ExplainError> {
-        let looked_at = chosen(of_b, TOKENS);
+        let looked_at = chosen(of_b, RUN);
         if looked_at.is_empty() {
             return Ok(None);
         }
-        let pids: BTreeSet<usize> = looked_at.iter().flat_map(|b| b.pids.clone()).collect();
+        let pids = watched(&looked_at, WATCHED);
         let batches_a = probed(self.a, of_a, &holding(of_a, &pids));
         let batches_b = probed(self.b, of_b, &looked_at);
 
@@ -175,11 +166,18 @@ impl Probes<'_> {
             .iter()
             .filter_map(|module| culprit(module, &report))
             .collect();
+        let run_forced = RecordedRun::open(&forced)?;
+        for culprit in &mut culprits {
+            let module = modules.iter().find(|module| module.path == culprit.module);
+            let reads = module.map_or(&[][..], |module| &module.reads);
+            culprit.cut_out =
+                [&run_a, &run_forced].map(|run| gives_back(run, &culprit.module, &run_a, reads));
+        }
         if let Some(referee) = self.referee {
             let truth = self.probe(
                 referee,
                 "truth",
-                &batches_b,
+                &alone(&batches_b, &pids),
                 Some((&own_a, &[])),
                 &pids,
                 &["*"],
@@ -190,14 +188,10 @@ impl Probes<'_> {
         }
         let mut shares = self.shares(&culprits, &own_a, &forced, &batches_a, &pids)?;
         shares.sort_by(|x, y| y.mean_abs.total_cmp(&x.mean_abs));
-        let rows = looked_at
-            .iter()
-            .map(|batch| batch.rows())
-            .max()
-            .unwrap_or(1);
-        let orders = self.orders(&culprits, &modules, &run_a, rows)?;
+        let mut ways = WaysOf::new(self.a, self.b, &looked_at)?;
         Ok(Some(Forced {
-            orders,
+            orders: ways.orders(&culprits, &modules, &run_a)?,
+            formulas: ways.formulas(&culprits)?,
             mean_abs: mean_abs(&compare(&own_a, &own_b)?),
             batches: looked_at.into_iter().cloned().collect(),
             modules: modules.len(),
@@ -243,57 +237,6 @@ impl Probes<'_> {
             });
         }
         Ok(shares)
-    }
-
-    /// The orders in which both sides add the products of linear layers that are culprits, once for each
-    /// shape of layer, for a batch of `rows` rows.
-    fn orders(
-        &self,
-        culprits: &[Culprit],
-        modules: &[Module],
-        run: &RecordedRun,
-        rows: usize,
-    ) -> Result<Vec<Orders>, ExplainError> {
-        let width = |path: &str| {
-            let mut taps = run.taps().iter();
-            taps.find(|tap| tap.tap == path).map(|tap| tap.width)
-        };
-        let mut found: Vec<Orders> = Vec::new();
-        for culprit in culprits.iter().filter(|c| c.operation == Operation::Linear) {
-            let read = modules
-                .iter()
-                .find(|module| module.path == culprit.module)
-                .and_then(|module| module.reads.first());
-            let (Some(outputs), Some(inputs)) =
-                (width(&culprit.module), read.and_then(|path| width(path)))
-            else {
-                continue;
-            };
-            if found
-                .iter()
-                .any(|o| (o.inputs, o.outputs) == (inputs, outputs))
-            {
-                continue;
-            }
-            let shape = LinearShape {
-                rows,
-                inputs,
-                outputs,
-            };
-            let order = |live| -> Result<Vec<OrderSummary>, ExplainError> {
-                let options = RecoverOptions::default();
-                Ok(reveal_linear(live, &culprit.module, shape, &options)?.summaries())
-            };
-            found.push(Orders {
-                module: culprit.module.clone(),
-                rows,
-                inputs,
-                outputs,
-                a: order(self.a)?,
-                b: order(self.b)?,
-            });
-        }
-        Ok(found)
     }
 
     /// Runs one side over some batches and keeps the values of taps of these passages.
@@ -342,6 +285,24 @@ fn probed(live: &Live, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
         .collect()
 }
 
+/// The same batches with these passages alone, for the referee, to which neighbours do not matter.
+fn alone(batches: &[ProbeBatch], pids: &BTreeSet<usize>) -> Vec<ProbeBatch> {
+    let of = |batch: &ProbeBatch| ProbeBatch {
+        pids: batch
+            .pids
+            .iter()
+            .copied()
+            .filter(|pid| pids.contains(pid))
+            .collect(),
+        ..batch.clone()
+    };
+    batches
+        .iter()
+        .map(of)
+        .filter(|batch| !batch.pids.is_empty())
+        .collect()
+}
+
 fn compare(a: &Path, b: &Path) -> Result<DiffReport, ExplainError> {
     let (a, b) = (Side::open(a)?, Side::open(b)?);
     Ok(diff(&a, &b, &DiffOptions::default(), &mut |_| ())?)
@@ -385,6 +346,18 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
         worst_ulps: numbers
             .and_then(|report| report.ulps.as_ref())
             .and_then(|ulps| Some(ulps.worst.as_ref()?.ulps)),
+        cut_out: [false; 2],
         errors: None,
     })
+}
+
+/// Whether a module's outputs in `run` are what one of the modules that it reads computed in `inputs`.
+fn gives_back(run: &RecordedRun, module: &str, inputs: &RecordedRun, reads: &[String]) -> bool {
+    let hashes = |run: &RecordedRun, path: &str| -> BTreeMap<usize, BitHash> {
+        let taps = run.taps().iter().filter(|tap| tap.tap == path);
+        let rows = taps.flat_map(|tap| tap.passages.iter());
+        rows.map(|rows| (rows.pid, rows.hash)).collect()
+    };
+    let outputs = hashes(run, module);
+    !outputs.is_empty() && reads.iter().any(|read| hashes(inputs, read) == outputs)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use concord_pipeline::artifact::{PASSAGES, TENSORIZE_OUTPUT};
+use concord_pipeline::artifact::{
+    BATCHES, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, DOCLENS, ORDER, PASSAGES, RESIDUALS,
+    SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS, TENSORIZE_OUTPUT,
+};
 use concord_pipeline::{ArtifactRecord, RecordedRun};
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
@@ -42,10 +45,31 @@ pub struct InputDifference {
     pub kind: InputKind,
     /// In words.
     pub what: String,
+    /// The artifacts whose stages it is given to: that they differ is its doing, not theirs.
+    pub given_to: Vec<String>,
 }
 
-/// The options that decide what is computed, whatever computes it.
-const SETTINGS: [&str; 4] = ["nbits", "doc_maxlen", "kmeans_niters", "seed"];
+/// The options that decide what is computed, whatever computes it, and the artifacts whose stages read
+/// them.
+const SETTINGS: [(&str, &[&str]); 4] = [
+    ("nbits", &[BUCKET_CUTOFFS, BUCKET_WEIGHTS, RESIDUALS]),
+    ("doc_maxlen", &[TENSORIZE_OUTPUT]),
+    ("kmeans_niters", &[CENTROIDS]),
+    ("seed", &[SAMPLED_PIDS, SAMPLE, SAMPLE_HELDOUT]),
+];
+
+/// The artifacts whose stages read the checkpoint: its vocabulary and its weights.
+const OF_CHECKPOINT: [&str; 3] = [TENSORIZE_OUTPUT, BATCHES, DOCLENS];
+
+/// What a run calls an artifact that was given to it, before the artifact's name.
+const SWAP: &str = "swap ";
+
+fn owned(artifacts: &[&str]) -> Vec<String> {
+    artifacts
+        .iter()
+        .map(|&artifact| artifact.to_owned())
+        .collect()
+}
 
 pub(super) fn differences(
     report: &DiffReport,
@@ -63,16 +87,34 @@ pub(super) fn differences(
             (About::Input, "checkpoint") => InputDifference {
                 kind: InputKind::Checkpoint,
                 what: format!("the checkpoints differ ({} and {})", sides.0, sides.1),
+                given_to: owned(&OF_CHECKPOINT),
             },
-            (About::Input, name) => InputDifference {
-                kind: InputKind::Given,
-                what: format!("`{name}` differs ({} and {})", sides.0, sides.1),
-            },
-            (About::Option, name) if SETTINGS.contains(&name) => InputDifference {
-                kind: InputKind::Option,
-                what: format!("{name} is {} and {}", sides.0, sides.1),
-            },
-            (About::Option | About::Contract, _) => continue,
+            (About::Input, name) => {
+                let swapped = name.strip_prefix(SWAP);
+                let artifact = swapped.filter(|artifact| ORDER.contains(artifact));
+                InputDifference {
+                    kind: InputKind::Given,
+                    what: format!(
+                        "`{}` was given instead of computed ({} and {})",
+                        swapped.unwrap_or(name),
+                        sides.0,
+                        sides.1
+                    ),
+                    given_to: artifact.map(str::to_owned).into_iter().collect(),
+                }
+            }
+            (About::Option, name) => {
+                let Some((_, artifacts)) = SETTINGS.iter().find(|(option, _)| *option == name)
+                else {
+                    continue;
+                };
+                InputDifference {
+                    kind: InputKind::Option,
+                    what: format!("{name} is {} and {}", sides.0, sides.1),
+                    given_to: owned(artifacts),
+                }
+            }
+            (About::Contract, _) => continue,
         };
         found.push(difference);
     }
@@ -95,6 +137,7 @@ pub(super) fn differences(
                     "the tokens of the same texts differ (tensorize_output: {})",
                     fields.join(", ")
                 ),
+                given_to: Vec::new(),
             });
         }
     }
@@ -113,6 +156,7 @@ fn collection(a: &RecordedRun, b: &RecordedRun) -> Result<InputDifference, Expla
                 a.len(),
                 a.iter().zip(&b).take_while(|(a, b)| a == b).count()
             ),
+            given_to: Vec::new(),
         },
         (Some(a), Some(b)) => {
             let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
@@ -123,11 +167,13 @@ fn collection(a: &RecordedRun, b: &RecordedRun) -> Result<InputDifference, Expla
                     a.len(),
                     b.len()
                 ),
+                given_to: Vec::new(),
             }
         }
         _ => InputDifference {
             kind: InputKind::Collection,
             what: "the collections differ".to_owned(),
+            given_to: Vec::new(),
         },
     })
 }

@@ -59,7 +59,7 @@ pub fn reproducers(
         return Ok((Vec::new(), Vec::new()));
     };
     let mut sides = [Operations::of(a, "")?, Operations::of(b, "")?];
-    let batch = forced.batches.iter().max_by_key(|batch| batch.rows());
+    let batch = forced.batches.iter().max_by_key(|batch| batch.rows);
     let (passages, tokens) = batch.map_or((1, 1), |batch| (batch.pids.len(), batch.longest));
     let (mut scripts, mut silent) = (Vec::new(), Vec::new());
     let mut seen: Vec<Operation> = Vec::new();
@@ -152,7 +152,10 @@ fn cases(
     Ok(match culprit.operation {
         Operation::Lookup | Operation::Mask => Vec::new(),
         Operation::Linear => {
-            let orders = forced.orders.iter().find(|o| o.outputs == width);
+            let orders = forced
+                .orders
+                .iter()
+                .find(|orders| orders.modules.contains(&culprit.module));
             let inputs = orders.map_or(width, |orders| orders.inputs);
             let x = numbers(1, 2.0, &[passages, tokens, inputs])?;
             let w = numbers(2, 0.2, &[width, inputs])?;

@@ -111,7 +111,12 @@ pub(super) const LINEAGE: [Lineage; 21] = [
     ),
     made(
         RESIDUALS,
-        &[(EMBS, ""), (CENTROIDS, ""), (BUCKET_CUTOFFS, "")],
+        &[
+            (EMBS, ""),
+            (CENTROIDS, ""),
+            (BUCKET_CUTOFFS, ""),
+            (CODES, ""),
+        ],
         "the buckets, of which every residual falls into the same",
     ),
     made(
@@ -131,6 +136,14 @@ pub(super) const LINEAGE: [Lineage; 21] = [
     ),
 ];
 
+/// The artifact of the same stage that this one is made of: a stage cannot be given it.
+pub(super) fn within_stage(artifact: &str) -> Option<&'static str> {
+    match artifact {
+        RESIDUALS => Some(CODES),
+        _ => None,
+    }
+}
+
 /// What part an artifact plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,6 +158,8 @@ pub enum Role {
     Absorbed,
     /// It is a source and differs: the two did not start from the same.
     Source,
+    /// It differs, and its stage was given another checkpoint, another option, or the artifact itself.
+    Given,
     /// What is known of it, or of what it is made from, does not suffice.
     Unknown,
 }
@@ -172,7 +187,8 @@ enum State {
 }
 
 /// The parts of all artifacts that both sides have, in the order of the graph.
-pub fn parts(report: &DiffReport) -> Vec<Part> {
+/// Those of `given` differ because their stages were given something else.
+pub fn parts(report: &DiffReport, given: &BTreeSet<&str>) -> Vec<Part> {
     let rows: BTreeMap<&str, &DiffRow> = report
         .rows
         .iter()
@@ -181,11 +197,16 @@ pub fn parts(report: &DiffReport) -> Vec<Part> {
         .collect();
     LINEAGE
         .iter()
-        .filter_map(|lineage| Some(part(lineage, rows.get(lineage.artifact)?, &rows)))
+        .filter_map(|lineage| Some(part(lineage, rows.get(lineage.artifact)?, &rows, given)))
         .collect()
 }
 
-fn part(lineage: &Lineage, row: &DiffRow, rows: &BTreeMap<&str, &DiffRow>) -> Part {
+fn part(
+    lineage: &Lineage,
+    row: &DiffRow,
+    rows: &BTreeMap<&str, &DiffRow>,
+    given: &BTreeSet<&str>,
+) -> Part {
     let own = row.fields.iter().map(|field| state(&field.bits));
     let own = together(own);
     let inputs: Vec<(Place, State)> = lineage
@@ -197,6 +218,7 @@ fn part(lineage: &Lineage, row: &DiffRow, rows: &BTreeMap<&str, &DiffRow>) -> Pa
     let role = match (own, from) {
         (State::Unknown, _) => Role::Unknown,
         (State::Different, _) if lineage.from.is_empty() => Role::Source,
+        (State::Different, _) if given.contains(lineage.artifact) => Role::Given,
         (State::Same, State::Different) => Role::Absorbed,
         (State::Same, _) => Role::Untouched,
         (State::Different, State::Same) => Role::Culprit,

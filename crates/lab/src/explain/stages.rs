@@ -1,5 +1,6 @@
 //! The stages after the encoder, one side's on the other side's inputs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use concord_pipeline::artifact::{
@@ -53,6 +54,16 @@ impl Recorded<'_> {
         let mut artifacts = self.run.artifacts().iter();
         Some(artifacts.find(|record| record.name == artifact)?.hash)
     }
+}
+
+/// The artifacts among `wanted` whose stages also make one of `given`: those were told something else, so
+/// what they make of the same inputs says nothing of how they compute.
+pub(super) fn told_otherwise<'w>(wanted: &[&'w str], given: &BTreeSet<&str>) -> Vec<&'w str> {
+    let told = |artifact: &&str| {
+        let mut stages = STAGES.iter().filter(|(makes, _)| makes.contains(artifact));
+        stages.any(|(makes, _)| makes.iter().any(|made| given.contains(made)))
+    };
+    wanted.iter().copied().filter(told).collect()
 }
 
 /// Runs each stage of `live`, whose run is `own`, on the inputs that the stage had in `other`, where

@@ -101,6 +101,19 @@ pub fn reveal_linear(
     options: &RecoverOptions,
 ) -> Result<Revealed, RevealError> {
     let mut operations = Operations::of(live, module)?;
+    find_linear_orders(&mut operations, live.word(), shape, options)
+}
+
+/// The same of operations that are ready to be asked, those of the subject named `subject`.
+///
+/// # Errors
+/// [`RevealError`].
+pub fn find_linear_orders(
+    operations: &mut Operations,
+    subject: String,
+    shape: LinearShape,
+    options: &RecoverOptions,
+) -> Result<Revealed, RevealError> {
     let dtypes = operations.dtypes();
     let run =
         |operands: Operands<'_>| operations.linear(operands.x, operands.w, operands.shape.inputs);
@@ -121,7 +134,7 @@ pub fn reveal_linear(
         })
         .collect();
     Ok(Revealed {
-        subject: live.word(),
+        subject,
         operation: Adding::Linear(shape),
         recovery,
         replays,

@@ -1,0 +1,104 @@
+//! Native engines over the golden checkpoint, and explanations of why two of them differ.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use concord_corpus::Collection;
+use concord_lab::explain::{Asked, Explanation, Question, explain};
+use concord_model::checkpoint::Checkpoint;
+use concord_model::hub::HubOptions;
+use concord_pipeline::{Capture, ModulePattern, NoProgress};
+use concord_subject::live::Live;
+use concord_subject::native::{IndexSettings, Native};
+use concord_subject::word::Subject;
+
+/// What a run is made with.
+pub struct Made {
+    pub word: String,
+    pub checkpoint: PathBuf,
+    pub texts: Vec<String>,
+    pub settings: IndexSettings,
+}
+
+impl Made {
+    /// The subject that `word` names, over the golden checkpoint and collection.
+    pub fn by(word: &str) -> Made {
+        Made {
+            word: word.to_owned(),
+            checkpoint: golden("checkpoint"),
+            texts: golden_texts(),
+            settings: IndexSettings::default(),
+        }
+    }
+
+    pub fn live(&self) -> Live {
+        let folder = self.checkpoint.to_str().unwrap();
+        // A folder is read without looking at the hub.
+        let checkpoint = Checkpoint::load(folder, &HubOptions::new("")).unwrap();
+        let Ok(Subject::Native(options)) = self.word.parse() else {
+            panic!("{} is not native", self.word);
+        };
+        let collection = Arc::new(Collection::from_passages(&self.texts));
+        let settings = self.settings.clone();
+        let native = Native::new(Arc::new(checkpoint), collection, options, settings);
+        Live::Native(Box::new(native.unwrap()))
+    }
+}
+
+pub fn golden(name: &str) -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.join("../../tests/golden").join(name)
+}
+
+pub fn golden_texts() -> Vec<String> {
+    let collection = Collection::open(golden("collection.tsv")).unwrap();
+    collection.iter().map(str::to_owned).collect()
+}
+
+/// What there is of the sides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sides {
+    /// Both can be run.
+    Live,
+    /// Their runs alone.
+    Recorded,
+}
+
+/// Records `live` with the values of its artifacts and the hashes of its modules.
+pub fn recorded(live: &Live, out: &Path) {
+    let capture = Capture {
+        artifact_values: true,
+        taps: vec![ModulePattern::new("*")],
+        ..Capture::default()
+    };
+    live.record(capture, out, &NoProgress).unwrap();
+}
+
+/// Records two subjects and explains why they differ.
+pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
+    let folder = tempfile::tempdir().unwrap();
+    let place = |name| folder.path().join(name);
+    let (live_a, live_b) = (a.live(), b.live());
+    recorded(&live_a, &place("a"));
+    recorded(&live_b, &place("b"));
+    std::fs::create_dir(place("probes")).unwrap();
+    let (run_a, run_b, probes) = (place("a"), place("b"), place("probes"));
+    let asked = |name: &str, run, live| Asked {
+        name: name.to_owned(),
+        run,
+        again: None,
+        live: Some(live).filter(|_| sides == Sides::Live),
+    };
+    let question = Question {
+        a: asked(&a.word, run_a.as_path(), &live_a),
+        b: asked(&b.word, run_b.as_path(), &live_b),
+        referee: None,
+        scratch: &probes,
+    };
+    explain(&question, &NoProgress).unwrap()
+}
+
+/// Explains why two subjects differ on the golden checkpoint and collection.
+pub fn between(a: &str, b: &str) -> Explanation {
+    explained(&Made::by(a), &Made::by(b), Sides::Live)
+}
