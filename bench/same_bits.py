@@ -25,6 +25,8 @@ SETTINGS = [
     ["--batch", "32", "--threads", "1"],
     ["--batch", "64", "--threads", "1"],
     ["--batch", "64", "--threads", "2", "--isa", "avx2"],
+    ["--batch", "2", "--threads", "3"],
+    ["--batch", "257", "--threads", "8"],
 ]
 
 
@@ -33,12 +35,16 @@ def main() -> int:
     parser.add_argument("--concord", type=lambda path: Path(path).resolve(), required=True)
     parser.add_argument("--collection", type=Path, required=True)
     parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--precision", default="f32", help="f32, f16, bf16 or int8 [default: f32]")
+    parser.add_argument("--scalar", action="store_true", help="build without vector instructions too, which is slow")
     parser.add_argument("--tap-passages", type=int, default=10)
     parser.add_argument("--tap-seed", type=int, default=1)
     options = parser.parse_args()
+    settings = SETTINGS + ([["--batch", "64", "--threads", "2", "--isa", "scalar"]] if options.scalar else [])
+    settings = [[*flags, "--precision", options.precision] for flags in settings]
     with tempfile.TemporaryDirectory() as folder:
-        indexes = compare("index", SETTINGS, lambda at, flags: index(options, Path(folder, f"index-{at}"), flags))
-        taps = compare("taps", SETTINGS, lambda at, flags: record(options, Path(folder, f"run-{at}"), flags))
+        indexes = compare("index", settings, lambda at, flags: index(options, Path(folder, f"index-{at}"), flags))
+        taps = compare("taps", settings, lambda at, flags: record(options, Path(folder, f"run-{at}"), flags))
     return 0 if indexes and taps else 1
 
 
@@ -51,7 +57,7 @@ def compare(what: str, settings: list, measure) -> bool:
         differing = sorted(key for key in first.keys() | found.keys() if first.get(key) != found.get(key))
         same = same and not differing
         verdict = "same" if not differing else f"DIFFERENT: {', '.join(map(str, differing[:5]))}"
-        print(f"{what:6} {' '.join(flags):40} {len(found):6} hashes  {time.monotonic() - begun:6.1f} s  {verdict}", flush=True)
+        print(f"{what:6} {' '.join(flags):60} {len(found):6} hashes  {time.monotonic() - begun:6.1f} s  {verdict}", flush=True)
     return same
 
 

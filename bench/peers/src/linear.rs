@@ -4,6 +4,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use concord_kernels::bf16::{Bf16Rows, Bf16Weights, linear_bf16};
+use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
 use concord_kernels::isa::Isa;
 use concord_kernels::linear::{PackedWeights, linear};
 
@@ -30,6 +32,20 @@ fn layer(precision: &str) -> Result<Call, String> {
         "f32" => {
             let weights = PackedWeights::pack(&weights, outputs, inputs);
             Ok(Box::new(move || linear(isa, &x, &weights, None, &mut y)))
+        }
+        "bf16" => {
+            let weights = Bf16Weights::pack(&weights, outputs, inputs);
+            Ok(Box::new(move || {
+                let x = Bf16Rows::round(isa, &x, inputs);
+                linear_bf16(isa, &x, &weights, None, &mut y);
+            }))
+        }
+        "int8" => {
+            let weights = Int8Weights::quantise(&weights, outputs, inputs);
+            Ok(Box::new(move || {
+                let x = Int8Rows::quantise(isa, &x, inputs);
+                linear_int8(isa, &x, &weights, None, &mut y);
+            }))
         }
         other => Err(format!("concord-kernels has no linear layer in {other}")),
     }

@@ -186,7 +186,13 @@ impl<M: Machine> Tiled for Layer<'_, M> {
         let inputs = self.inputs;
         let (x, panels) = (&self.x[row * inputs..], &self.panels[panel * inputs..]);
         let mut totals = [[Lanes::ZERO; PANELS]; ROWS];
-        let mut start = 0;
+        let mut start = self.run.min(inputs);
+        chains::<Single<M>, ROWS, PANELS>(
+            [Lanes::ZERO; PANELS],
+            stretches(x, inputs, 0, start),
+            stretches(panels, inputs, 0, start),
+            &mut totals,
+        );
         while start < inputs {
             let length = self.run.min(inputs - start);
             let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
@@ -196,13 +202,9 @@ impl<M: Machine> Tiled for Layer<'_, M> {
                 stretches(panels, inputs, start, length),
                 &mut sums,
             );
-            if start == 0 {
-                totals = sums;
-            } else {
-                for r in 0..ROWS {
-                    for p in 0..PANELS {
-                        totals[r][p] = totals[r][p] + sums[r][p];
-                    }
+            for r in 0..ROWS {
+                for p in 0..PANELS {
+                    totals[r][p] = totals[r][p] + sums[r][p];
                 }
             }
             start += length;

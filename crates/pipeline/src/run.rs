@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use concord_tensor::{BitHash, DType, TensorSource, open_tensors};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{ArtifactRecord, MANIFEST_VERSION, ManifestHead};
@@ -312,17 +313,23 @@ impl TapSink for RunWriter {
     }
 
     fn tap(&self, tap: Tap) -> Result<(), StageError> {
-        let mut passages = Vec::with_capacity(tap.passages.len());
         let mut row = 0;
+        let mut of_passages = Vec::with_capacity(tap.passages.len());
         for passage in &tap.passages {
-            let rows = tap.rows.slice_rows(row..row + passage.tokens)?;
+            of_passages.push((passage, row..row + passage.tokens));
             row += passage.tokens;
-            passages.push(TapRows {
-                pid: passage.pid,
-                tokens: passage.tokens,
-                hash: rows.hash(),
-            });
         }
+        // Side by side: of everything that is done with a tap, hashing takes the longest.
+        let passages = of_passages
+            .into_par_iter()
+            .map(|(passage, rows)| {
+                Ok(TapRows {
+                    pid: passage.pid,
+                    tokens: passage.tokens,
+                    hash: tap.rows.slice_rows(rows)?.hash(),
+                })
+            })
+            .collect::<Result<_, StageError>>()?;
         let (dtype, width) = (tap.rows.dtype(), tap.rows.row_len());
         let mut blob = None;
         if self.capture.tap_values {
