@@ -156,7 +156,6 @@ impl<M: Machine> Tiled for Scores<'_, M> {
     type MultiplyAdd = Single<M>;
 
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (query, keys, size, width) = (self.query, self.keys, self.size, self.width);
         let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
@@ -199,7 +198,6 @@ impl<M: Machine> Tiled for Context<'_, M> {
     type MultiplyAdd = Single<M>;
 
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (probabilities, values) = (self.probabilities, self.values);
         let (keys, stride) = (self.keys, self.stride);

@@ -261,7 +261,6 @@ impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<
     type MultiplyAdd = A;
 
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let pairs = self.pairs;
         let mut sums = [[Lanes::ZERO; PANELS]; ROWS];

@@ -441,14 +441,11 @@ impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
     type MultiplyAdd = A;
 
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (quads, outputs, weights) = (self.quads, self.weights.outputs, self.weights);
         let mut start = [Sums([0; LANES]); PANELS];
         if A::OFFSET {
-            for p in 0..PANELS {
-                start[p] = weights.corrections[panel + p];
-            }
+            start.copy_from_slice(&weights.corrections[panel..panel + PANELS]);
         }
         let mut sums = [[Sums([0; LANES]); PANELS]; ROWS];
         chains::<A, ROWS, PANELS>(

@@ -181,7 +181,6 @@ impl<M: Machine> Tiled for Layer<'_, M> {
     type MultiplyAdd = Single<M>;
 
     #[inline(always)]
-    #[allow(clippy::needless_range_loop, reason = "as in `chains`")]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let inputs = self.inputs;
         let (x, panels) = (&self.x[row * inputs..], &self.panels[panel * inputs..]);

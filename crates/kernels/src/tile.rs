@@ -20,11 +20,7 @@ pub(crate) trait MultiplyAdd {
 
 /// Writes to `out` the chains of `ROWS` rows of inputs with `PANELS` panels of weights, all of one length, each
 /// from `start`.
-///
-/// Plain loops over indices: closures would be functions without the machine's instructions, and whether
-/// they are inlined is not certain.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "see above")]
 pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
     start: [A::Sum; PANELS],
     mut inputs: [&[A::Input]; ROWS],
@@ -53,7 +49,6 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
 
 /// The stretches `from..from + length` of `ROWS` rows that lie `stride` apart.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "as in `chains`")]
 pub(crate) fn stretches<T, const ROWS: usize>(
     rows: &[T],
     stride: usize,

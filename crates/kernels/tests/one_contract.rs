@@ -30,6 +30,9 @@ fn values(len: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
+/// A linear layer: `x` to `y`.
+type Layer<'a> = &'a dyn Fn(&[f32], &mut [f32]);
+
 fn formats() -> impl Strategy<Value = Format> {
     prop_oneof![Just(Format::F32), Just(Format::F16), Just(Format::Bf16)]
 }
@@ -169,7 +172,7 @@ proptest! {
         let (x, w) = (values(rows * inputs, seed), values(outputs * inputs, !seed));
         let (brain, int8) = (Bf16Weights::pack(&w, outputs, inputs), Int8Weights::quantise(&w, outputs, inputs));
         let isa = Isa::fastest();
-        let layers: [&dyn Fn(&[f32], &mut [f32]); 2] = [
+        let layers: [Layer<'_>; 2] = [
             &|x, y| linear_bf16(isa, &Bf16Rows::round(isa, x, inputs), &brain, None, y),
             &|x, y| linear_int8(isa, &Int8Rows::quantise(isa, x, inputs), &int8, None, y),
         ];
