@@ -61,6 +61,16 @@ pub enum Change {
     Variant(Variant),
 }
 
+impl Change {
+    /// The variant, if it is one.
+    fn variant(self) -> Option<Variant> {
+        match self {
+            Change::Variant(variant) => Some(variant),
+            Change::Identity => None,
+        }
+    }
+}
+
 /// A change at the modules that a pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
@@ -155,10 +165,10 @@ impl Numerics {
 
     /// The variants of all modules, then those that are placed at some.
     pub fn all_variants(&self) -> impl Iterator<Item = Variant> {
-        let placed = self.patches.iter().filter_map(|patch| match patch.change {
-            Change::Variant(variant) => Some(variant),
-            Change::Identity => None,
-        });
+        let placed = self
+            .patches
+            .iter()
+            .filter_map(|patch| patch.change.variant());
         self.variants.iter().copied().chain(placed)
     }
 
@@ -166,10 +176,7 @@ impl Numerics {
     pub fn encoder_variants(&self) -> impl Iterator<Item = Variant> {
         let of_stage = |patch: &&Patch| STAGES.iter().any(|stage| patch.at.names(stage));
         let placed = self.patches.iter().filter(move |patch| !of_stage(patch));
-        let placed = placed.filter_map(|patch| match patch.change {
-            Change::Variant(variant) => Some(variant),
-            Change::Identity => None,
-        });
+        let placed = placed.filter_map(|patch| patch.change.variant());
         self.variants.iter().copied().chain(placed)
     }
 
