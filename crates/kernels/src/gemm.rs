@@ -4,6 +4,7 @@
 //! native one for a known reason, which is what the comparisons of the lab are tested against.
 
 use crate::isa::Isa;
+use crate::library::Library;
 use crate::linear::{PackedWeights, RUN, linear_in_runs};
 
 /// The order in which a linear layer adds its products.
@@ -16,8 +17,8 @@ pub enum Gemm {
     Chunk(usize),
     /// This many equal parts, each one chain, their sums added pairwise: a GEMM split over K.
     SplitK(usize),
-    /// The `matrixmultiply` crate's `sgemm`: its order depends on the machine and is its own affair.
-    MatrixMultiply,
+    /// That of a library: its order may depend on the machine and the rows, and is its own affair.
+    Library(Library),
 }
 
 impl Gemm {
@@ -34,7 +35,7 @@ impl Gemm {
             Gemm::Native => linear_in_runs(isa, x, weights, bias, RUN, y),
             Gemm::Chunk(run) => linear_in_runs(isa, x, weights, bias, run, y),
             Gemm::SplitK(parts) => split_k(isa, x, weights, bias, parts, y),
-            Gemm::MatrixMultiply => matrix_multiply(x, weights, bias, y),
+            Gemm::Library(library) => of_library(library, x, weights, bias, y),
         }
     }
 }
@@ -82,31 +83,15 @@ fn split_k(
     add_bias(y, bias);
 }
 
-fn matrix_multiply(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, y: &mut [f32]) {
+fn of_library(
+    library: Library,
+    x: &[f32],
+    weights: &PackedWeights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
     let (k, n) = (weights.inputs(), weights.outputs());
-    let m = y.len() / n.max(1);
-    assert_eq!(x.len(), m * k, "x is (rows, inputs)");
-    let w = weights.unpack();
-    // SAFETY: `x` is (m, k), `w` is (n, k) read as its transpose (k, n), and `y` is (m, n), each with
-    // the strides given; the assertions above and `unpack` fix their lengths.
-    unsafe {
-        matrixmultiply::sgemm(
-            m,
-            k,
-            n,
-            1.0,
-            x.as_ptr(),
-            k as isize,
-            1,
-            w.as_ptr(),
-            1,
-            k as isize,
-            0.0,
-            y.as_mut_ptr(),
-            n as isize,
-            1,
-        );
-    }
+    library.product([y.len() / n.max(1), n, k], x, &weights.unpack(), y);
     add_bias(y, bias);
 }
 

@@ -39,6 +39,7 @@ pub mod int8;
 pub mod isa;
 pub mod lanes;
 pub mod layer_norm;
+pub mod library;
 pub mod linear;
 pub mod machine;
 pub mod maxsim;

@@ -9,6 +9,7 @@ use concord_kernels::gemm::Gemm;
 use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
 use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
+use concord_kernels::library::Library;
 use concord_kernels::linear::{PackedWeights, RUN, linear, linear_in_runs};
 use concord_kernels::maxsim::{Floor, maxsim};
 use concord_kernels::nearest::{nearest_by_dot, nearest_by_l2, squared_norms};
@@ -188,7 +189,7 @@ proptest! {
     }
 
     #[test]
-    fn a_row_does_not_depend_on_its_neighbours(rows in 2usize..40, inputs in 1usize..500, outputs in 1usize..50, seed: u64) {
+    fn a_row_does_not_depend_on_its_neighbours(rows in 2usize..130, inputs in 1usize..500, outputs in 1usize..130, seed: u64) {
         let (x, w) = (values(rows * inputs, seed), values(outputs * inputs, !seed));
         let packed = PackedWeights::pack(&w, outputs, inputs);
         let mut together = vec![0.0; rows * outputs];
@@ -204,7 +205,8 @@ proptest! {
     fn every_gemm_computes_the_same_function(rows in 1usize..8, inputs in 1usize..300, outputs in 1usize..40, n in 1usize..9, seed: u64) {
         let (x, w, bias) = (values(rows * inputs, seed), values(outputs * inputs, !seed), values(outputs, seed ^ 9));
         let packed = PackedWeights::pack(&w, outputs, inputs);
-        for gemm in [Gemm::Native, Gemm::Chunk(n * 16), Gemm::SplitK(n), Gemm::MatrixMultiply] {
+        let libraries = Library::ALL.iter().map(|library| Gemm::Library(*library));
+        for gemm in [Gemm::Native, Gemm::Chunk(n * 16), Gemm::SplitK(n)].into_iter().chain(libraries) {
             let mut y = vec![f32::NAN; rows * outputs];
             gemm.linear(Isa::fastest(), &x, &packed, Some(&bias), &mut y);
             for (at, &y) in y.iter().enumerate() {

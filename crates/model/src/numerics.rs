@@ -12,6 +12,7 @@ use std::str::FromStr;
 use concord_kernels::gelu::Gelu;
 use concord_kernels::gemm::Gemm;
 use concord_kernels::layer_norm::Variance;
+use concord_kernels::library::Library;
 use concord_kernels::normalize::Normalize;
 use concord_pipeline::ModulePattern;
 
@@ -186,7 +187,7 @@ impl Numerics {
         let depends = |variant: &Variant| {
             matches!(
                 variant,
-                Variant::Gemm(Gemm::MatrixMultiply) | Variant::GemmFrom { .. }
+                Variant::Gemm(Gemm::Library(_)) | Variant::GemmFrom { .. }
             )
         };
         let mut placed = self.patches.iter();
@@ -231,8 +232,9 @@ pub enum VariantError {
     NotAPatch(String),
 }
 
-const GEMMS: &str = "native, split-k:N, chunk:N, matrixmultiply, each also with @ROWS behind it, for \
-                     batches of so many rows and more";
+const GEMMS: &str = "native, split-k:N, chunk:N, matrixmultiply, gemm, openblas (in a program built with \
+                     `--features openblas`), each also with @ROWS behind it, for batches of so many rows and \
+                     more";
 
 /// `split-k:4`, or `split-k:4@640`.
 fn parse_product(value: &str) -> Option<Variant> {
@@ -253,7 +255,11 @@ fn parse_gemm(value: &str) -> Option<Gemm> {
     };
     match value.split_once(':') {
         None if value == "native" => Some(Gemm::Native),
-        None if value == "matrixmultiply" => Some(Gemm::MatrixMultiply),
+        None => {
+            let mut libraries = Library::ALL.iter();
+            let library = libraries.find(|library| library.name() == value)?;
+            Some(Gemm::Library(*library))
+        }
         Some(("split-k", n)) => count(n).map(Gemm::SplitK),
         Some(("chunk", n)) => count(n).map(Gemm::Chunk),
         _ => None,
@@ -319,7 +325,7 @@ fn name_of(gemm: Gemm) -> String {
         Gemm::Native => "native".to_owned(),
         Gemm::Chunk(run) => format!("chunk:{run}"),
         Gemm::SplitK(parts) => format!("split-k:{parts}"),
-        Gemm::MatrixMultiply => "matrixmultiply".to_owned(),
+        Gemm::Library(library) => library.name().to_owned(),
     }
 }
 
@@ -377,6 +383,9 @@ mod tests {
         for word in [
             "gemm=native",
             "gemm=matrixmultiply",
+            "gemm=gemm",
+            #[cfg(feature = "openblas")]
+            "gemm=openblas",
             "gemm=split-k:4",
             "gemm=chunk:112",
             "gemm=split-k:3@640",
@@ -402,6 +411,8 @@ mod tests {
     fn an_unknown_value_is_answered_with_those_that_exist() {
         for (word, said) in [
             ("gemm=mkl", "matrixmultiply"),
+            #[cfg(not(feature = "openblas"))]
+            ("gemm=openblas", "--features openblas"),
             ("gemm=split-k:0", "split-k:N"),
             ("gemm=chunk:x", "chunk:N"),
             ("gemm=chunk:7@many", "@ROWS"),

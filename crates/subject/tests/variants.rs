@@ -64,8 +64,9 @@ impl Run {
 ///
 /// The contract adds runs of 192 products, so that of the layers of this small checkpoint only
 /// `output.dense`, with 256 inputs, is added differently in longer or shorter runs than that.
-const VARIANTS: [(&str, &str); 7] = [
+const VARIANTS: [(&str, &str); 8] = [
     ("gemm=matrixmultiply", "bert.encoder.layer.1.output.dense"),
+    ("gemm=gemm", "bert.encoder.layer.1.output.dense"),
     (
         "gemm=split-k:4",
         "bert.encoder.layer.1.attention.output.dense",

@@ -11,6 +11,7 @@ use concord_index::format::Index;
 use concord_index::search::{SearchOptions, Searcher};
 use concord_kernels::gemm::Gemm;
 use concord_kernels::isa::Isa;
+use concord_kernels::library::Library;
 use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::ColbertConfig;
@@ -205,7 +206,7 @@ impl Demo {
         )?;
         let other = NativeOptions {
             numerics: Numerics {
-                variants: vec![Variant::Gemm(Gemm::MatrixMultiply)],
+                variants: vec![Variant::Gemm(Gemm::Library(Library::MatrixMultiply))],
                 patches: Vec::new(),
             },
             ..NativeOptions::default()

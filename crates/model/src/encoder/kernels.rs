@@ -115,8 +115,9 @@ impl Operations for Kernels {
         let rows = x.len() / inputs.max(1);
         // Batches that are too few to keep all threads busy, such as one query, are divided among them. Rows
         // do not depend on each other, except in a product that is another library's affair.
-        let divisible =
-            |layer: &&LinearLayer<Weights>| layer.arithmetic.gemm_for(rows) != Gemm::MatrixMultiply;
+        let divisible = |layer: &&LinearLayer<Weights>| {
+            !matches!(layer.arithmetic.gemm_for(rows), Gemm::Library(_))
+        };
         let part = rows.div_ceil(rayon::current_num_threads().max(1));
         if part == rows || part * inputs == 0 || !layers.iter().all(divisible) {
             return self.products(layers, rows, x, ys);
