@@ -5,11 +5,15 @@ use std::convert::Infallible;
 use concord_kernels::gemm::Gemm;
 use concord_kernels::isa::Isa;
 use concord_kernels::lanes::{LANES, lane_reduce};
+use concord_kernels::library::Library;
 use concord_kernels::linear::{PackedWeights, RUN};
 use concord_lab::reveal::{
     BiasPlace, LinearProbes, LinearShape, Masked, MultiplyAdd, Operands, Order, RecoverOptions,
     Recovery, Replay, ReplayError, Sample, SumProbes, SumTree, label, recover, replay,
 };
+use concord_model::encoder::linear_alone;
+use concord_model::numerics::Arithmetic;
+use concord_model::precision::Precision;
 use concord_tensor::DType;
 use proptest::prelude::*;
 
@@ -41,7 +45,7 @@ fn documented(gemm: Gemm, inputs: usize) -> SumTree {
         Gemm::Native => Order::runs(RUN),
         Gemm::Chunk(run) => Order::runs(run),
         Gemm::SplitK(parts) => Order::split_k(inputs, parts),
-        Gemm::MatrixMultiply => unreachable!("its order is its own affair"),
+        Gemm::Library(_) => unreachable!("its order is its own affair"),
     };
     tree(&order, inputs)
 }
@@ -112,6 +116,70 @@ fn the_native_products_add_as_they_document_on_every_instruction_set() {
     }
 }
 
+/// The tree of one chain that takes the second input of each pair before the first.
+fn pairs_swapped(inputs: usize) -> SumTree {
+    let pairs = (0..inputs).step_by(2);
+    let terms: Vec<usize> = pairs
+        .flat_map(|first| [first + 1, first])
+        .filter(|&term| term < inputs)
+        .collect();
+    let mut additions = vec![vec![terms[0], terms[1]]];
+    for (node, &term) in terms[2..].iter().enumerate() {
+        additions.push(vec![inputs + node, term]);
+    }
+    let total = inputs + additions.len() - 1;
+    SumTree::new(inputs, additions, total).unwrap()
+}
+
+#[test]
+fn reduced_precisions_add_as_they_document_on_every_instruction_set() {
+    for (precision, dtype) in [(Precision::Bf16, DType::BF16), (Precision::F16, DType::F16)] {
+        for (isa, inputs) in
+            (Isa::available().into_iter()).flat_map(|isa| [384, 101].map(|inputs| (isa, inputs)))
+        {
+            let shape = LinearShape {
+                rows: 9,
+                inputs,
+                outputs: 40,
+            };
+            let run = |operands: Operands<'_>| -> Result<Vec<f32>, Infallible> {
+                let arithmetic = Arithmetic::default();
+                let Operands { x, w, .. } = operands;
+                Ok(linear_alone(precision, arithmetic, isa, x, w, inputs))
+            };
+            let dtypes = [dtype, DType::F32, dtype];
+            let mut operation = LinearProbes::new(shape, Masked::Weights, dtypes, run).unwrap();
+            let recovery = recover(&mut operation, &RecoverOptions::default()).unwrap();
+            let documented = match precision {
+                Precision::Bf16 => pairs_swapped(inputs),
+                _ => documented(Gemm::Native, inputs),
+            };
+            assert!(recovery.is_uniform(), "{precision} {isa} {inputs}");
+            assert_eq!(
+                recovery.orders[0].tree,
+                documented,
+                "{precision} {isa} {inputs}: {}",
+                label(&recovery.orders[0].tree)
+            );
+            let trial = operation.trial(5).unwrap();
+            let samples: Vec<Sample<'_>> = (trial.samples().iter())
+                .map(|(_, _, sample)| *sample)
+                .collect();
+            let replay = replay(&recovery.orders[0].tree, &samples, dtype).unwrap();
+            assert_eq!(
+                replay.reproduced, replay.compared,
+                "{precision} {isa} {inputs}"
+            );
+            if isa == Isa::fastest() {
+                println!(
+                    "{precision} K={inputs}: {}",
+                    label(&recovery.orders[0].tree)
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn short_reductions_add_as_they_document() {
     for terms in [16, 96, 100, 384] {
@@ -164,18 +232,26 @@ fn columns_add_alike_too() {
 }
 
 #[test]
-fn the_third_party_product_is_reproduced_by_what_was_recovered() {
-    for (rows, inputs) in [(1, 384), (9, 384), (71, 384), (9, 1536)] {
+fn products_of_libraries_are_reproduced_by_what_was_recovered() {
+    let shapes = [(1, 384), (9, 384), (71, 384), (9, 1536)];
+    for (library, (rows, inputs)) in
+        (Library::ALL.iter()).flat_map(|library| shapes.map(|shape| (*library, shape)))
+    {
         let shape = LinearShape {
             rows,
             inputs,
             outputs: 96,
         };
-        let (recovery, replays) =
-            revealed(shape, Masked::Weights, Isa::fastest(), Gemm::MatrixMultiply);
+        let (recovery, replays) = revealed(
+            shape,
+            Masked::Weights,
+            Isa::fastest(),
+            Gemm::Library(library),
+        );
         for (order, replay) in recovery.orders.iter().zip(&replays) {
             println!(
-                "matrixmultiply M={rows} K={inputs}: {}, {replay:?}, {:?}",
+                "{} M={rows} K={inputs}: {}, {replay:?}, {:?}",
+                library.name(),
                 label(&order.tree),
                 order.regions
             );
