@@ -6,7 +6,7 @@ use crate::isa::{Isa, on_isa};
 use crate::lanes::{LANES, Lanes};
 use crate::machine::Machine;
 use crate::rounding::Format;
-use crate::tile::{MultiplyAdd, Tiled, chains, cover, stretches};
+use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
 /// The weights of sixteen outputs for two neighbouring inputs: in each lane the first input's in the lower
 /// half, the second's in the upper.
@@ -200,7 +200,7 @@ impl MultiplyAdd for DotProduct {
     type Input = u32;
     type Weights = Pairs;
     type Sum = Lanes;
-    const PANELS: usize = 2;
+    const PANELS: usize = 4;
 
     #[inline(always)]
     fn step(sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
@@ -263,6 +263,8 @@ impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<
     #[inline(always)]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let pairs = self.pairs;
+        let first = row * self.outputs + panel * LANES;
+        fetch_places::<ROWS, PANELS>(self.y, self.outputs, first);
         let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
         chains::<A, ROWS, PANELS>(
             [Lanes::ZERO; PANELS],

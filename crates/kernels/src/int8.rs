@@ -4,8 +4,8 @@ use std::marker::PhantomData;
 
 use crate::isa::{Isa, on_isa};
 use crate::lanes::{LANES, Lanes};
-use crate::machine::Machine;
-use crate::tile::{MultiplyAdd, Tiled, chains, cover, stretches};
+use crate::machine::{Bits, Machine, Scalar};
+use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
 /// The largest magnitude of a quantised value.
 const LARGEST: f32 = 127.0;
@@ -52,7 +52,7 @@ impl Int8Weights {
         let mut corrections = vec![Sums([0; LANES]); groups];
         for (output, row) in weights.chunks_exact(inputs.max(1)).enumerate() {
             let (group, lane) = (output / LANES, output % LANES);
-            let scale = Scale::of(row);
+            let scale = Scale::of::<Scalar>(row);
             scales[group].0[lane] = scale.step;
             for (input, &weight) in row.iter().enumerate() {
                 let level = scale.level(weight);
@@ -93,28 +93,20 @@ impl Scale {
     /// The scale of a row. A row of zeros has steps of zero; one with an infinity or NaN has steps of NaN, and
     /// so have its results.
     #[inline(always)]
-    fn of(row: &[f32]) -> Scale {
-        // As integers, magnitudes are ordered like numbers, with infinity and NaN above them.
-        let mut largest = [0u32; LANES];
+    fn of<M: Machine>(row: &[f32]) -> Scale {
+        let mut largest = Bits([0; LANES]);
         let (whole, rest) = row.as_chunks::<LANES>();
         for values in whole {
-            for l in 0..LANES {
-                let magnitude = values[l].to_bits() & 0x7fff_ffff;
-                largest[l] = if magnitude > largest[l] {
-                    magnitude
-                } else {
-                    largest[l]
-                };
-            }
+            M::largest_magnitudes(&mut largest, values);
         }
-        for (l, value) in rest.iter().enumerate() {
-            largest[l] = largest[l].max(value.to_bits() & 0x7fff_ffff);
+        if !rest.is_empty() {
+            M::largest_magnitudes(&mut largest, &Lanes::load(rest, 0.0).0);
         }
         let mut most = 0;
-        for magnitude in largest {
+        for magnitude in largest.0 {
             most = if magnitude > most { magnitude } else { most };
         }
-        let largest = f32::from_bits(most);
+        let largest = f32::from_bits(most.cast_unsigned());
         if !largest.is_finite() {
             return Scale {
                 step: f32::NAN,
@@ -175,7 +167,7 @@ fn quantise_rows<M: Machine>(x: &[f32], out: &mut Int8Rows) {
     let rows = x.chunks_exact(out.inputs.max(1));
     let levels = out.levels.chunks_exact_mut(quads.max(1));
     for ((x, levels), step) in rows.zip(levels).zip(&mut out.steps) {
-        let scale = Scale::of(x);
+        let scale = Scale::of::<M>(x);
         for (level, &value) in levels.as_flattened_mut().iter_mut().zip(x) {
             *level = (scale.level(value) + 128) as u8;
         }
@@ -320,7 +312,7 @@ mod x86 {
         type Input = [u8; 4];
         type Weights = Quads;
         type Sum = Sums;
-        const PANELS: usize = 2;
+        const PANELS: usize = 4;
 
         #[inline(always)]
         fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
@@ -443,6 +435,7 @@ impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
     #[inline(always)]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (quads, outputs, weights) = (self.quads, self.weights.outputs, self.weights);
+        fetch_places::<ROWS, PANELS>(self.y, outputs, row * outputs + panel * LANES);
         let mut start = [Sums([0; LANES]); PANELS];
         if A::OFFSET {
             start.copy_from_slice(&weights.corrections[panel..panel + PANELS]);

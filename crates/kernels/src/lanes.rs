@@ -47,11 +47,7 @@ impl Lanes {
     /// `scale * x + self` with one rounding, lane by lane.
     #[inline(always)]
     pub fn fma<M: Machine>(self, scale: f32, x: &[f32; LANES]) -> Lanes {
-        let mut out = self.0;
-        for (o, &x) in out.iter_mut().zip(x) {
-            *o = M::fma(scale, x, *o);
-        }
-        Lanes(out)
+        M::fma_lanes(scale, x, self)
     }
 
     /// The sum over lanes by the fixed tree: lane `l` takes lane `l + 8`, then `l + 4`, `l + 2`, `l + 1`.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::isa::{Isa, on_isa};
 use crate::lanes::{LANES, Lanes};
 use crate::machine::Machine;
-use crate::tile::{MultiplyAdd, Tiled, chains, cover, stretches};
+use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
 /// How many products are chained before their sum joins the total: the contract's run length.
 ///
@@ -184,6 +184,8 @@ impl<M: Machine> Tiled for Layer<'_, M> {
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let inputs = self.inputs;
         let (x, panels) = (&self.x[row * inputs..], &self.panels[panel * inputs..]);
+        let first = row * self.outputs + panel * LANES;
+        fetch_places::<ROWS, PANELS>(self.y, self.outputs, first);
         let mut totals = [[Lanes::ZERO; PANELS]; ROWS];
         let mut start = self.run.min(inputs);
         chains::<Single<M>, ROWS, PANELS>(

@@ -16,12 +16,42 @@ pub trait Machine {
     /// `a * b + c` with a single rounding to nearest even.
     fn fma(a: f32, b: f32, c: f32) -> f32;
 
+    /// `scale * x + sum` lane by lane, each with a single rounding to nearest even.
+    ///
+    /// The machines of x86-64 name the instruction. From a loop the compiler makes it where a body is small, and
+    /// where it is large now and then something that is ten times as slow, such as lanes scattered over memory.
+    #[inline(always)]
+    fn fma_lanes(scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
+        let mut out = sum;
+        for l in 0..LANES {
+            out.0[l] = Self::fma(scale, x[l], out.0[l]);
+        }
+        out
+    }
+
+    /// The larger of `most` and the magnitude of `x`, lane by lane, magnitudes as bits: their order is that of
+    /// numbers, with infinity and NaN above them.
+    #[inline(always)]
+    fn largest_magnitudes(most: &mut Bits, x: &[f32; LANES]) {
+        for l in 0..LANES {
+            most.0[l] = most.0[l].max((x[l].to_bits() & MAGNITUDE).cast_signed());
+        }
+    }
+
     /// The entry of `table` that each index names, lane by lane. Indices count modulo sixteen.
     #[inline(always)]
     fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         Lanes(indices.map(|index| table.0[index as usize % LANES]))
     }
 }
+
+/// Sixteen numbers as bits.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct Bits(pub [i32; LANES]);
+
+/// All bits of an `f32` but that of the sign.
+const MAGNITUDE: u32 = 0x7fff_ffff;
 
 /// No vector or fused instructions assumed.
 pub struct Scalar;
@@ -73,6 +103,43 @@ impl Machine for Avx2 {
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
+    fn fma_lanes(scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = sum;
+        // SAFETY: bodies run over this machine only where AVX2 and FMA were found. Loads and stores are of
+        // the halves of arrays of sixteen.
+        unsafe {
+            let scale = _mm256_set1_ps(scale);
+            for half in [0, 8] {
+                let x = _mm256_loadu_ps(x.as_ptr().add(half));
+                let sum = _mm256_load_ps(sum.0.as_ptr().add(half));
+                let sum = _mm256_fmadd_ps(scale, x, sum);
+                _mm256_store_ps(out.0.as_mut_ptr().add(half), sum);
+            }
+        }
+        out
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn largest_magnitudes(most: &mut Bits, x: &[f32; LANES]) {
+        use std::arch::x86_64::*;
+        // SAFETY: bodies run over this machine only where AVX2 was found. Loads and stores are of the halves of
+        // arrays of sixteen.
+        unsafe {
+            let magnitude = _mm256_set1_epi32(MAGNITUDE.cast_signed());
+            for half in [0, 8] {
+                let x = _mm256_loadu_si256(x.as_ptr().add(half).cast());
+                let most = most.0.as_mut_ptr().add(half).cast();
+                let larger =
+                    _mm256_max_epi32(_mm256_load_si256(most), _mm256_and_si256(x, magnitude));
+                _mm256_store_si256(most, larger);
+            }
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
     fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = Lanes::ZERO;
@@ -98,11 +165,41 @@ impl Machine for Avx2 {
 }
 
 impl Machine for Avx512 {
-    const PANELS: usize = 2;
+    const PANELS: usize = 4;
 
     #[inline(always)]
     fn fma(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn fma_lanes(scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = sum;
+        // SAFETY: bodies run over this machine only where AVX-512 F was found. Loads and the store are of
+        // whole arrays of sixteen; those of `Lanes` are aligned to 64 bytes.
+        unsafe {
+            let x = _mm512_loadu_ps(x.as_ptr());
+            let sum = _mm512_load_ps(sum.0.as_ptr());
+            let sum = _mm512_fmadd_ps(_mm512_set1_ps(scale), x, sum);
+            _mm512_store_ps(out.0.as_mut_ptr(), sum);
+        }
+        out
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn largest_magnitudes(most: &mut Bits, x: &[f32; LANES]) {
+        use std::arch::x86_64::*;
+        // SAFETY: bodies run over this machine only where AVX-512 F was found. Loads and the store are of whole
+        // arrays of sixteen; those of `Bits` are aligned to 64 bytes.
+        unsafe {
+            let x = _mm512_loadu_si512(x.as_ptr().cast());
+            let magnitudes = _mm512_and_si512(x, _mm512_set1_epi32(MAGNITUDE.cast_signed()));
+            let most = most.0.as_mut_ptr().cast();
+            _mm512_store_si512(most, _mm512_max_epi32(_mm512_load_si512(most), magnitudes));
+        }
     }
 
     #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,8 @@
 //! A tile decides which sums are computed at the same time, never how a sum is computed: each is one chain,
 //! its terms in ascending order. So tiles may be as wide as the registers of a machine allow.
 
+use crate::lanes::LANES;
+
 /// How the terms of a chain are made and added, in one precision and on one machine.
 pub(crate) trait MultiplyAdd {
     /// What is read of a row at a time: one value, or a few of a narrow type.
@@ -38,9 +40,13 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
     let mut sums = [start; ROWS];
     for term in 0..terms {
         for r in 0..ROWS {
-            let input = inputs[r][term];
+            // SAFETY: every slice has been cut to `terms`. Where the compiler checks it at every term, the
+            // registers that hold the lengths are missing for what is computed.
+            let input = unsafe { *inputs[r].get_unchecked(term) };
             for p in 0..PANELS {
-                sums[r][p] = A::step(sums[r][p], input, &weights[p][term]);
+                // SAFETY: as above.
+                let weights = unsafe { weights[p].get_unchecked(term) };
+                sums[r][p] = A::step(sums[r][p], input, weights);
             }
         }
     }
@@ -62,6 +68,28 @@ pub(crate) fn stretches<T, const ROWS: usize>(
     out
 }
 
+/// Has the places fetched where the results of a tile will be written, of `ROWS` rows `stride` apart and
+/// `PANELS` panels from `first` on: a store to memory that is in no cache waits until it is, and while the tile
+/// is computed there is time for that.
+#[inline(always)]
+pub(crate) fn fetch_places<const ROWS: usize, const PANELS: usize>(
+    y: &[f32],
+    stride: usize,
+    first: usize,
+) {
+    #[cfg(target_arch = "x86_64")]
+    for r in 0..ROWS {
+        for p in 0..PANELS {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let place = y.as_ptr().wrapping_add(first + r * stride + p * LANES);
+            // SAFETY: the instruction is part of every x86-64, and a hint that may be given for any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (y, stride, first);
+}
+
 /// Something that is computed tile by tile.
 pub(crate) trait Tiled {
     /// How its sums are made.
@@ -71,35 +99,49 @@ pub(crate) trait Tiled {
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize);
 }
 
-/// Computes all `rows` and `panels`. The inputs of a tile's rows stay in the nearest cache while the panels
-/// go by; the weights come from wherever they are, at a rate that every cache sustains.
+/// Rows that go by the panels together: few enough that what is read of them stays in a core's second cache.
+const ROWS_AT_ONCE: usize = 96;
+
+/// Computes all `rows` and `panels`. The panels of a tile, of which every term is sixteen times as large as that
+/// of a row, stay in the nearest caches while some rows go by, and those rows while all panels do.
 #[inline(always)]
 pub(crate) fn cover<T: Tiled>(tiled: &mut T, rows: usize, panels: usize) {
-    let mut row = 0;
-    while rows - row >= 6 {
-        strip::<T, 6>(tiled, row, panels);
-        row += 6;
-    }
-    while rows - row >= 2 {
-        strip::<T, 2>(tiled, row, panels);
-        row += 2;
-    }
-    if row < rows {
-        strip::<T, 1>(tiled, row, panels);
+    let mut first = 0;
+    while first < rows {
+        let last = rows.min(first + ROWS_AT_ONCE);
+        let mut panel = 0;
+        if T::MultiplyAdd::PANELS >= 4 {
+            while panels - panel >= 4 {
+                column::<T, 4>(tiled, first, last, panel);
+                panel += 4;
+            }
+        }
+        if T::MultiplyAdd::PANELS >= 2 {
+            while panels - panel >= 2 {
+                column::<T, 2>(tiled, first, last, panel);
+                panel += 2;
+            }
+        }
+        while panel < panels {
+            column::<T, 1>(tiled, first, last, panel);
+            panel += 1;
+        }
+        first = last;
     }
 }
 
+/// The rows `row..end` with the panels from `panel` on.
 #[inline(always)]
-fn strip<T: Tiled, const ROWS: usize>(tiled: &mut T, row: usize, panels: usize) {
-    let mut panel = 0;
-    if T::MultiplyAdd::PANELS == 2 {
-        while panels - panel >= 2 {
-            tiled.tile::<ROWS, 2>(row, panel);
-            panel += 2;
-        }
+fn column<T: Tiled, const PANELS: usize>(tiled: &mut T, mut row: usize, end: usize, panel: usize) {
+    while end - row >= 6 {
+        tiled.tile::<6, PANELS>(row, panel);
+        row += 6;
     }
-    while panel < panels {
-        tiled.tile::<ROWS, 1>(row, panel);
-        panel += 1;
+    while end - row >= 2 {
+        tiled.tile::<2, PANELS>(row, panel);
+        row += 2;
+    }
+    if row < end {
+        tiled.tile::<1, PANELS>(row, panel);
     }
 }
