@@ -49,9 +49,8 @@ pub struct IndexArguments {
     /// the truth
     #[arg(long, value_name = "P", value_parser = precision)]
     precision: Option<Precision>,
-    /// The seed of the sample and its shuffle
-    #[arg(long, value_name = "N", value_parser = seed, default_value_t = DEFAULT_SEED)]
-    seed: u32,
+    #[arg(long, value_name = "N", value_parser = seed, help = format!("The seed of the sample and its shuffle [default: {DEFAULT_SEED}]"))]
+    seed: Option<u32>,
     /// Take an artifact from a tensor file, an index or a recorded run instead of computing it
     #[arg(long = "swap", value_name = "ARTIFACT=PATH")]
     swaps: Vec<String>,
@@ -121,19 +120,32 @@ impl IndexArguments {
             doc_maxlen: Some(tokens),
             kmeans_niters: None,
             precision: None,
-            seed: DEFAULT_SEED,
+            seed: None,
             swaps: Vec::new(),
         }
     }
 
     /// The settings that are asked for.
     pub fn settings(&self) -> Result<IndexSettings, Failure> {
+        self.settings_or(|_| Ok(None))
+    }
+
+    /// The settings that are asked for, and where nothing is, those that `otherwise` knows by their names.
+    pub fn settings_or(
+        &self,
+        otherwise: impl Fn(&str) -> Result<Option<usize>, Failure>,
+    ) -> Result<IndexSettings, Failure> {
+        let known = |asked: Option<usize>, name: &str| match asked {
+            Some(asked) => Ok(Some(asked)),
+            None => otherwise(name),
+        };
         let swaps = self.swaps.iter().map(|text| Swap::read(text));
+        let seed = known(self.seed.map(|seed| seed as usize), "seed")?;
         Ok(IndexSettings {
-            nbits: self.nbits,
-            doc_maxlen: self.doc_maxlen,
-            kmeans_niters: self.kmeans_niters,
-            seed: self.seed,
+            nbits: known(self.nbits, "nbits")?,
+            doc_maxlen: known(self.doc_maxlen, "doc_maxlen")?,
+            kmeans_niters: known(self.kmeans_niters, "kmeans_niters")?,
+            seed: seed.map_or(Ok(DEFAULT_SEED), u32::try_from)?,
             swaps: swaps.collect::<Result<_, _>>()?,
         })
     }
@@ -233,9 +245,9 @@ pub fn native_word(word: &str) -> Result<NativeOptions, Failure> {
 #[derive(Args, Clone)]
 pub struct SubjectInputs {
     /// The checkpoint: a folder, an id of the Hugging Face hub (owner/name), or concord-mini, which is
-    /// part of this program
-    #[arg(long, value_name = "CHECKPOINT", default_value = embedded::CHECKPOINT)]
-    pub checkpoint: String,
+    /// part of this program [default: concord-mini]
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub checkpoint: Option<String>,
     /// The collection: ColBERT's TSV or BEIR's corpus.jsonl [default: the one that is part of this
     /// program]
     #[arg(long, value_name = "FILE")]
@@ -252,11 +264,16 @@ impl SubjectInputs {
     /// That checkpoint, and the embedded collection.
     pub fn of_checkpoint(checkpoint: &str) -> SubjectInputs {
         SubjectInputs {
-            checkpoint: checkpoint.to_owned(),
+            checkpoint: Some(checkpoint.to_owned()),
             collection: None,
             passages: None,
             patience: PATIENCE.as_secs(),
         }
+    }
+
+    /// The checkpoint: the embedded one, unless another is asked for.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Failure> {
+        checkpoint(self.checkpoint.as_deref().unwrap_or(embedded::CHECKPOINT))
     }
 
     /// The collection, as much of it as is asked for.

@@ -9,6 +9,7 @@ mod inputs;
 mod matches;
 mod output;
 mod progress;
+mod referee;
 mod subjects;
 
 use std::process::ExitCode;

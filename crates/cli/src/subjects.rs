@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use concord_corpus::Collection;
 use concord_model::checkpoint::Checkpoint;
+use concord_model::precision::Precision;
 use concord_subject::live::Live;
-use concord_subject::native::Native;
+use concord_subject::native::{IndexSettings, Native};
 use concord_subject::python::{Downloads, Environments, Progress};
 use concord_subject::torch::{Torch, TorchInputs, check, recipe};
-use concord_subject::word::{Subject, TorchOptions};
+use concord_subject::word::{NativeOptions, Subject, TorchOptions};
 use tempfile::TempDir;
 
 use crate::embedded;
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, checkpoint};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
 use crate::output::{Failure, tell};
 
 /// The subjects of one command.
@@ -44,7 +45,7 @@ impl<'a> Subjects<'a> {
             compute,
             environments: environment::environments(downloads),
             patience: Duration::from_secs(inputs.patience),
-            checkpoint: Arc::new(checkpoint(&inputs.checkpoint)?),
+            checkpoint: Arc::new(inputs.checkpoint()?),
             collection: inputs.collection()?,
             exported: OnceCell::new(),
         })
@@ -64,6 +65,24 @@ impl<'a> Subjects<'a> {
     /// The collection.
     pub fn collection(&self) -> &Collection {
         &self.collection
+    }
+
+    /// The native engine in double precision, which says what is near the truth, under these settings.
+    pub fn referee(&self, settings: IndexSettings) -> Result<Native, Failure> {
+        let options = NativeOptions {
+            // Not what --precision asks of the subjects.
+            precision: Precision::F64,
+            ..self
+                .compute
+                .applied_to(NativeOptions::default(), self.index)?
+        };
+        let (checkpoint, collection) = (&self.checkpoint, &self.collection);
+        Ok(Native::new(
+            Arc::clone(checkpoint),
+            Arc::clone(collection),
+            options,
+            settings,
+        )?)
     }
 
     /// The Python environments.

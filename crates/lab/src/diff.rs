@@ -2,7 +2,9 @@
 
 mod artifact;
 mod field;
+mod judgement;
 mod passages;
+mod referee;
 mod remarks;
 mod report;
 mod taps;
@@ -14,6 +16,8 @@ use crate::elements::ElementsError;
 use crate::side::{Side, SideError, SideKind};
 use passages::Passages;
 
+pub use judgement::{Distance, Judgement, NotComparable};
+pub use referee::{judge, to_be_judged};
 pub use remarks::{About, Remark};
 pub use report::{
     Bits, Compared, Counts, DiffReport, DiffRow, Evidence, FieldDiff, Numbers, Outcome, Presence,

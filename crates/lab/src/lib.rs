@@ -18,10 +18,12 @@ mod elements;
 pub mod explain;
 pub mod formula;
 pub mod matrix;
+mod nearer;
 pub mod reveal;
 mod side;
 pub mod sweep;
 
 pub use diff::{DiffError, DiffOptions, DiffProgress, DiffReport, Verdict, diff};
 pub use elements::ElementsError;
+pub use nearer::Nearer;
 pub use side::{Side, SideError, SideKind};

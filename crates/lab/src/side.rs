@@ -5,14 +5,17 @@ mod index_folder;
 mod recorded_run;
 mod tensor_file;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use concord_index::format::{IndexError, IndexTensors, ManifestError};
+use concord_pipeline::artifact::DOCLENS;
 use concord_pipeline::{RecordedRun, RunError};
-use concord_tensor::FileError;
+use concord_tensor::{BitHash, FileError};
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 pub(crate) use artifact::{Artifact, Field, Form, Part, Recorded, Values};
 pub(crate) use index_folder::IndexFolder;
@@ -220,6 +223,42 @@ impl Side {
             Holding::Index(_) => SideKind::ForeignIndex,
             Holding::File(_) => SideKind::File,
         }
+    }
+
+    /// The hash of each input that it was made from, by name, where it has a manifest.
+    pub fn inputs(&self) -> Option<&BTreeMap<String, BitHash>> {
+        match &self.holding {
+            Holding::Run(run) => Some(&run.manifest().inputs),
+            Holding::Index(index) => index.manifest().map(|manifest| &manifest.inputs),
+            Holding::File(_) => None,
+        }
+    }
+
+    /// An option that it was made with: one of its manifest, or of the configuration in an index's
+    /// `metadata.json` where it has none.
+    pub fn option(&self, name: &str) -> Option<&Json> {
+        match &self.holding {
+            Holding::Run(run) => run.manifest().options.get(name),
+            Holding::Index(index) => match index.manifest() {
+                Some(manifest) => manifest.options.get(name),
+                None => index.setting(&format!("config.{name}")),
+            },
+            Holding::File(_) => None,
+        }
+    }
+
+    /// How many passages it is of, where it is of passages.
+    ///
+    /// # Errors
+    /// When the record of their lengths cannot be read.
+    pub fn passages(&self) -> Result<Option<usize>, SideError> {
+        if self.kind() == SideKind::File {
+            return Ok(None);
+        }
+        let lengths = self.artifact(DOCLENS)?;
+        let lengths = lengths.as_ref().and_then(|known| known.fields.first());
+        let form = lengths.and_then(|field| field.stored_form());
+        Ok(form.and_then(|form| form.shape.first().copied()))
     }
 
     /// The recorded run, where it is one.

@@ -1,12 +1,13 @@
 //! Two sides compared, as a table.
 
+use concord_lab::Nearer;
 use concord_lab::diff::{
-    Bits, DiffReport, DiffRow, Evidence, FieldDiff, Numbers, Outcome, Presence, RowKind, Spot,
-    Unknown, Verdict,
+    Bits, DiffReport, DiffRow, Distance, Evidence, FieldDiff, Judgement, Numbers, Outcome,
+    Presence, RowKind, Spot, Unknown, Verdict,
 };
 use concord_tensor::closeness::ClosenessReport;
 
-use crate::figures::{count, form, index, magnitude, several, ulps};
+use crate::figures::{count, form, index, magnitude, several, share, ulps};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
 
@@ -22,6 +23,13 @@ use crate::table::{Cell, Column, Table};
 /// | allclose | `yes`, `no`, where values were read |
 /// | max abs, worst ULP | the largest differences, where values were read and differ |
 /// | where | how many differ and the place of the largest, or what is in the way of telling |
+///
+/// With a referee, there are three more before `where`:
+///
+/// | column | what stands in it |
+/// |---|---|
+/// | error of A, error of B | for floats the mean absolute error and in brackets the largest; for integers the share of elements that agree with the referee's |
+/// | nearer | `A`, `B`, `equally near`, or `not comparable`, for which the reason is in `where` |
 pub fn diff_table(report: &DiffReport, style: &Style) -> String {
     let mut out = String::new();
     for (letter, side) in [("A", &report.a), ("B", &report.b)] {
@@ -39,7 +47,27 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
         out.push('\n');
     }
     out.push('\n');
-    let mut table = Table::new([
+    let rows = match &report.referee {
+        None => rendered(report, columns(), line, style),
+        Some(_) => {
+            let [name, shape, same_shape, bits, close, largest, worst, place] = columns();
+            let [a, b] = ["error of A", "error of B"].map(Column::right);
+            let nearer = Column::left("nearer");
+            let columns = [
+                name, shape, same_shape, bits, close, largest, worst, a, b, nearer, place,
+            ];
+            rendered(report, columns, judged_line, style)
+        }
+    };
+    out.push_str(&rows);
+    out.push('\n');
+    out.push_str(&summary(report, style));
+    out
+}
+
+/// The columns that every table has.
+fn columns() -> [Column; 8] {
+    [
         Column::left("artifact"),
         Column::left("shape"),
         Column::left("shape ="),
@@ -48,11 +76,21 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
         Column::right("max abs"),
         Column::right("worst ULP"),
         Column::left("where").giving_way(),
-    ]);
+    ]
+}
+
+/// The table of these columns, a line for each tensor.
+fn rendered<const N: usize>(
+    report: &DiffReport,
+    columns: [Column; N],
+    line: impl Fn(&DiffRow, &FieldDiff) -> [Cell; N],
+    style: &Style,
+) -> String {
+    let mut table = Table::new(columns);
     for row in &report.rows {
         if row.fields.is_empty() {
             // An artifact without chunks, as of a collection without passages.
-            let mut cells: [Cell; 8] = Default::default();
+            let mut cells: [Cell; N] = std::array::from_fn(|_| Cell::default());
             cells[0] = row.name.clone().into();
             cells[1] = "no chunks".into();
             table.row(cells);
@@ -61,10 +99,47 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
             table.row(line(row, field));
         }
     }
-    out.push_str(&table.render(style));
-    out.push('\n');
-    out.push_str(&summary(report, style));
-    out
+    table.render(style)
+}
+
+/// The line of a tensor with what the referee says of it.
+fn judged_line(row: &DiffRow, field: &FieldDiff) -> [Cell; 11] {
+    let [name, shape, same_shape, bits, close, largest, worst, place] = line(row, field);
+    let [a, b, nearer] = match &field.referee {
+        None => Default::default(),
+        Some(Judgement::NotComparable { .. }) => [
+            Cell::default(),
+            Cell::default(),
+            Cell::toned(Tone::Open, "not comparable"),
+        ],
+        Some(Judgement::Judged { a, b, nearer }) => {
+            [error(a).into(), error(b).into(), side(*nearer).into()]
+        }
+    };
+    [
+        name, shape, same_shape, bits, close, largest, worst, a, b, nearer, place,
+    ]
+}
+
+fn side(nearer: Nearer) -> &'static str {
+    match nearer {
+        Nearer::A => "A",
+        Nearer::B => "B",
+        Nearer::Neither => "equally near",
+    }
+}
+
+/// How far a side is from the referee: `2.1e-8 (3.4e-7)`, `99.996 % agree`.
+fn error(distance: &Distance) -> String {
+    let mut text = match (distance.mean, distance.max) {
+        (Some(mean), Some(max)) => format!("{} ({})", magnitude(mean), magnitude(max)),
+        _ => format!("{} agree", share(distance.agree)),
+    };
+    if distance.without_bound > 0 {
+        let number = count(distance.without_bound as u64);
+        text.push_str(&format!(", {number} not finite"));
+    }
+    text
 }
 
 fn line(row: &DiffRow, field: &FieldDiff) -> [Cell; 8] {
@@ -165,6 +240,9 @@ fn remarks(row: &DiffRow, field: &FieldDiff) -> Vec<String> {
     {
         said.push(format!("cannot tell: {why}"));
     }
+    if let Some(Judgement::NotComparable { not_comparable }) = &field.referee {
+        said.insert(0, not_comparable.to_string());
+    }
     said
 }
 
@@ -261,5 +339,43 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         "allclose: rtol {:e}, atol {:e}",
         report.tolerance.rtol, report.tolerance.atol
     );
-    format!("{verdict}\n{rows}: {}. {tolerance}.\n", parts.join(", "))
+    let judged = judgements(report);
+    format!(
+        "{verdict}\n{judged}{rows}: {}. {tolerance}.\n",
+        parts.join(", ")
+    )
+}
+
+/// In how many tensors which side is nearer the referee, as a line; nothing without a referee.
+fn judgements(report: &DiffReport) -> String {
+    let Some(referee) = &report.referee else {
+        return String::new();
+    };
+    let fields = report.rows.iter().flat_map(|row| &row.fields);
+    let judgements: Vec<&Judgement> = fields.filter_map(|f| f.referee.as_ref()).collect();
+    let number = |wanted: Option<Nearer>| {
+        let answer = |judgement: &&&Judgement| match judgement {
+            Judgement::Judged { nearer, .. } => Some(*nearer) == wanted,
+            Judgement::NotComparable { .. } => wanted.is_none(),
+        };
+        judgements.iter().filter(answer).count()
+    };
+    let mut parts = vec![
+        format!("A in {}", number(Some(Nearer::A))),
+        format!("B in {}", number(Some(Nearer::B))),
+    ];
+    for (number, what) in [
+        (number(Some(Nearer::Neither)), "equally near"),
+        (number(None), "not comparable"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    format!(
+        "Of {} that differ, nearer to {referee}, by mean error or share that agrees: {}. Errors are accumulated, \
+         from the text on.\n",
+        several(judgements.len(), "tensor"),
+        parts.join(", "),
+    )
 }

@@ -2,20 +2,17 @@
 
 use std::fmt::Write;
 
-use concord_lab::Verdict;
 use concord_lab::explain::{
     Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Formulas, InputKind,
     Orders, Part, Reproducer, Role, Way,
 };
 use concord_lab::formula::ShortOperation;
 use concord_lab::reveal::OrderSummary;
+use concord_lab::{Nearer, Verdict};
 
 use crate::figures::{count, magnitude, several};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
-
-/// The part of the larger of two mean errors by which they may differ without either side being nearer.
-const NO_DIFFERENCE: f64 = 0.02;
 
 /// The most places that the sentence names one by one.
 const NAMED: usize = 3;
@@ -358,11 +355,11 @@ fn nearer(culprits: &[&Culprit]) -> String {
         errors.iter().map(|errors| side(errors)).sum::<f64>() / errors.len() as f64
     };
     let (a, b) = (mean(|errors| errors.mean_a), mean(|errors| errors.mean_b));
-    // Mean errors that close say nothing for either side.
-    if (a - b).abs() <= NO_DIFFERENCE * a.max(b) {
-        return format!("neither ({} / {})", magnitude(a), magnitude(b));
-    }
-    let side = if a < b { "A" } else { "B" };
+    let side = match Nearer::of(a, b) {
+        Nearer::A => "A",
+        Nearer::B => "B",
+        Nearer::Neither => "neither",
+    };
     format!("{side} ({} / {})", magnitude(a), magnitude(b))
 }
 

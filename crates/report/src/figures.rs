@@ -37,6 +37,18 @@ pub(crate) fn magnitude(value: f64) -> String {
     }
 }
 
+/// A share of a whole in percent, with so many digits that only the whole is `100 %`: `99.996 %`.
+pub(crate) fn share(part: f64) -> String {
+    let percent = 100.0 * part;
+    let rest = 100.0 - percent;
+    if rest <= 0.0 || percent <= 0.0 {
+        return format!("{} %", percent.clamp(0.0, 100.0));
+    }
+    // Two significant digits of what is missing.
+    let decimals = (1 - rest.log10().floor() as i32).max(1) as usize;
+    format!("{percent:.decimals$} %")
+}
+
 /// A distance: `3 ULP`.
 pub(crate) fn ulps(distance: u64) -> String {
     format!("{} ULP", count(distance))
@@ -70,6 +82,22 @@ mod tests {
     fn thousands_are_divided() {
         let texts = [0u64, 7, 999, 1_000, 139_412, 14_000_000].map(count);
         assert_eq!(texts, ["0", "7", "999", "1,000", "139,412", "14,000,000"]);
+    }
+
+    #[test]
+    fn only_the_whole_is_a_hundred_percent() {
+        for (part, text) in [
+            (0.0, "0 %"),
+            (0.002, "0.2 %"),
+            (0.5, "50.0 %"),
+            (0.98, "98.0 %"),
+            (1.0 - 2e-3, "99.80 %"),
+            (1.0 - 3.7e-5, "99.9963 %"),
+            (1.0 - 3e-9, "99.99999970 %"),
+            (1.0, "100 %"),
+        ] {
+            assert_eq!(share(part), text);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use concord_lab::diff::judge;
 use concord_lab::{DiffOptions, Side, diff};
 use concord_pipeline::{
     ArtifactEvent, Capture, ModulePattern, Observer, RunManifest, RunWriter, Tap, TapSink,
@@ -117,5 +118,69 @@ fn what_cannot_be_told_is_named_with_its_reason() {
     assert_eq!(
         verdict,
         "Cannot tell: nothing is known to differ, but `codes` is open."
+    );
+}
+
+/// A run of these artifacts.
+fn artifacts(folder: &Path, name: &str, artifacts: &[(&str, Tensor)]) -> PathBuf {
+    let out = folder.join(name);
+    let capture = Capture {
+        artifact_values: true,
+        ..Capture::default()
+    };
+    let writer = RunWriter::create(&out, capture).unwrap();
+    for (artifact, tensor) in artifacts {
+        let value = Value::from(tensor.clone());
+        let event = ArtifactEvent {
+            artifact: (*artifact).to_owned(),
+            chunk: 0,
+            made_from: None,
+            record: value.record(),
+        };
+        writer.artifact(&event, Some(&value)).unwrap();
+    }
+    let subject = "native,precision=f64".to_owned();
+    let manifest = RunManifest::new(subject, Some(1), BTreeMap::new(), BTreeMap::new());
+    writer.finish(&manifest).unwrap();
+    out
+}
+
+#[test]
+fn a_referee_adds_the_errors_of_both_sides_and_says_which_is_nearer() {
+    let folder = tempdir().unwrap();
+    let side = |name, value: f32, code: i32, lengths: [i64; 2]| {
+        let tensors = [
+            ("D", Tensor::vector(vec![value, f32::NAN])),
+            ("doclens", Tensor::vector(vec![1i64, 1])),
+            ("codes", Tensor::vector(vec![0, 1, code])),
+            ("ivf", Tensor::vector(vec![0, 1, code])),
+            ("ivf_lengths", Tensor::vector(lengths.to_vec())),
+        ];
+        artifacts(folder.path(), name, &tensors)
+    };
+    let a = side("a", 1.5, 1, [1, 2]);
+    let b = side("b", f32::INFINITY, 2, [1, 1]);
+    let truth = side("truth", 1.0, 3, [1, 2]);
+    let [a, b, truth] = [a, b, truth].map(|path| Side::open(&path).unwrap());
+    let mut report = diff(&a, &b, &DiffOptions::default(), &mut |_| {}).unwrap();
+    let plain = diff_table(&report, &Style::default());
+    assert!(!plain.contains("error of A"), "{plain}");
+    judge(&mut report, &a, &b, &truth, &mut |_| {}).unwrap();
+    let text = diff_table(&report, &Style::default());
+    let lines: Vec<&str> = text.lines().skip(3).collect();
+    assert_eq!(
+        lines,
+        [
+            "artifact     shape  shape =  bits =  allclose  max abs          worst ULP    error of A           error of B  nearer          where",
+            "D            f32 2  yes      no      no            inf  1,069,547,520 ULP     0.5 (0.5)  0 (0), 1 not finite  A               1 of 2 differ, first at [0] (passage 0, token 0); NaN: 1 in A, 1 in B",
+            "doclens      i64 2  yes      yes     –",
+            "codes        i32 3  yes      no      no              1                     66.7 % agree         66.7 % agree  equally near    1 of 3 differ, most at [2]",
+            "ivf          i32 3  yes      no      no              1                                                        not comparable  one side's `ivf_lengths` is not the referee's, so that its rows are about something else; 1 of 3 differ, most at [2]",
+            "ivf_lengths  i64 2  yes      no      no              1                      100 % agree         50.0 % agree  A               1 of 2 differ, most at [1]",
+            "",
+            "The two differ, first in `D`.",
+            "Of 4 tensors that differ, nearer to native,precision=f64, by mean error or share that agrees: A in 2, B in 0, 1 equally near, 1 not comparable. Errors are accumulated, from the text on.",
+            "5 rows: 4 differ, 1 same, 0 unknown. allclose: rtol 1e-5, atol 1e-8.",
+        ]
     );
 }

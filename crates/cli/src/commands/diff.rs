@@ -1,12 +1,14 @@
 //! `concord diff`.
 
-use std::cell::OnceCell;
 use std::path::Path;
+use std::slice;
 
 use clap::Args;
-use concord_lab::{DiffOptions, Side, Verdict, diff};
+use concord_lab::diff::{judge, to_be_judged};
+use concord_lab::{DiffOptions, DiffProgress, DiffReport, Side, Verdict, diff};
 use concord_pipeline::{Capture, Progress};
 use concord_report::diff_table;
+use concord_subject::live::Live;
 use concord_subject::python::Downloads;
 use concord_subject::word::{Subject, WordError};
 use tempfile::TempDir;
@@ -15,6 +17,7 @@ use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, tolerance};
 use crate::output::{Failure, Outcome, print, print_json, remark, tell};
 use crate::progress::Shown;
+use crate::referee;
 use crate::subjects::Subjects;
 
 /// Compare two runs, indexes, tensor files or subjects, artifact by artifact.
@@ -29,6 +32,8 @@ use crate::subjects::Subjects;
   concord diff native native,gemm=split-k:4
   concord diff torch==2.0.1 torch==2.1.0 --passages 100
   concord diff native native,gemm=chunk:112 --checkpoint ./checkpoint --collection collection.tsv
+  concord diff torch==2.0.1,amp=bf16 torch==2.1.0,amp=bf16 --passages 100 --referee
+  concord diff index-before index-after --referee
 
 Ends with 0 if nothing differs, 1 if something does, 2 on trouble.")]
 pub struct DiffCommand {
@@ -42,6 +47,16 @@ pub struct DiffCommand {
     /// Absolute tolerance of allclose
     #[arg(long, value_name = "A", value_parser = tolerance, allow_negative_numbers = true, default_value = "1e-8")]
     atol: f64,
+    /// Say which of the two is nearer the truth, artifact by artifact
+    ///
+    /// Where they differ, native,precision=f64 is run on what both were made from, and the values of both are
+    /// held against it: floats by their mean absolute error (the largest, in brackets, is that of one element
+    /// out of all), integers by the share that agrees. Means within 2 % of each other are equally near. It
+    /// computes in double precision from the text on, so the error of an artifact is accumulated: it has
+    /// in it the errors of all that came before. Where runs and indexes do not say what they were made
+    /// from, give it by --checkpoint and --collection
+    #[arg(long)]
+    referee: bool,
     #[command(flatten)]
     inputs: SubjectInputs,
     #[command(flatten)]
@@ -56,6 +71,12 @@ pub struct DiffCommand {
 /// Bytes of an artifact whose comparison is worth showing progress for.
 const LARGE: u64 = 256 << 20;
 
+/// One side before anything is run.
+enum Asked {
+    Recorded(Box<Side>),
+    Subject(Subject),
+}
+
 /// One side: what is compared, and the folder it was recorded in if it was run for this.
 struct Opened {
     side: Side,
@@ -65,19 +86,28 @@ struct Opened {
 impl DiffCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         // What is wrong with the second is said before the first is run.
-        let (of_a, of_b) = (subject(&self.a)?, subject(&self.b)?);
-        let subjects = OnceCell::new();
-        let a = self.open(&self.a, of_a, &subjects)?;
-        let b = self.open(&self.b, of_b, &subjects)?;
+        let asked = [asked(&self.a)?, asked(&self.b)?];
+        let is_subject = |asked: &Asked| matches!(asked, Asked::Subject(_));
+        let subjects = if asked.iter().any(is_subject) {
+            let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
+            Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
+        } else {
+            None
+        };
+        if self.referee {
+            self.check(&asked, subjects.as_ref())?;
+        }
+        let [a, b] = asked;
+        let a = opened(&self.a, a, subjects.as_ref())?;
+        let b = opened(&self.b, b, subjects.as_ref())?;
         let mut options = DiffOptions::default();
         options.tolerance.rtol = self.rtol;
         options.tolerance.atol = self.atol;
         let progress = Shown::new();
-        let report = diff(&a.side, &b.side, &options, &mut |row| {
-            if row.total > LARGE {
-                progress.advanced(row.name, row.done, row.total, "bytes");
-            }
-        })?;
+        let mut report = diff(&a.side, &b.side, &options, &mut |row| show(&progress, row))?;
+        if self.referee {
+            self.judge(&mut report, [&a.side, &b.side], subjects.as_ref())?;
+        }
         if self.json {
             print_json(&report)?;
         } else {
@@ -92,41 +122,65 @@ impl DiffCommand {
         }
     }
 
-    /// Opens what lies at `name`, or runs the subject that the word names.
-    fn open<'a>(
-        &'a self,
-        name: &str,
-        subject: Option<Subject>,
-        subjects: &OnceCell<Subjects<'a>>,
-    ) -> Result<Opened, Failure> {
-        let Some(subject) = subject else {
-            return Ok(Opened {
-                side: Side::open(Path::new(name))?,
-                _recorded: None,
-            });
-        };
-        let subjects = match subjects.get() {
-            Some(subjects) => subjects,
-            None => {
-                let loaded = self.subjects()?;
-                subjects.get_or_init(|| loaded)
+    /// Refuses what a referee cannot judge, as far as it can be told before anything is run.
+    fn check(&self, asked: &[Asked], subjects: Option<&Subjects<'_>>) -> Result<(), Failure> {
+        for asked in asked {
+            let Asked::Recorded(side) = asked else {
+                continue;
+            };
+            referee::has_inputs(side)?;
+            if let Some(subjects) = subjects {
+                referee::check(subjects, &self.index.settings()?, side)?;
             }
-        };
-        run_subject(subjects, name, subject)
+        }
+        Ok(())
     }
 
-    fn subjects(&self) -> Result<Subjects<'_>, Failure> {
-        Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)
+    /// Runs the referee, if it has something to say, and puts it into the report.
+    fn judge(
+        &self,
+        report: &mut DiffReport,
+        sides: [&Side; 2],
+        subjects: Option<&Subjects<'_>>,
+    ) -> Result<(), Failure> {
+        let [a, b] = sides;
+        let Some(mut capture) = to_be_judged(report, a, b) else {
+            let reason = match report.verdict {
+                Verdict::Same => "nothing differs",
+                _ => "of nothing that differs have both sides values in one shape",
+            };
+            tell(format_args!(
+                "{reason}, so there is nothing to judge, and no referee was run"
+            ));
+            return Ok(());
+        };
+        let native = match subjects {
+            Some(subjects) => subjects.referee(self.index.settings()?)?,
+            None => {
+                let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
+                referee::of_recorded(sides, inputs, index, compute)?
+            }
+        };
+        // Another program may have tapped what the native engine does not have.
+        capture
+            .taps
+            .retain(|module| native.check_modules(slice::from_ref(module)).is_ok());
+        let name = format!("{}, the referee", native.word());
+        let truth = run(&name, &Live::Native(Box::new(native)), capture)?;
+        let progress = Shown::new();
+        judge(report, a, b, &truth.side, &mut |row| show(&progress, row))?;
+        Ok(())
     }
 }
 
-/// The subject that the word names, or `None` where a file or folder of that name lies.
-fn subject(name: &str) -> Result<Option<Subject>, Failure> {
-    if Path::new(name).exists() {
-        return Ok(None);
+/// What lies at `name`, or the subject that the word names.
+fn asked(name: &str) -> Result<Asked, Failure> {
+    let path = Path::new(name);
+    if path.exists() {
+        return Ok(Asked::Recorded(Box::new(Side::open(path)?)));
     }
     match name.parse() {
-        Ok(subject) => Ok(Some(subject)),
+        Ok(subject) => Ok(Asked::Subject(subject)),
         Err(WordError::Unknown(_)) => Err(format!(
             "{name} does not exist: there is no file or folder of that name, and no such subject \
              (`native` or `torch==2.4.1`, with options after commas)"
@@ -136,18 +190,37 @@ fn subject(name: &str) -> Result<Option<Subject>, Failure> {
     }
 }
 
-fn run_subject(subjects: &Subjects<'_>, name: &str, subject: Subject) -> Result<Opened, Failure> {
+/// The side, run where it is a subject.
+fn opened(name: &str, asked: Asked, subjects: Option<&Subjects<'_>>) -> Result<Opened, Failure> {
+    match (asked, subjects) {
+        (Asked::Recorded(side), _) => Ok(Opened {
+            side: *side,
+            _recorded: None,
+        }),
+        (Asked::Subject(subject), Some(subjects)) => {
+            let capture = Capture {
+                artifact_values: true,
+                ..Capture::default()
+            };
+            run(name, &subjects.live(subject)?, capture)
+        }
+        (Asked::Subject(_), None) => Err(format!("{name} cannot be run").into()),
+    }
+}
+
+fn run(name: &str, live: &Live, capture: Capture) -> Result<Opened, Failure> {
     tell(format_args!("running {name}"));
-    let live = subjects.live(subject)?;
     let folder = tempfile::tempdir()?;
     let run = folder.path().join("run");
-    let capture = Capture {
-        artifact_values: true,
-        ..Capture::default()
-    };
     remark(&live.record(capture, &run, &Shown::new())?);
     Ok(Opened {
         side: Side::open(&run)?.named(name),
         _recorded: Some(folder),
     })
+}
+
+fn show(progress: &Shown, row: DiffProgress<'_>) {
+    if row.total > LARGE {
+        progress.advanced(row.name, row.done, row.total, "bytes");
+    }
 }

@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use concord_lab::explain::{Asked, Explanation, Question, explain, reproducers};
 use concord_lab::{Side, Verdict};
-use concord_model::precision::Precision;
 use concord_pipeline::publish::{write_file, writing};
 use concord_pipeline::{Capture, ModulePattern};
 use concord_report::{explanation_text, issue_text};
 use concord_subject::live::Live;
 use concord_subject::python::Downloads;
-use concord_subject::word::{NativeOptions, Subject, WordError};
+use concord_subject::word::{Subject, WordError};
 use tempfile::TempDir;
 
 use crate::environment;
@@ -85,10 +84,8 @@ impl ExplainCommand {
         let b = self.open(&self.b, word_b, subjects.as_ref(), &scratch, "b")?;
         let referee = match &subjects {
             Some(subjects) if a.live.is_some() && b.live.is_some() && !self.no_referee => {
-                Some(subjects.live(Subject::Native(NativeOptions {
-                    precision: Precision::F64,
-                    ..NativeOptions::default()
-                }))?)
+                let referee = subjects.referee(self.index.settings()?)?;
+                Some(Live::Native(Box::new(referee)))
             }
             _ => None,
         };

@@ -47,6 +47,22 @@ fn the_engine_is_near_the_referee() {
 }
 
 #[test]
+fn the_referee_of_explain_is_in_double_precision_whatever_is_asked_of_the_subjects() {
+    let place = Workplace::new();
+    let line = format!("explain native native,gelu=tanh --precision bf16 --once {ON} --json");
+    let ended = place.run(&line).with_code(1);
+    let explanation: Value = serde_json::from_str(&ended.out).unwrap();
+    let culprits = explanation["encoder"]["forced"]["culprits"]
+        .as_array()
+        .unwrap();
+    assert!(!culprits.is_empty());
+    for culprit in culprits {
+        let error = &culprit["errors"]["mean_a"];
+        assert!(error.as_f64() > Some(0.0), "{culprit}");
+    }
+}
+
+#[test]
 fn a_variant_is_refused_with_the_reason() {
     let place = Workplace::new();
     let line = format!("record native,gemm=split-k:4 --precision f64 {ON} --out run");

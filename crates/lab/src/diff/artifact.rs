@@ -102,6 +102,7 @@ fn names<'a>(artifact: &'a Artifact<'_>) -> Vec<&'a str> {
     fields.map(|field| field.name.as_str()).collect()
 }
 
-fn named<'a, 'b>(artifact: &'a Artifact<'b>, name: &str) -> Option<&'a Field<'b>> {
+/// The tensor of that name.
+pub(super) fn named<'a, 'b>(artifact: &'a Artifact<'b>, name: &str) -> Option<&'a Field<'b>> {
     artifact.fields.iter().find(|field| field.name == name)
 }

@@ -19,6 +19,7 @@ pub(super) fn one_sided(a: Option<&Field<'_>>, b: Option<&Field<'_>>, bits: Bits
         bits,
         values: None,
         numbers: None,
+        referee: None,
     }
 }
 
@@ -51,6 +52,7 @@ pub(super) fn compare(
         bits: Bits::Different(Evidence::Form),
         values: None,
         numbers: None,
+        referee: None,
     };
     if !shape_same {
         return Ok(diff);

@@ -6,6 +6,7 @@ use concord_tensor::DType;
 use concord_tensor::closeness::{ClosenessReport, Tolerance};
 use serde::{Deserialize, Serialize};
 
+use super::judgement::Judgement;
 use super::remarks::Remark;
 use crate::side::{Form, SideKind};
 
@@ -28,6 +29,10 @@ pub struct DiffReport {
     pub counts: Counts,
     /// The answer.
     pub verdict: Verdict,
+    /// The subject that was run in double precision to say which side is nearer the truth, where one was. The
+    /// errors of a row are those of its values against this run's, with all that came before in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referee: Option<String>,
 }
 
 /// A side as the report names it.
@@ -163,6 +168,9 @@ pub struct FieldDiff {
     /// the same hashes in two runs are not, so nothing is said of NaNs among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
+    /// Which side is nearer the referee's, where there is a referee and `numbers` say of a difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referee: Option<Judgement>,
 }
 
 /// Dtype and shape of a tensor.
@@ -359,6 +367,7 @@ impl DiffReport {
             first_different,
             counts,
             verdict,
+            referee: None,
         }
     }
 }

@@ -35,14 +35,14 @@ struct Tapped<'a> {
 type Module<'a> = BTreeMap<Key, Tapped<'a>>;
 
 /// The taps of a run: paths in the order of computation, and what was tapped at each.
-struct Taps<'a> {
+pub(super) struct Taps<'a> {
     run: &'a RecordedRun,
     paths: Vec<&'a str>,
     modules: HashMap<&'a str, Module<'a>>,
 }
 
 impl<'a> Taps<'a> {
-    fn of(run: &'a RecordedRun) -> Taps<'a> {
+    pub(super) fn of(run: &'a RecordedRun) -> Taps<'a> {
         let (mut paths, mut modules) = (Vec::new(), HashMap::<&str, Module<'a>>::new());
         for record in run.taps() {
             let module = modules.entry(&record.tap).or_insert_with(|| {
@@ -84,17 +84,28 @@ pub(super) fn rows(
     let (a, b) = (Taps::of(a), Taps::of(b));
     merged(a.paths.clone(), b.paths.clone())
         .into_iter()
-        .map(|path| match (a.modules.get(path), b.modules.get(path)) {
-            (Some(of_a), Some(of_b)) => {
-                let compared = both(path, [a.run, b.run], [of_a, of_b], tolerance, progress);
-                compared.map_err(|source| DiffError::Elements {
-                    name: path.to_owned(),
-                    source,
-                })
-            }
-            (of_a, of_b) => Ok(one_sided(path, of_a, of_b)),
-        })
+        .map(|path| row(path, &a, &b, tolerance, progress))
         .collect()
+}
+
+/// The row of the module at `path`.
+pub(super) fn row(
+    path: &str,
+    a: &Taps<'_>,
+    b: &Taps<'_>,
+    tolerance: Tolerance,
+    progress: &mut dyn FnMut(DiffProgress<'_>),
+) -> Result<DiffRow, DiffError> {
+    match (a.modules.get(path), b.modules.get(path)) {
+        (Some(of_a), Some(of_b)) => {
+            let compared = both(path, [a.run, b.run], [of_a, of_b], tolerance, progress);
+            compared.map_err(|source| DiffError::Elements {
+                name: path.to_owned(),
+                source,
+            })
+        }
+        (of_a, of_b) => Ok(one_sided(path, of_a, of_b)),
+    }
 }
 
 /// A module that one run did not tap, which is no difference: taps are taken as asked.
@@ -108,6 +119,7 @@ fn one_sided(path: &str, a: Option<&Module<'_>>, b: Option<&Module<'_>>) -> Diff
         bits: Bits::Unknown(Unknown::OneSided),
         values: None,
         numbers: None,
+        referee: None,
     };
     let count = |module: Option<&Module<'_>>| module.map_or(0, BTreeMap::len);
     DiffRow {
@@ -195,6 +207,7 @@ fn both(
         bits,
         values: None,
         numbers: None,
+        referee: None,
     };
     if passages.differing > 0 {
         let blobs = [Blobs::of(run_a), Blobs::of(run_b)];
