@@ -3,7 +3,8 @@
 //! Each is computed in `f64` by unfused multiplications and additions, whose results IEEE 754 fixes,
 //! and rounded to `f32` once. The error before that rounding is below 1e-13 relative, so the result is
 //! the correctly rounded one but for arguments whose true value lies within 1e-13 of a midpoint between
-//! two `f32`. There are no branches, so that the functions vectorise.
+//! two `f32`: of all there are, one of `exp`, 14 of `erf` and 119 of `tanh`, off by one ULP each
+//! (`tests/correctly_rounded.rs`). There are no branches, so that the functions vectorise.
 
 /// The coefficients of `1, t, t², …` that approximate `erf(x) / x` on `|x| ≤ 4`, where `t = x² / 8 − 1`.
 ///

@@ -20,12 +20,15 @@ fn ulps(a: f32, b: f32) -> u32 {
     ordered(a).abs_diff(ordered(b))
 }
 
+fn exhaustive() -> bool {
+    std::env::var_os("CONCORD_EXHAUSTIVE").is_some()
+}
+
 /// Every 997th `f32`, 4.3 million of them, all exponents, both signs, infinities and NaN among them; every
 /// single one where that is asked for.
 fn sample() -> impl Iterator<Item = f32> {
-    let all = std::env::var_os("CONCORD_EXHAUSTIVE").is_some();
     (0..=u32::MAX)
-        .step_by(if all { 1 } else { 997 })
+        .step_by(if exhaustive() { 1 } else { 997 })
         .chain([0x7f80_0000, 0xff80_0000, 0x8000_0000])
         .map(f32::from_bits)
 }
@@ -37,23 +40,37 @@ fn largest_error(ours: fn(f32) -> f32, exact: fn(f32) -> f32) -> (u32, usize) {
     })
 }
 
-#[test]
-fn exp_is_correctly_rounded_on_the_sample() {
-    assert_eq!(largest_error(exp, core_math::expf), (0, 0));
-}
-
-#[test]
-fn erf_is_correctly_rounded_on_the_sample() {
-    assert_eq!(largest_error(erf, core_math::erff), (0, 0));
-}
-
-#[test]
-fn tanh_is_within_one_ulp_and_nearly_always_exact() {
-    let (worst, wrong) = largest_error(tanh, core_math::tanhf);
+/// Fails unless a function is correctly rounded for all of the sample but so many, and off by one ULP there; of
+/// all `f32`, but `of_all`.
+fn assert_nearly_always_exact(
+    name: &str,
+    ours: fn(f32) -> f32,
+    exact: fn(f32) -> f32,
+    of_all: usize,
+) {
+    let (worst, wrong) = largest_error(ours, exact);
+    println!("{name}: {worst} ULP at most, {wrong} not correctly rounded");
+    // A sample of a 997th has hardly more of the rare ones than its share.
+    let allowed = if exhaustive() { of_all } else { of_all / 30 };
     assert!(
-        worst <= 1 && wrong <= 4,
-        "{worst} ULP, {wrong} of the sample"
+        worst <= 1 && wrong <= allowed,
+        "{name}: {worst} ULP, {wrong} not correctly rounded"
     );
+}
+
+#[test]
+fn exp_is_correctly_rounded_but_for_one_argument() {
+    assert_nearly_always_exact("exp", exp, core_math::expf, 1);
+}
+
+#[test]
+fn erf_is_correctly_rounded_but_for_fourteen_arguments() {
+    assert_nearly_always_exact("erf", erf, core_math::erff, 14);
+}
+
+#[test]
+fn tanh_is_correctly_rounded_but_for_119_arguments() {
+    assert_nearly_always_exact("tanh", tanh, core_math::tanhf, 119);
 }
 
 /// Values of the sample through a kernel, in pieces, with what they came from.
