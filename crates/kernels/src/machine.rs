@@ -10,7 +10,8 @@ use crate::lanes::{LANES, Lanes};
 /// The operations are for bodies alone: `on_isa!` runs a body over a machine only where the instructions
 /// of that machine were found.
 pub trait Machine {
-    /// Panels of sixteen outputs that a register tile covers: as many as leave no sum without a register.
+    /// Panels of sixteen outputs that a register tile covers, 1, 2 or 4: as many as leave no sum of a chain
+    /// without a register.
     const PANELS: usize;
 
     /// `a * b + c` with a single rounding to nearest even.

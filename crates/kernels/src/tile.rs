@@ -13,7 +13,7 @@ pub(crate) trait MultiplyAdd {
     type Weights: Copy;
     /// The sums of sixteen outputs.
     type Sum: Copy;
-    /// Panels that a tile covers where there are enough.
+    /// Panels that a tile covers where there are enough: 1, 2 or 4.
     const PANELS: usize;
 
     /// The sums with the next term added to each.
