@@ -1,24 +1,24 @@
 //! Why two builds differ, as text: tables of what was measured, and one sentence.
 
+mod issue;
+mod places;
+mod sentence;
+
 use std::fmt::Write;
 
 use concord_lab::explain::{
-    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Formulas, InputKind,
-    Orders, Part, Reproducer, Role, Way,
+    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Formulas, Orders, Part,
+    Role,
 };
 use concord_lab::formula::ShortOperation;
-use concord_lab::reveal::OrderSummary;
 use concord_lab::{Nearer, Verdict};
 
+pub use self::issue::issue_text;
+use self::places::{Group, cut_out, groups, places};
+pub use self::sentence::sentence;
 use crate::figures::{count, magnitude, several};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
-
-/// The most places that the sentence names one by one.
-const NAMED: usize = 3;
-
-/// The most ways that the sentence describes.
-const DESCRIBED: usize = 3;
 
 /// How many modules are listed one by one.
 const LISTED: usize = 24;
@@ -257,70 +257,6 @@ fn modules(out: &mut String, forced: &Forced, style: &Style) {
     }
 }
 
-/// Culprits at the same place of several layers.
-struct Group<'a> {
-    /// The path, with `*` for the layer.
-    path: String,
-    layers: Vec<usize>,
-    culprits: Vec<&'a Culprit>,
-}
-
-/// The culprits by their place in a layer, in the order of the first of each.
-fn groups(culprits: &[Culprit]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for culprit in culprits {
-        let (path, layer) = starred(&culprit.module);
-        match groups.iter_mut().find(|group| group.path == path) {
-            Some(group) => {
-                group.layers.extend(layer);
-                group.culprits.push(culprit);
-            }
-            None => groups.push(Group {
-                path,
-                layers: layer.into_iter().collect(),
-                culprits: vec![culprit],
-            }),
-        }
-    }
-    groups
-}
-
-/// A path without the number of its layer, and that number.
-fn starred(path: &str) -> (String, Option<usize>) {
-    const LAYER: &str = "bert.encoder.layer.";
-    let parts = path
-        .strip_prefix(LAYER)
-        .and_then(|rest| rest.split_once('.'))
-        .and_then(|(layer, rest)| Some((layer.parse().ok()?, rest)));
-    match parts {
-        Some((layer, rest)) => (format!("{LAYER}*.{rest}"), Some(layer)),
-        None => (path.to_owned(), None),
-    }
-}
-
-impl Group<'_> {
-    /// Its path, with the number of the layer where there is only one.
-    fn name(&self) -> &str {
-        match self.culprits.as_slice() {
-            [one] => &one.module,
-            _ => &self.path,
-        }
-    }
-
-    /// `0 to 3`, or `0, 2`.
-    fn layers(&self) -> String {
-        match (self.layers.first(), self.layers.last()) {
-            (Some(first), Some(last)) if last - first + 1 == self.layers.len() && first != last => {
-                format!("{first} to {last}")
-            }
-            _ => {
-                let layers: Vec<String> = self.layers.iter().map(usize::to_string).collect();
-                layers.join(", ")
-            }
-        }
-    }
-}
-
 fn line(group: &Group<'_>) -> [Cell; 7] {
     let of = |number: fn(&Culprit) -> usize| group.culprits.iter().map(move |c| number(c));
     let largest = group.culprits.iter().map(|c| c.max_abs).fold(0.0, f64::max);
@@ -361,30 +297,6 @@ fn nearer(culprits: &[&Culprit]) -> String {
         Nearer::Neither => "neither",
     };
     format!("{side} ({} / {})", magnitude(a), magnitude(b))
-}
-
-/// Modules by their place in a layer, the path of each place once.
-fn places(modules: &[String]) -> String {
-    let mut places: Vec<String> = Vec::new();
-    for module in modules {
-        let path = match modules {
-            [one] => one.clone(),
-            _ => starred(module).0,
-        };
-        if !places.contains(&path) {
-            places.push(path);
-        }
-    }
-    let quoted = |path: &String| format!("`{path}`");
-    match places.as_slice() {
-        [first, second, more @ ..] if !more.is_empty() => format!(
-            "{}, {} and {}",
-            quoted(first),
-            quoted(second),
-            several(more.len(), "other place")
-        ),
-        few => few.iter().map(quoted).collect::<Vec<_>>().join(" and "),
-    }
 }
 
 /// How both sides add the products of a layer.
@@ -475,262 +387,4 @@ fn by_hashes(out: &mut String, encoder: &EncoderFinding, style: &Style) {
     out.push_str("From the hashes of both runs, these modules depart on equal inputs:\n\n");
     out.push_str(&table.render(style));
     out.push('\n');
-}
-
-/// The answer in one sentence, every part of which was measured.
-pub fn sentence(explanation: &Explanation) -> String {
-    if explanation.verdict == Verdict::Same {
-        return "A and B are the same, bit for bit.".to_owned();
-    }
-    let mut clauses = Vec::new();
-    if !explanation.inputs.is_empty() {
-        let what: Vec<&str> = explanation.inputs.iter().map(|i| i.what.as_str()).collect();
-        clauses.push(format!("Your inputs differ: {}", what.join(", and ")));
-    }
-    let essential = explanation.inputs.iter().any(|i| i.kind.is_essential());
-    if essential {
-        clauses.extend(with_other_weights(explanation));
-        return format!("{}.", clauses.join("; "));
-    }
-    if let Some(side) = explanation
-        .unstable
-        .iter()
-        .position(|side| side.as_ref().is_some_and(|differing| !differing.is_empty()))
-    {
-        let name = ["A", "B"][side];
-        clauses.push(format!(
-            "{name} does not agree with itself, so what separates it from the other cannot be told"
-        ));
-        return format!("{}.", clauses.join("; "));
-    }
-    let given = !clauses.is_empty();
-    clauses.push(match (place(explanation), given) {
-        (Some(place), false) => format!("A and B part at {place}"),
-        (Some(place), true) => format!("beside that they part at {place}"),
-        (None, true) if explanation.on_other_inputs.is_some() => {
-            "every other stage of B makes of A's inputs what A made".to_owned()
-        }
-        (None, true) => "what else may separate them was not found".to_owned(),
-        (None, false) => {
-            "A and B differ, and what was kept does not tell where they part".to_owned()
-        }
-    });
-    let later: Vec<&Part> = explanation.parts.iter().collect();
-    let agreeing = later
-        .iter()
-        .filter(|part| matches!(part.role, Role::Untouched | Role::Absorbed))
-        .count();
-    clauses.push(format!("{agreeing} of {} artifacts agree", later.len()));
-    for closure in &explanation.closures {
-        let (agreeing, all) = closure.agreeing();
-        let many = match (agreeing, all) {
-            (_, 0) => continue,
-            (agreeing, all) if agreeing == all => "all that follow do".to_owned(),
-            (agreeing, all) => format!("{agreeing} of the {all} that follow do"),
-        };
-        clauses.push(format!("with A's `{}` swapped in, {many}", closure.swapped));
-    }
-    format!("{}.", clauses.join("; "))
-}
-
-/// Where modules part on equal inputs though the sides have other weights: there the weights differ.
-fn with_other_weights(explanation: &Explanation) -> Option<String> {
-    let checkpoint = |kind| kind == InputKind::Checkpoint;
-    let mut inputs = explanation.inputs.iter();
-    inputs.find(|input| checkpoint(input.kind))?;
-    let departures = explanation.encoder.as_ref()?.departures.as_ref()?;
-    let first = departures.first()?;
-    let more = match departures.len() - 1 {
-        0 => String::new(),
-        n => format!(" and {n} more"),
-    };
-    Some(format!(
-        "the outputs differ on equal inputs first at `{}` ({}){more}",
-        first.module, first.operation
-    ))
-}
-
-/// Where they part.
-fn place(explanation: &Explanation) -> Option<String> {
-    let mut places = Vec::new();
-    if let Some(encoder) = &explanation.encoder {
-        places.extend(in_encoder(encoder));
-    }
-    // Where the modules are known, they say more than the encoder's output.
-    let told = !places.is_empty();
-    let culprits = explanation.culprits().into_iter();
-    let after = culprits.filter(|artifact| !(told && *artifact == "batches"));
-    places.extend(after.map(|artifact| format!("`{artifact}`")));
-    let (last, before) = places.split_last()?;
-    let ways = explanation
-        .encoder
-        .as_ref()
-        .and_then(|encoder| encoder.forced.as_ref())
-        .map_or(String::new(), ways);
-    Some(match before {
-        [] => format!("{last}{ways}"),
-        _ => format!("{}, and at {last}{ways}", before.join(", ")),
-    })
-}
-
-fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
-    let of_passages = encoder.batches.as_ref().map_or(String::new(), |batches| {
-        format!(
-            " for {} of {} passages{}",
-            count(batches.passages_differing),
-            count(batches.passages),
-            sizes(batches)
-        )
-    });
-    if let Some(forced) = &encoder.forced {
-        let modules = named(&forced.culprits)?;
-        return Some(format!("{modules}{of_passages}"));
-    }
-    let first = encoder.departures.as_ref()?.first()?;
-    Some(format!(
-        "`{}` ({}), for {} of the {} passages for which its inputs agree",
-        first.module, first.operation, first.passages, first.of
-    ))
-}
-
-/// The culprits: each place where there are few, otherwise the first and how many more.
-fn named(culprits: &[Culprit]) -> Option<String> {
-    let first = culprits.first()?;
-    let groups = groups(culprits);
-    if groups.len() > NAMED {
-        return Some(format!(
-            "`{}` ({}) and {} ({})",
-            first.module,
-            first.operation,
-            several(culprits.len() - 1, "more module"),
-            kinds(culprits)
-        ));
-    }
-    let names: Vec<String> = groups
-        .iter()
-        .map(|group| {
-            let layers = match group.culprits.len() {
-                1 => String::new(),
-                _ => format!(", layers {}", group.layers()),
-            };
-            format!(
-                "`{}` ({}{layers})",
-                group.name(),
-                group.culprits[0].operation
-            )
-        })
-        .collect();
-    let (last, before) = names.split_last()?;
-    Some(match before {
-        [] => last.clone(),
-        _ => format!("{} and {last}", before.join(", ")),
-    })
-}
-
-/// The sizes of batches that differ, where they are not those that agree.
-fn sizes(batches: &Batches) -> String {
-    match (batches.rows_differing, batches.rows_same) {
-        (Some((least, _)), Some((_, most))) if least > most => {
-            format!(", in batches of {} rows and more", count(least))
-        }
-        (Some((_, most)), Some((least, _))) if most < least => {
-            format!(", in batches of {} rows and fewer", count(most))
-        }
-        _ => String::new(),
-    }
-}
-
-/// In which ways the culprits compute, where the two sides have different ones.
-fn ways(forced: &Forced) -> String {
-    let orders = forced.orders.iter().filter(|orders| !orders.same());
-    let formulas = forced.formulas.iter();
-    let formulas = formulas.filter(|formulas| formulas.shared < formulas.samples);
-    let clauses: Vec<String> = cut_out(&forced.culprits)
-        .into_iter()
-        .chain(orders.map(in_which_order))
-        .chain(formulas.map(by_which_formula))
-        .collect();
-    let described = clauses.iter().take(DESCRIBED);
-    described.map(|clause| format!("; {clause}")).collect()
-}
-
-/// For each side the modules that give back what they read.
-fn cut_out(culprits: &[Culprit]) -> Vec<String> {
-    let of = |side: usize| -> Vec<String> {
-        let culprits = culprits.iter().filter(|culprit| culprit.cut_out[side]);
-        culprits.map(|culprit| culprit.module.clone()).collect()
-    };
-    ["A", "B"]
-        .into_iter()
-        .zip([of(0), of(1)])
-        .filter(|(_, modules)| !modules.is_empty())
-        .map(|(name, modules)| format!("{name} gives back what {} reads", places(&modules)))
-        .collect()
-}
-
-fn in_which_order(orders: &Orders) -> String {
-    let side = |orders: &[OrderSummary]| match orders {
-        [] => "an order that was not found".to_owned(),
-        [only] => only.label.replace("; ", ", "),
-        [most, ..] => format!(
-            "{} (for {} of {} sums)",
-            most.label.replace("; ", ", "),
-            count(most.sums),
-            count(orders.iter().map(|order| order.sums).sum::<usize>())
-        ),
-    };
-    format!(
-        "of the {} products of {} in batches of {} rows A makes {}, B {}",
-        count(orders.inputs),
-        places(&orders.modules),
-        count(orders.rows),
-        side(&orders.a),
-        side(&orders.b)
-    )
-}
-
-fn by_which_formula(formulas: &Formulas) -> String {
-    let side = |way: &Way| {
-        if way.reproduced == formulas.samples {
-            format!("as {}", way.formula.replace("; ", ", "))
-        } else {
-            "in a way that is not among the known formulas".to_owned()
-        }
-    };
-    format!(
-        "A computes {} {}, B {}",
-        formulas.operation,
-        side(&formulas.a),
-        side(&formulas.b)
-    )
-}
-
-/// The operations of the culprits, each once, in order.
-fn kinds(culprits: &[Culprit]) -> String {
-    let mut kinds: Vec<String> = Vec::new();
-    for culprit in culprits {
-        let kind = culprit.operation.to_string();
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
-    }
-    kinds.join(", ")
-}
-
-/// A text for an issue tracker, to go with the script.
-pub fn issue_text(reproducer: &Reproducer, a: &str, b: &str) -> String {
-    format!(
-        "# {operation}: {b} gives other bits than {a}\n\n\
-         On the same input, {differing} of {of} elements of the result differ between the two. The script below \
-         needs torch and numpy alone; its numbers are made by a rule, so there is nothing to download. Processors \
-         with other instruction sets may print other lines: what counts is that the two versions differ.\n\n\
-         | run with | prints |\n|---|---|\n| {a} | `{expected_a}` |\n| {b} | `{expected_b}` |\n\n\
-         ```python\n{script}```\n",
-        operation = reproducer.operation,
-        differing = count(reproducer.differing),
-        of = count(reproducer.of),
-        expected_a = reproducer.expected_a,
-        expected_b = reproducer.expected_b,
-        script = reproducer.script,
-    )
 }

@@ -1,0 +1,107 @@
+//! Modules by their place in a layer: the same place of several layers is named once.
+
+use concord_lab::explain::Culprit;
+
+use crate::figures::several;
+
+/// Culprits at the same place of several layers.
+pub(super) struct Group<'a> {
+    /// The path, with `*` for the layer.
+    pub(super) path: String,
+    layers: Vec<usize>,
+    pub(super) culprits: Vec<&'a Culprit>,
+}
+
+/// The culprits by their place in a layer, in the order of the first of each.
+pub(super) fn groups(culprits: &[Culprit]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for culprit in culprits {
+        let (path, layer) = starred(&culprit.module);
+        match groups.iter_mut().find(|group| group.path == path) {
+            Some(group) => {
+                group.layers.extend(layer);
+                group.culprits.push(culprit);
+            }
+            None => groups.push(Group {
+                path,
+                layers: layer.into_iter().collect(),
+                culprits: vec![culprit],
+            }),
+        }
+    }
+    groups
+}
+
+/// A path without the number of its layer, and that number.
+fn starred(path: &str) -> (String, Option<usize>) {
+    const LAYER: &str = "bert.encoder.layer.";
+    let parts = path
+        .strip_prefix(LAYER)
+        .and_then(|rest| rest.split_once('.'))
+        .and_then(|(layer, rest)| Some((layer.parse().ok()?, rest)));
+    match parts {
+        Some((layer, rest)) => (format!("{LAYER}*.{rest}"), Some(layer)),
+        None => (path.to_owned(), None),
+    }
+}
+
+impl Group<'_> {
+    /// Its path, with the number of the layer where there is only one.
+    pub(super) fn name(&self) -> &str {
+        match self.culprits.as_slice() {
+            [one] => &one.module,
+            _ => &self.path,
+        }
+    }
+
+    /// `0 to 3`, or `0, 2`.
+    pub(super) fn layers(&self) -> String {
+        match (self.layers.first(), self.layers.last()) {
+            (Some(first), Some(last)) if last - first + 1 == self.layers.len() && first != last => {
+                format!("{first} to {last}")
+            }
+            _ => {
+                let layers: Vec<String> = self.layers.iter().map(usize::to_string).collect();
+                layers.join(", ")
+            }
+        }
+    }
+}
+
+/// Modules by their place in a layer, the path of each place once.
+pub(super) fn places(modules: &[String]) -> String {
+    let mut places: Vec<String> = Vec::new();
+    for module in modules {
+        let path = match modules {
+            [one] => one.clone(),
+            _ => starred(module).0,
+        };
+        if !places.contains(&path) {
+            places.push(path);
+        }
+    }
+    let quoted = |path: &String| format!("`{path}`");
+    match places.as_slice() {
+        [first, second, more @ ..] if !more.is_empty() => format!(
+            "{}, {} and {}",
+            quoted(first),
+            quoted(second),
+            several(more.len(), "other place")
+        ),
+        few => few.iter().map(quoted).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+/// For each side the modules that give back what they read.
+pub(super) fn cut_out(culprits: &[Culprit]) -> Vec<String> {
+    let of = |side: usize| -> Vec<String> {
+        let culprits = culprits.iter().filter(|culprit| culprit.cut_out[side]);
+        culprits.map(|culprit| culprit.module.clone()).collect()
+    };
+    ["A", "B"]
+        .into_iter()
+        .zip([of(0), of(1)])
+        .filter(|(_, modules)| !modules.is_empty())
+        .map(|(name, modules)| format!("{name} gives back what {} reads", places(&modules)))
+        .collect()
+}
