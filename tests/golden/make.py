@@ -44,7 +44,10 @@ def main() -> None:
         action="store_true",
         help="also the indexes with other bits and chunks",
     )
-    variants = arguments.parse_args().variants
+    arguments.add_argument(
+        "--taps", action="store_true", help="also the outputs of the modules"
+    )
+    asked = arguments.parse_args()
     # How a sum is split among threads is part of its bits.
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
@@ -55,7 +58,9 @@ def main() -> None:
     out.mkdir()
     write_encoder_values(out)
     write_index_values(out)
-    if variants:
+    if asked.taps:
+        write_taps(out)
+    if asked.variants:
         write_variants(out)
     complain_about_this_machine(out)
 
@@ -68,13 +73,18 @@ def write_inputs() -> None:
 
 
 def write_encoder_values(out: Path) -> None:
-    """Token ids, module outputs, and the versions all of it was computed with."""
+    """Token ids, and the versions all of it was computed with."""
     checkpoint = reference.open_checkpoint()
     write_json(out / "versions.json", versions(checkpoint))
     write_json(out / "draws.json", draws())
     write_json(
         out / "tokenization.json", tokenization(checkpoint, reference.COLLECTION)
     )
+
+
+def write_taps(out: Path) -> None:
+    """What every module gives for a few passages."""
+    checkpoint = reference.open_checkpoint()
     passages = Collection(path=reference.COLLECTION).data
     save_file(
         module_outputs(checkpoint, [passages[pid] for pid in text.TAPPED_PIDS]),

@@ -25,7 +25,7 @@ use concord_subject::record::record;
 use concord_tensor::{DType, Tensor, pt, safetensors};
 
 use engine::{checkpoint, engine, evaluated, swap, tensor};
-use golden::{Golden, VERSIONS, input, largest_difference};
+use golden::{NEW, VERSIONS, input, largest_difference};
 
 /// How far a value of an embedding, of unit length, may be from the reference's.
 const EMBEDDING_TOLERANCE: f32 = 1e-6;
@@ -96,8 +96,8 @@ fn query_embeddings_are_those_of_the_reference_within_a_millionth() {
 }
 
 /// The taps that the reference left, by path, without the rows of padding.
-fn reference_taps(golden: &Golden) -> BTreeMap<String, Tensor> {
-    let mut taps: BTreeMap<String, Tensor> = safetensors::read(golden.path("taps.safetensors"))
+fn reference_taps() -> BTreeMap<String, Tensor> {
+    let mut taps: BTreeMap<String, Tensor> = safetensors::read(NEW.path("taps.safetensors"))
         .unwrap()
         .into_iter()
         .collect();
@@ -174,29 +174,23 @@ fn kind(path: &str) -> &str {
 #[test]
 fn every_module_computes_what_it_computes_in_the_reference() {
     let own = own_taps();
-    for golden in VERSIONS {
-        let mut reference = reference_taps(&golden);
-        reference.remove("input_ids");
-        assert_eq!(reference.len(), 24, "the modules that the reference kept");
-        let mut of_kind: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
-        for (path, expected) in &reference {
-            let (found, expected) = (floats(&own[path]), floats(expected));
-            let (difference, scale) = (largest_difference(found, expected), largest(expected));
-            assert!(
-                difference <= TAP_TOLERANCE * scale,
-                "torch {}, {path}: differs by {difference:e} of {scale}",
-                golden.torch
-            );
-            let (most, relative) = of_kind.entry(kind(path)).or_default();
-            *most = most.max(difference);
-            *relative = relative.max(difference / scale);
-        }
-        for (kind, (difference, relative)) in of_kind {
-            println!(
-                "torch {}: {kind} differs by at most {difference:e}, {relative:e} of the largest",
-                golden.torch
-            );
-        }
+    let mut reference = reference_taps();
+    reference.remove("input_ids");
+    assert_eq!(reference.len(), 24, "the modules that the reference kept");
+    let mut of_kind: BTreeMap<&str, (f32, f32)> = BTreeMap::new();
+    for (path, expected) in &reference {
+        let (found, expected) = (floats(&own[path]), floats(expected));
+        let (difference, scale) = (largest_difference(found, expected), largest(expected));
+        assert!(
+            difference <= TAP_TOLERANCE * scale,
+            "{path}: differs by {difference:e} of {scale}"
+        );
+        let (most, relative) = of_kind.entry(kind(path)).or_default();
+        *most = most.max(difference);
+        *relative = relative.max(difference / scale);
+    }
+    for (kind, (difference, relative)) in of_kind {
+        println!("{kind} differs by at most {difference:e}, {relative:e} of the largest");
     }
 }
 
@@ -219,10 +213,8 @@ fn the_taps_are_of_the_tokens_that_the_reference_saw() {
         })
         .copied()
         .collect();
-    for golden in VERSIONS {
-        let expected = &reference_taps(&golden)["input_ids"];
-        assert_eq!(found, expected.as_slice::<i64>().unwrap());
-    }
+    let expected = &reference_taps()["input_ids"];
+    assert_eq!(found, expected.as_slice::<i64>().unwrap());
 }
 
 /// How many rows of two matrices have the same bits.
