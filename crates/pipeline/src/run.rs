@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, DType, TensorSource, open_tensors};
+use concord_tensor::{BitHash, DType, Tensor, TensorSource, open_tensors};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -170,6 +170,14 @@ pub struct RunWriter {
     capture: Capture,
     events: Mutex<BufWriter<File>>,
     events_path: PathBuf,
+    last_tap: Mutex<Option<Kept>>,
+}
+
+/// A tap that was hashed, and kept where values are.
+struct Kept {
+    rows: Tensor,
+    passages: Vec<TapRows>,
+    blob: Option<BitHash>,
 }
 
 /// The folder inside the staging folder that becomes the run.
@@ -204,6 +212,7 @@ impl RunWriter {
             capture,
             events,
             events_path,
+            last_tap: Mutex::new(None),
         })
     }
 
@@ -249,7 +258,7 @@ impl RunWriter {
     /// # Errors
     /// When anything cannot be written.
     pub fn finish(mut self, manifest: &RunManifest) -> Result<(), RunError> {
-        let events = &mut *self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = &mut *lock(&self.events);
         events
             .flush()
             .and_then(|()| events.get_ref().sync_data())
@@ -262,7 +271,7 @@ impl RunWriter {
     }
 
     fn append(&self, event: &Event) -> Result<(), PublishError> {
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = lock(&self.events);
         serde_json::to_writer(&mut *events, event)
             .map_err(io::Error::from)
             .and_then(|()| events.write_all(b"\n"))
@@ -313,6 +322,28 @@ impl TapSink for RunWriter {
     }
 
     fn tap(&self, tap: Tap) -> Result<(), StageError> {
+        // A module that hands on what another inside it computed reports that very tensor.
+        let last = lock(&self.last_tap).take();
+        let kept = match last.filter(|last| last.is_of(&tap)) {
+            Some(last) => last,
+            None => self.keep(&tap)?,
+        };
+        let record = TapRecord {
+            tap: tap.path,
+            batch: tap.batch,
+            dtype: tap.rows.dtype(),
+            width: tap.rows.row_len(),
+            passages: kept.passages.clone(),
+            blob: kept.blob,
+        };
+        *lock(&self.last_tap) = Some(kept);
+        Ok(self.append(&Event::Tap(record))?)
+    }
+}
+
+impl RunWriter {
+    /// Hashes the rows of each passage, and keeps all of them where the capture asks for values.
+    fn keep(&self, tap: &Tap) -> Result<Kept, StageError> {
         let mut row = 0;
         let mut of_passages = Vec::with_capacity(tap.passages.len());
         for passage in &tap.passages {
@@ -330,25 +361,32 @@ impl TapSink for RunWriter {
                 })
             })
             .collect::<Result<_, StageError>>()?;
-        let (dtype, width) = (tap.rows.dtype(), tap.rows.row_len());
         let mut blob = None;
         if self.capture.tap_values {
-            let value = Value::from(tap.rows);
+            let value = Value::from(tap.rows.clone());
             let record = value.record();
             put_blobs(&self.blobs, &record, &value)?;
             blob = Some(record.hash);
         }
-        let (tap, batch) = (tap.path, tap.batch);
-        let record = TapRecord {
-            tap,
-            batch,
-            dtype,
-            width,
+        Ok(Kept {
+            rows: tap.rows.clone(),
             passages,
             blob,
-        };
-        Ok(self.append(&Event::Tap(record))?)
+        })
     }
+}
+
+impl Kept {
+    /// Whether this is what was made of the rows of that tap.
+    fn is_of(&self, tap: &Tap) -> bool {
+        let passages = self.passages.iter().map(|rows| (rows.pid, rows.tokens));
+        let of_tap = tap.passages.iter().map(|rows| (rows.pid, rows.tokens));
+        self.rows.is_same(&tap.rows) && passages.eq(of_tap)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A run read back.

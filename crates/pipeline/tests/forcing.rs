@@ -96,6 +96,35 @@ fn a_pattern_chooses_a_module_with_what_is_inside_it() {
 }
 
 #[test]
+fn a_tensor_that_is_reported_again_has_the_hashes_of_its_passages() {
+    let shared = rows(0.0, 3);
+    let taps = |of: &dyn Fn() -> Tensor| {
+        vec![
+            tap("bert.a.inner", 0, &[(7, 1), (3, 2)], of()),
+            tap("bert.a", 0, &[(7, 1), (3, 2)], of()),
+            tap("bert.b", 0, &[(7, 2), (3, 1)], of()),
+            tap(
+                "linear",
+                0,
+                &[(7, 2), (3, 1)],
+                of().slice_rows(0..3).unwrap(),
+            ),
+            tap("mask", 1, &[(4, 2), (5, 1)], of()),
+            tap("normalize", 1, &[(4, 2)], of().slice_rows(1..3).unwrap()),
+        ]
+    };
+    for values in [false, true] {
+        let (_folder, once) = run(values, taps(&|| shared.clone()));
+        let (_folder, each) = run(values, taps(&|| rows(0.0, 3)));
+        assert_eq!(once.taps(), each.taps());
+        for taps in once.taps().windows(2) {
+            let same = taps[0].passages == taps[1].passages;
+            assert_eq!(same, ["bert.a", "linear"].contains(&taps[1].tap.as_str()));
+        }
+    }
+}
+
+#[test]
 fn a_run_without_values_has_none_to_give() {
     let (_folder, hashes) = run(false, vec![tap("linear", 0, &[(0, 1)], rows(0.0, 1))]);
     let error = Forcing::new(&hashes, Vec::new()).err().unwrap();

@@ -183,6 +183,13 @@ impl Tensor {
         })
     }
 
+    /// Whether the two are one: the same shape over the same place in memory.
+    pub fn is_same(&self, other: &Tensor) -> bool {
+        Arc::ptr_eq(&self.storage, &other.storage)
+            && self.offset == other.offset
+            && self.shape == other.shape
+    }
+
     /// The rows of a range, in a tensor of as many dimensions. Shares the storage.
     ///
     /// # Errors

@@ -100,8 +100,14 @@ impl<'a> TapsOfBatch<'a> {
         }
         let passages: Vec<TappedPassage> = wanted().map(|passage| passage.tapped).collect();
         let tokens = passages.iter().map(|passage| passage.tokens).sum::<usize>();
-        let rows = Tensor::new(vec![tokens, width], values)
+        let mut rows = Tensor::new(vec![tokens, width], values)
             .unwrap_or_else(|error| unreachable!("each token gave {width} values: {error}"));
+        // A third of what modules report is what another inside them computed: it is kept, and hashed, once.
+        if let Some(last) = self.taken.last().map(|tap| &tap.rows)
+            && (last.shape(), last.bytes()) == (rows.shape(), rows.bytes())
+        {
+            rows = last.clone();
+        }
         self.taken.push(Tap {
             path: path.to_owned(),
             batch: self.batch,
