@@ -6,23 +6,23 @@
 //! RUN/blobs/…         the tensors that the capture level keeps, under their hashes, once each
 //! ```
 
+mod writer;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, DType, Tensor, TensorSource, open_tensors};
-use rayon::prelude::*;
+use concord_tensor::{BitHash, DType, TensorSource, open_tensors};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{ArtifactRecord, MANIFEST_VERSION, ManifestHead};
-use crate::observe::{ArtifactEvent, Observer, Tap, TapSink};
+use crate::observe::ArtifactEvent;
 use crate::pattern::ModulePattern;
-use crate::publish::{PublishError, Staging, StagingError, write_json, writing};
-use crate::stage::StageError;
-use crate::store::{StoreError, blob_path, put_blobs};
-use crate::value::Value;
+use crate::publish::{PublishError, StagingError};
+use crate::store::{StoreError, blob_path};
+
+pub use self::writer::RunWriter;
 
 /// What a recording keeps beside hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,234 +159,6 @@ pub enum RunError {
         /// The version it says it has.
         version: u32,
     },
-}
-
-/// Writes a run. It is an [`Observer`]: hand it to an evaluator, then call [`RunWriter::finish`].
-pub struct RunWriter {
-    /// There until the run is finished.
-    staging: Option<Staging>,
-    scratch: PathBuf,
-    blobs: PathBuf,
-    capture: Capture,
-    events: Mutex<BufWriter<File>>,
-    events_path: PathBuf,
-    last_tap: Mutex<Option<Kept>>,
-}
-
-/// A tap that was hashed, and kept where values are.
-struct Kept {
-    rows: Tensor,
-    passages: Vec<TapRows>,
-    blob: Option<BitHash>,
-}
-
-/// The folder inside the staging folder that becomes the run.
-const UNFINISHED: &str = "run";
-
-impl RunWriter {
-    /// Starts a run that will appear at `out`.
-    ///
-    /// # Errors
-    /// When `out` exists, another process is recording to it, or it cannot be written.
-    pub fn create(out: &Path, capture: Capture) -> Result<RunWriter, RunError> {
-        if out.exists() {
-            return Err(RunError::Exists(out.to_owned()));
-        }
-        let staging = Staging::open(out)?;
-        let (folder, scratch) = (staging.path(UNFINISHED), staging.path("store"));
-        for left in [&folder, &scratch] {
-            // Left by a recording that was killed; a run is recorded from its beginning.
-            if left.exists() {
-                fs::remove_dir_all(left).map_err(writing(left))?;
-            }
-        }
-        let blobs = folder.join("blobs");
-        fs::create_dir_all(&blobs).map_err(writing(&blobs))?;
-        let events_path = folder.join("events.jsonl");
-        let events = File::create(&events_path).map_err(writing(&events_path))?;
-        let events = Mutex::new(BufWriter::new(events));
-        Ok(RunWriter {
-            staging: Some(staging),
-            scratch,
-            blobs,
-            capture,
-            events,
-            events_path,
-            last_tap: Mutex::new(None),
-        })
-    }
-
-    /// An empty folder for a working store, gone when the run is finished.
-    pub fn scratch(&self) -> &Path {
-        &self.scratch
-    }
-
-    /// Takes over the events of a run that another program recorded, and of its tensors those that this
-    /// run keeps. They are moved: the other run is of no use afterwards.
-    ///
-    /// # Errors
-    /// When the other run cannot be read, or this one not be written.
-    pub fn take_over(&self, run: &RecordedRun) -> Result<(), RunError> {
-        let theirs = run.folder.join("blobs");
-        let take = |hash: BitHash| {
-            let (from, to) = (blob_path(&theirs, hash), blob_path(&self.blobs, hash));
-            if !from.exists() || to.exists() {
-                return Ok(());
-            }
-            let moved = to
-                .parent()
-                .map_or(Ok(()), fs::create_dir_all)
-                .and_then(|()| fs::rename(&from, &to));
-            moved.map_err(writing(&to))
-        };
-        run.each_event(|event| {
-            match &event {
-                Event::Artifact(event) if self.capture.artifact_values => {
-                    event.record.fields.iter().try_for_each(|f| take(f.hash))?;
-                }
-                Event::Tap(tap) if self.capture.tap_values => {
-                    tap.blob.map_or(Ok(()), take)?;
-                }
-                Event::Artifact(_) | Event::Tap(_) => {}
-            }
-            Ok(self.append(&event)?)
-        })
-    }
-
-    /// Writes the manifest and gives the run its name.
-    ///
-    /// # Errors
-    /// When anything cannot be written.
-    pub fn finish(mut self, manifest: &RunManifest) -> Result<(), RunError> {
-        let events = &mut *lock(&self.events);
-        events
-            .flush()
-            .and_then(|()| events.get_ref().sync_data())
-            .map_err(writing(&self.events_path))?;
-        if let Some(staging) = self.staging.take() {
-            write_json(&staging.path(UNFINISHED).join("manifest.json"), manifest)?;
-            staging.publish(UNFINISHED)?;
-        }
-        Ok(())
-    }
-
-    fn append(&self, event: &Event) -> Result<(), PublishError> {
-        let mut events = lock(&self.events);
-        serde_json::to_writer(&mut *events, event)
-            .map_err(io::Error::from)
-            .and_then(|()| events.write_all(b"\n"))
-            .map_err(writing(&self.events_path))
-    }
-}
-
-impl Drop for RunWriter {
-    /// An unfinished run is of no use to anybody.
-    fn drop(&mut self) {
-        if let Some(staging) = self.staging.take() {
-            let _ = staging.discard();
-        }
-    }
-}
-
-impl Observer for RunWriter {
-    fn wants_value(&self, _: &str) -> bool {
-        self.capture.artifact_values
-    }
-
-    fn artifact(&self, event: &ArtifactEvent, value: Option<&Value>) -> Result<(), StageError> {
-        if let Some(value) = value.filter(|_| self.capture.artifact_values) {
-            put_blobs(&self.blobs, &event.record, value)?;
-        }
-        Ok(self.append(&Event::Artifact(event.clone()))?)
-    }
-
-    fn taps(&self) -> Option<&dyn TapSink> {
-        if self.capture.taps.is_empty() {
-            None
-        } else {
-            Some(self)
-        }
-    }
-}
-
-impl TapSink for RunWriter {
-    fn wants_passage(&self, pid: usize) -> bool {
-        self.capture
-            .passages
-            .as_ref()
-            .is_none_or(|passages| passages.contains(&pid))
-    }
-
-    fn wants_path(&self, path: &str) -> bool {
-        self.capture.taps.iter().any(|pattern| pattern.covers(path))
-    }
-
-    fn tap(&self, tap: Tap) -> Result<(), StageError> {
-        // A module that hands on what another inside it computed reports that very tensor.
-        let last = lock(&self.last_tap).take();
-        let kept = match last.filter(|last| last.is_of(&tap)) {
-            Some(last) => last,
-            None => self.keep(&tap)?,
-        };
-        let record = TapRecord {
-            tap: tap.path,
-            batch: tap.batch,
-            dtype: tap.rows.dtype(),
-            width: tap.rows.row_len(),
-            passages: kept.passages.clone(),
-            blob: kept.blob,
-        };
-        *lock(&self.last_tap) = Some(kept);
-        Ok(self.append(&Event::Tap(record))?)
-    }
-}
-
-impl RunWriter {
-    /// Hashes the rows of each passage, and keeps all of them where the capture asks for values.
-    fn keep(&self, tap: &Tap) -> Result<Kept, StageError> {
-        let mut row = 0;
-        let mut of_passages = Vec::with_capacity(tap.passages.len());
-        for passage in &tap.passages {
-            of_passages.push((passage, row..row + passage.tokens));
-            row += passage.tokens;
-        }
-        // Side by side: of everything that is done with a tap, hashing takes the longest.
-        let passages = of_passages
-            .into_par_iter()
-            .map(|(passage, rows)| {
-                Ok(TapRows {
-                    pid: passage.pid,
-                    tokens: passage.tokens,
-                    hash: tap.rows.slice_rows(rows)?.hash(),
-                })
-            })
-            .collect::<Result<_, StageError>>()?;
-        let mut blob = None;
-        if self.capture.tap_values {
-            let value = Value::from(tap.rows.clone());
-            let record = value.record();
-            put_blobs(&self.blobs, &record, &value)?;
-            blob = Some(record.hash);
-        }
-        Ok(Kept {
-            rows: tap.rows.clone(),
-            passages,
-            blob,
-        })
-    }
-}
-
-impl Kept {
-    /// Whether this is what was made of the rows of that tap.
-    fn is_of(&self, tap: &Tap) -> bool {
-        let passages = self.passages.iter().map(|rows| (rows.pid, rows.tokens));
-        let of_tap = tap.passages.iter().map(|rows| (rows.pid, rows.tokens));
-        self.rows.is_same(&tap.rows) && passages.eq(of_tap)
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A run read back.

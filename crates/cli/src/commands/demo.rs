@@ -50,10 +50,6 @@ const SHOWN: [&str; 3] = ["0", "34", "65"];
 /// Passages shown for each of them.
 const SHOWN_PASSAGES: usize = 2;
 
-/// Iterations of k-means: ColBERT's default, where the checkpoint asks for more. Its collection is small, and there
-/// are three builds to wait for.
-const KMEANS_NITERS: usize = 4;
-
 /// The folder of the first build.
 const INDEX: &str = "index";
 
@@ -108,12 +104,13 @@ A checkpoint of full size, such as colbert-ir/colbertv2.0, takes the place of co
 
 impl Demo {
     fn index(&self) -> Result<BuildReport, Failure> {
-        let layers = self.checkpoint.bert_config().num_hidden_layers;
         print(&format!(
-            "1. Build an index of {} passages with the embedded checkpoint {} ({layers} layers), {KMEANS_NITERS} \
-             iterations of k-means.\n",
+            "1. Build an index of {} passages with the embedded checkpoint {} ({} layers), {} iterations of \
+             k-means.\n",
             self.data.collection.len(),
             embedded::CHECKPOINT,
+            self.checkpoint.bert_config().num_hidden_layers,
+            kmeans_niters(),
         ))?;
         let report = self.build(NativeOptions::default(), &self.folder.join(INDEX))?;
         let index = Index::open(&self.folder.join(INDEX))?;
@@ -230,7 +227,7 @@ impl Demo {
             Arc::clone(collection),
             options,
             IndexSettings {
-                kmeans_niters: Some(KMEANS_NITERS),
+                kmeans_niters: Some(kmeans_niters()),
                 ..IndexSettings::default()
             },
         )?;
@@ -259,6 +256,12 @@ impl Engine<'_> {
         let hits = self.searcher.search(embeddings, width, k, &options);
         hits.into_iter().map(|hit| (hit.pid, hit.score)).collect()
     }
+}
+
+/// Iterations of k-means: ColBERT's default, where the checkpoint asks for more. The collection is small, and
+/// there are three builds to wait for.
+fn kmeans_niters() -> usize {
+    ColbertConfig::default().kmeans_niters
 }
 
 /// How many artifacts and files of two builds have the same hash, and how many there are.

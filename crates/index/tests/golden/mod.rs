@@ -23,7 +23,7 @@ pub struct Golden {
 /// The version whose tensor files Concord's are equal to byte for byte, and which has the variants.
 pub const OLD: Golden = Golden { torch: "1.13.1" };
 
-/// The latest version.
+/// The latest version, which has the taps.
 pub const NEW: Golden = Golden { torch: "2.15.0" };
 
 /// Every version there is.

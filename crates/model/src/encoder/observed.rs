@@ -103,8 +103,8 @@ impl<'a> TapsOfBatch<'a> {
         let mut rows = Tensor::new(vec![tokens, width], values)
             .unwrap_or_else(|error| unreachable!("each token gave {width} values: {error}"));
         // A third of what modules report is what another inside them computed: it is kept, and hashed, once.
-        if let Some(last) = self.taken.last().map(|tap| &tap.rows)
-            && (last.shape(), last.bytes()) == (rows.shape(), rows.bytes())
+        if let Some(Tap { rows: last, .. }) = self.taken.last()
+            && (last.dtype(), last.shape(), last.bytes()) == (N::DTYPE, rows.shape(), rows.bytes())
         {
             rows = last.clone();
         }
