@@ -11,7 +11,7 @@
 
 mod filter;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::linear::{PackedWeights, linear};
 use concord_kernels::maxsim::{Floor, maxsim};
 use concord_kernels::normalize::{Normalize, normalize};
@@ -87,18 +87,18 @@ pub struct Searcher<'a> {
     index: &'a Index,
     centroids: PackedWeights,
     unpacker: Unpacker,
-    isa: Isa,
+    compute: Compute,
 }
 
 impl<'a> Searcher<'a> {
     /// A searcher of `index`.
-    pub fn new(index: &'a Index, isa: Isa) -> Searcher<'a> {
+    pub fn new(index: &'a Index, compute: &Compute) -> Searcher<'a> {
         let count = index.centroids.len() / index.dim;
         Searcher {
             index,
             centroids: PackedWeights::pack(&index.centroids, count, index.dim),
             unpacker: Unpacker::new(index.nbits, &index.bucket_weights),
-            isa,
+            compute: compute.clone(),
         }
     }
 
@@ -138,7 +138,7 @@ impl<'a> Searcher<'a> {
             .iter()
             .map(|&pid| Hit {
                 pid,
-                score: maxsim(self.isa, &query, &self.embeddings(pid), floor),
+                score: maxsim(&self.compute, &query, &self.embeddings(pid), floor),
             })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.pid.cmp(&b.pid)));
@@ -153,7 +153,7 @@ impl<'a> Searcher<'a> {
         let passage = PackedWeights::pack(&passage, passage.len() / dim, dim);
         let width = passage.outputs();
         let mut similarities = vec![0.0; query.len() / dim * width];
-        linear(self.isa, query, &passage, None, &mut similarities);
+        linear(&self.compute, query, &passage, None, &mut similarities);
         let nearest = |of_token: &[f32]| {
             let nearest = |a: TokenMatch, b: TokenMatch| match b.similarity > a.similarity {
                 true => b,
@@ -183,7 +183,7 @@ impl<'a> Searcher<'a> {
             let centroid = &self.index.centroids[code as usize * dim..][..dim];
             self.unpacker.add(residual, centroid, embedding);
         }
-        normalize(self.isa, Normalize::Divide, &mut embeddings, dim);
+        normalize(&self.compute, Normalize::Divide, &mut embeddings, dim);
         embeddings
     }
 
@@ -195,7 +195,7 @@ impl<'a> Searcher<'a> {
     fn centroid_scores(&self, query: &[f32]) -> Vec<f32> {
         let (count, tokens) = (self.centroids.outputs(), query.len() / self.index.dim);
         let mut by_token = vec![0.0; tokens * count];
-        linear(self.isa, query, &self.centroids, None, &mut by_token);
+        linear(&self.compute, query, &self.centroids, None, &mut by_token);
         let mut scores = vec![0.0; by_token.len()];
         for (token, of_token) in by_token.chunks_exact(count.max(1)).enumerate() {
             for (centroid, &score) in of_token.iter().enumerate() {

@@ -6,7 +6,7 @@ mod golden;
 
 use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::maxsim::Floor;
 use serde::Deserialize;
 
@@ -94,7 +94,7 @@ fn largest_difference(found: &[Hit], expected: &[Hit]) -> f32 {
 fn every_setting_finds_the_passages_and_scores_of_the_reference() {
     for golden in VERSIONS {
         let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let searcher = Searcher::new(&index, &Compute::fastest());
         let queries = queries(&golden);
         let mut largest: f32 = 0.0;
         for way in golden.json::<Vec<Way>>("search.json") {
@@ -134,7 +134,7 @@ fn what_is_left_open_follows_from_k_as_in_the_reference() {
 fn cells_and_filters_leave_the_passages_that_they_leave_in_the_reference() {
     for golden in VERSIONS {
         let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let searcher = Searcher::new(&index, &Compute::fastest());
         let mut filtered = 0;
         for way in golden.json::<Vec<Way>>("search.json") {
             // All that is left can be seen where as many are asked for as there are, and all that
@@ -162,7 +162,7 @@ fn cells_and_filters_leave_the_passages_that_they_leave_in_the_reference() {
 fn the_exact_score_of_every_passage_is_that_of_the_reference() {
     for golden in VERSIONS {
         let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let searcher = Searcher::new(&index, &Compute::fastest());
         let all: Vec<u32> = (0..PASSAGES).collect();
         let mut largest: f32 = 0.0;
         let expected: Vec<Vec<f32>> = golden.json("scores.json");
@@ -185,7 +185,7 @@ fn the_exact_score_of_every_passage_is_that_of_the_reference() {
 fn passages_of_the_same_text_tie_and_come_in_the_order_of_their_pids() {
     for golden in VERSIONS {
         let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let searcher = Searcher::new(&index, &Compute::fastest());
         for query in queries(&golden) {
             let hits = searcher.score(&query, &[3, 2], Floor::Zero);
             assert_eq!(pids(&hits), [2, 3]);
@@ -197,7 +197,7 @@ fn passages_of_the_same_text_tie_and_come_in_the_order_of_their_pids() {
 #[test]
 fn clipping_at_zero_raises_some_scores_and_lowers_none() {
     let index = Index::open(&OLD.path("index")).unwrap();
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let searcher = Searcher::new(&index, &Compute::fastest());
     let mut raised = 0;
     for query in queries(&OLD) {
         for pid in 0..PASSAGES {
@@ -215,9 +215,10 @@ fn the_instruction_sets_find_the_same_with_the_same_bits() {
     let index = Index::open(&OLD.path("index")).unwrap();
     let options = SearchOptions::default();
     for query in queries(&OLD) {
-        let scalar = Searcher::new(&index, Isa::Scalar).search(&query, QUERY_MAXLEN, 20, &options);
+        let scalar =
+            Searcher::new(&index, &Compute::scalar()).search(&query, QUERY_MAXLEN, 20, &options);
         let fastest =
-            Searcher::new(&index, Isa::fastest()).search(&query, QUERY_MAXLEN, 20, &options);
+            Searcher::new(&index, &Compute::fastest()).search(&query, QUERY_MAXLEN, 20, &options);
         let bits = |hits: &[Hit]| -> Vec<(u32, u32)> {
             hits.iter()
                 .map(|hit| (hit.pid, hit.score.to_bits()))
@@ -235,8 +236,8 @@ fn an_index_in_three_chunks_is_read_as_one() {
     assert_eq!(parts.setting("num_chunks").unwrap(), 3);
     assert_eq!(parts.passages(), whole.passages());
     let (whole, parts) = (
-        Searcher::new(&whole, Isa::fastest()),
-        Searcher::new(&parts, Isa::fastest()),
+        Searcher::new(&whole, &Compute::fastest()),
+        Searcher::new(&parts, &Compute::fastest()),
     );
     for pid in 0..PASSAGES {
         assert_eq!(
@@ -250,7 +251,7 @@ fn an_index_in_three_chunks_is_read_as_one() {
 #[test]
 fn the_matches_of_a_passages_tokens_make_up_its_score() {
     let index = Index::open(&OLD.path("index")).unwrap();
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let searcher = Searcher::new(&index, &Compute::fastest());
     for query in queries(&OLD) {
         for hit in searcher.score(&query, &[0, 7, 119], Floor::None) {
             let matches = searcher.matches(&query, hit.pid);

@@ -156,8 +156,7 @@ fn recorded_options(
     };
     Ok(NativeOptions {
         batch: options.batch.or(compute.batch),
-        threads: compute.threads,
-        isa: compute.isa,
+        compute: compute.compute,
         ..options
     })
 }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use concord_kernels::isa::{Isa, IsaError};
+use concord_kernels::compute::{ComputeOptions, IsaError};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
 use concord_model::precision::{Precision, UnknownPrecision};
 
@@ -36,10 +36,8 @@ pub struct NativeOptions {
     pub precision: Precision,
     /// Passages in a batch.
     pub batch: Option<NonZeroUsize>,
-    /// Threads.
-    pub threads: Option<NonZeroUsize>,
-    /// The instruction set.
-    pub isa: Option<Isa>,
+    /// Threads and instruction set.
+    pub compute: ComputeOptions,
     /// What is computed otherwise than the numeric contract says.
     pub numerics: Numerics,
 }
@@ -140,8 +138,10 @@ impl NativeOptions {
         match word.split_once('=') {
             Some(("precision", value)) => self.precision = value.parse()?,
             Some(("batch", value)) => self.batch = Some(number("batch", value)?),
-            Some(("threads", value)) => self.threads = Some(threads(value)?),
-            Some(("isa", value)) => self.isa = Some(value.parse::<Isa>()?.checked()?),
+            Some(("threads", value)) => {
+                self.compute = self.compute.with_threads(Some(threads(value)?));
+            }
+            Some(("isa", value)) => self.compute = self.compute.with_isa(value)?,
             _ => match word.parse::<Variant>() {
                 Ok(variant) => self.numerics.variants.push(variant),
                 Err(VariantError::UnknownOption(word)) => {

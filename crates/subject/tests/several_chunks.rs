@@ -13,7 +13,7 @@ use concord_corpus::Collection;
 use concord_index::format::{Index, IndexTensors};
 use concord_index::search::Searcher;
 use concord_index::verify::verify;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::maxsim::Floor;
 use concord_pipeline::artifact::{CODES, DOCLENS, RESIDUALS};
 use concord_subject::build::Layout;
@@ -93,7 +93,7 @@ fn passages_beyond_25000_go_into_a_second_chunk_and_are_read_back_behind_the_fir
     // The same text has the same embeddings in either chunk.
     let index = Index::open(&out).unwrap();
     assert_eq!(index.passages(), PASSAGES);
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let searcher = Searcher::new(&index, &Compute::fastest());
     let first = searcher.embeddings(1);
     let last = (25_000..PASSAGES as u32).find(|pid| pid % 7 == 1).unwrap();
     assert_eq!(first, searcher.embeddings(last));

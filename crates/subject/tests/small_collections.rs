@@ -10,7 +10,7 @@ use concord_corpus::Collection;
 use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_index::verify::verify;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::artifact::{CENTROIDS, DOCLENS, PLAN};
@@ -39,12 +39,12 @@ fn outcome(passages: &[&str], queries: &[&str]) -> Outcome {
 
     let index = Index::open(&out).unwrap();
     assert_eq!(index.passages(), passages.len());
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let searcher = Searcher::new(&index, &Compute::fastest());
     let encoder = QueryEncoder::new(
         &checkpoint(),
         native.config(),
         Precision::F32,
-        Isa::fastest(),
+        &Compute::fastest(),
     )
     .unwrap();
     let maxlen = native.config().query_maxlen;

@@ -9,8 +9,8 @@ use concord_corpus::{PlainPids, Query, Ranking};
 use concord_index::evaluate::evaluate;
 use concord_index::format::Index;
 use concord_index::search::{SearchOptions, Searcher};
+use concord_kernels::compute::{Compute, ComputeOptions};
 use concord_kernels::gemm::Gemm;
-use concord_kernels::isa::Isa;
 use concord_kernels::library::Library;
 use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
@@ -125,12 +125,12 @@ impl Demo {
 
     fn search(&self) -> Result<(), Failure> {
         print("\n2. Search it. Words in brackets are those that the query's words matched.\n")?;
-        let isa = Isa::fastest();
+        let compute = Compute::fastest();
         let config = self.checkpoint.colbert_config([])?;
         let index = Index::open(&self.folder.join(INDEX))?;
-        let searcher = Searcher::new(&index, isa);
+        let searcher = Searcher::new(&index, &compute);
         let engine = Engine {
-            encoder: QueryEncoder::new(&self.checkpoint, &config, Precision::F32, isa)?,
+            encoder: QueryEncoder::new(&self.checkpoint, &config, Precision::F32, &compute)?,
             matcher: Matcher::new(&searcher, &self.checkpoint, &config)?,
             searcher: &searcher,
             config: &config,
@@ -191,7 +191,7 @@ impl Demo {
         print("\n3. Build it again with batches of 7 passages instead of 64, on three threads.\n")?;
         let other = NativeOptions {
             batch: NonZeroUsize::new(7),
-            threads: NonZeroUsize::new(3),
+            compute: ComputeOptions::default().with_threads(NonZeroUsize::new(3)),
             ..NativeOptions::default()
         };
         let second = self.build(other, out)?;

@@ -10,6 +10,7 @@ use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Query, 
 use concord_index::evaluate::evaluate;
 use concord_index::format::{Index, IndexManifest};
 use concord_index::search::{Hit, SearchOptions, Searcher};
+use concord_kernels::compute::Compute;
 use concord_kernels::maxsim::Floor;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigLayer};
@@ -147,11 +148,9 @@ impl SearchCommand {
             .or_else(|| origin.map(|o| o.collection.into()));
         let collection = self.load_collection(place.as_deref(), &index, manifest.as_ref())?;
 
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.compute.threads())
-            .build()?;
-        let engine = self.engine(&index, &checkpoint, manifest.as_ref())?;
-        let found = pool.install(|| self.search(&engine, &queries))?;
+        let compute = Compute::new(&self.compute.options()?)?;
+        let engine = self.engine(&index, &checkpoint, manifest.as_ref(), &compute)?;
+        let found = compute.install(|| self.search(&engine, &queries))?;
         let mut ranking = Ranking::new();
         for (query, hits) in queries.iter().zip(&found) {
             ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
@@ -277,14 +276,14 @@ impl SearchCommand {
         index: &'a Index,
         checkpoint: &Checkpoint,
         manifest: Option<&IndexManifest>,
+        compute: &Compute,
     ) -> Result<Engine<'a>, Failure> {
-        let isa = self.compute.isa()?;
         let built_in = manifest.map_or(Ok(Precision::default()), built_precision)?;
         let precision = self.precision.unwrap_or(built_in);
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(&self.index)?])?;
         Ok(Engine {
-            encoder: QueryEncoder::new(checkpoint, &config, precision, isa)?,
-            searcher: Searcher::new(index, isa),
+            encoder: QueryEncoder::new(checkpoint, &config, precision, compute)?,
+            searcher: Searcher::new(index, compute),
             config,
         })
     }
