@@ -10,7 +10,7 @@ use concord_engine::embedded;
 use concord_engine::options::{MAX_THREADS, NativeOptions};
 use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
 use concord_engine::swap::Swap;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::ComputeOptions;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::{Precision, UnknownPrecision};
 use concord_subject::agent::PATIENCE;
@@ -31,7 +31,7 @@ pub struct ComputeArguments {
     pub threads: Option<NonZeroUsize>,
     /// The instruction set: scalar, avx2, avx512 or neon [default: the fastest there is]
     #[arg(long, value_name = "ISA", value_parser = isa)]
-    pub isa: Option<Isa>,
+    pub isa: Option<ComputeOptions>,
 }
 
 /// What the index depends on.
@@ -101,9 +101,9 @@ pub fn seed(text: &str) -> Result<u32, String> {
         .map_err(|_| format!("a whole number from 0 to {} is needed", u32::MAX))
 }
 
-fn isa(text: &str) -> Result<Isa, String> {
-    text.parse::<Isa>()
-        .and_then(Isa::checked)
+fn isa(name: &str) -> Result<ComputeOptions, String> {
+    ComputeOptions::default()
+        .with_isa(name)
         .map_err(|error| error.to_string())
 }
 
@@ -160,8 +160,7 @@ impl ComputeArguments {
         index: &IndexArguments,
     ) -> Result<NativeOptions, Failure> {
         options.batch = self.batch.or(options.batch);
-        options.threads = self.threads.or(options.threads);
-        options.isa = self.isa.or(options.isa).or(environment::isa()?);
+        options.compute = self.asked().or(options.compute).or(environment::compute()?);
         options.precision = index.precision.unwrap_or(options.precision);
         Ok(options)
     }
@@ -179,23 +178,19 @@ impl ComputeArguments {
         }
         options.batch = self.batch.or(options.batch);
         options.threads = self.threads.or(options.threads);
-        if let Some(isa) = self.isa {
-            options.isa = Some(isa.try_into()?);
+        if let Some(isa) = self.asked().isa() {
+            options.isa = Some(isa.parse()?);
         }
         Ok(options)
     }
 
-    /// The instruction set asked for, by argument or environment; the fastest otherwise.
-    pub fn isa(&self) -> Result<Isa, Failure> {
-        Ok(self
-            .isa
-            .or(environment::isa()?)
-            .unwrap_or_else(Isa::fastest))
+    /// The threads and the instruction set asked for, by argument or environment.
+    pub fn options(&self) -> Result<ComputeOptions, Failure> {
+        Ok(self.asked().or(environment::compute()?))
     }
 
-    /// The threads asked for; 0 stands for all.
-    pub fn threads(&self) -> usize {
-        self.threads.map_or(0, NonZeroUsize::get)
+    fn asked(&self) -> ComputeOptions {
+        self.isa.unwrap_or_default().with_threads(self.threads)
     }
 }
 

@@ -11,7 +11,7 @@ use concord_index::codec::{Compress, can_pack};
 use concord_index::invert::Invert;
 use concord_index::sample::{Plan, Sample, SamplePids, Split};
 use concord_kernels::CONTRACT_VERSION;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::{Compute, ComputeError};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::document::{AnyEncoder, DocEncoder};
@@ -70,8 +70,8 @@ pub enum NativeError {
     #[error(transparent)]
     Swap(#[from] SwapError),
     /// Threads cannot be started.
-    #[error("cannot start threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// An artifact cannot be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -89,7 +89,7 @@ pub struct Native {
     encoder: DocEncoder,
     graph: Graph,
     grid: Grid,
-    pool: rayon::ThreadPool,
+    compute: Compute,
 }
 
 impl Native {
@@ -123,9 +123,9 @@ impl Native {
         if config.pool_factor != 1 {
             return Err(NativeError::Pooling(config.pool_factor));
         }
-        let isa = options.isa.unwrap_or_else(Isa::fastest);
+        let compute = Compute::new(&options.compute)?;
         let (numerics, precision) = (&options.numerics, options.precision);
-        let encoder = AnyEncoder::build(&checkpoint, numerics, precision, isa)?;
+        let encoder = AnyEncoder::build(&checkpoint, numerics, precision, &compute)?;
         if !can_pack(encoder.dim(), config.nbits) {
             return Err(NativeError::Bits {
                 dim: encoder.dim(),
@@ -166,26 +166,22 @@ impl Native {
             .with(Cluster {
                 iterations: config.kmeans_niters,
                 normalize: options.numerics.at_stage("cluster").normalize,
-                isa,
+                compute: compute.clone(),
             })
             .with(Calibrate {
                 nbits: config.nbits,
-                isa,
+                compute: compute.clone(),
             })
             .with(Compress {
                 nbits: config.nbits,
                 gemm: compress.gemm,
                 last_of_ties: compress.ties == Ties::Last,
-                isa,
+                compute: compute.clone(),
             })
             .with(Invert);
         for swap in &swaps {
             graph = swap.put_into(graph);
         }
-        let threads = options.threads.map_or(0, NonZeroUsize::get);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()?;
         let grid = Grid::new(collection.len());
         Ok(Native {
             checkpoint,
@@ -198,7 +194,7 @@ impl Native {
             encoder,
             graph,
             grid,
-            pool,
+            compute,
         })
     }
 
@@ -285,12 +281,12 @@ impl Native {
 
     /// Runs `work` on the engine's threads.
     pub fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(work)
+        self.compute.install(work)
     }
 
     /// The number of threads.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.compute.threads()
     }
 
     /// The heads of attention.
@@ -308,9 +304,9 @@ impl Native {
         self.options.precision
     }
 
-    /// The instruction set.
-    pub fn isa(&self) -> Isa {
-        self.options.isa.unwrap_or_else(Isa::fastest)
+    /// What it computes on.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     /// The hash of each input.
@@ -385,7 +381,7 @@ impl Native {
         progress: &dyn Progress,
         finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
-        self.pool.install(|| {
+        self.compute.install(|| {
             let passages = Passages::new(&self.collection);
             let count = count_of(&self.collection);
             let sources: [&dyn Source; 2] = [&passages, &count];

@@ -12,7 +12,7 @@ use concord_corpus::{Collection, CorpusError};
 use concord_index::format::{Index, IndexError, IndexManifest, ManifestError};
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::{Checkpoint, CheckpointError};
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::hub::HubOptions;
@@ -33,20 +33,19 @@ pub struct OpenOptions {
     pub collection: Option<PathBuf>,
     /// The precision in which queries are encoded; the index's own if unset.
     pub precision: Option<Precision>,
-    /// The instruction set to compute on.
-    pub isa: Isa,
+    pub compute: ComputeOptions,
     /// How to reach the hub, if the checkpoint is one of it.
     pub hub: HubOptions,
 }
 
 impl OpenOptions {
-    /// Everything as the index records it, on the fastest instruction set of this machine.
+    /// Everything as the index records it, on the fastest instruction set and all threads of this machine.
     pub fn new(hub: HubOptions) -> OpenOptions {
         OpenOptions {
             checkpoint: None,
             collection: None,
             precision: None,
-            isa: Isa::fastest(),
+            compute: ComputeOptions::default(),
             hub,
         }
     }
@@ -93,12 +92,15 @@ pub enum OpenError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Query(#[from] QueryError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
 }
 
 /// An index that can be searched, with what encodes its queries and, where it can be had, its collection.
 ///
 /// It owns all of it and is cheap to share: `Send` and `Sync`, behind an [`Arc`] where several need it.
 pub struct OpenIndex {
+    compute: Compute,
     searcher: Searcher,
     encoder: QueryEncoder,
     checkpoint: Arc<Checkpoint>,
@@ -129,9 +131,11 @@ impl OpenIndex {
             None => recorded.precision()?,
         };
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(folder)?])?;
+        let compute = Compute::new(&options.compute)?;
         Ok(OpenIndex {
-            encoder: QueryEncoder::new(&checkpoint, &config, precision, options.isa)?,
-            searcher: Searcher::new(Arc::new(index), options.isa),
+            encoder: QueryEncoder::new(&checkpoint, &config, precision, &compute)?,
+            searcher: Searcher::new(Arc::new(index), &compute),
+            compute,
             checkpoint: Arc::new(checkpoint),
             config,
             collection: collection.map(Arc::new),
@@ -164,6 +168,11 @@ impl OpenIndex {
             ndocs: self.config.ndocs,
             ..SearchOptions::default()
         }
+    }
+
+    /// The threads that searches are divided among, by [`Compute::install`].
+    pub fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     pub fn searcher(&self) -> &Searcher {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
-use concord_kernels::isa::{Isa, IsaError};
+use concord_kernels::compute::{ComputeOptions, IsaError};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
 use concord_model::precision::{Precision, UnknownPrecision};
 
@@ -16,9 +16,8 @@ pub struct NativeOptions {
     pub precision: Precision,
     /// Passages in a batch.
     pub batch: Option<NonZeroUsize>,
-    pub threads: Option<NonZeroUsize>,
-    /// The instruction set.
-    pub isa: Option<Isa>,
+    /// Threads and instruction set.
+    pub compute: ComputeOptions,
     /// What is computed otherwise than the numeric contract says.
     pub numerics: Numerics,
 }
@@ -97,8 +96,10 @@ impl NativeOptions {
         match option.split_once('=') {
             Some(("precision", value)) => self.precision = value.parse()?,
             Some(("batch", value)) => self.batch = Some(number("batch", value)?),
-            Some(("threads", value)) => self.threads = Some(threads(value)?),
-            Some(("isa", value)) => self.isa = Some(value.parse::<Isa>()?.checked()?),
+            Some(("threads", value)) => {
+                self.compute = self.compute.with_threads(Some(threads(value)?));
+            }
+            Some(("isa", value)) => self.compute = self.compute.with_isa(value)?,
             _ => match option.parse::<Variant>() {
                 Ok(variant) => self.numerics.variants.push(variant),
                 Err(VariantError::UnknownOption(option)) => {

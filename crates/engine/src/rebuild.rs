@@ -150,8 +150,7 @@ fn recorded_options(
         None => compute.batch,
     };
     Ok(NativeOptions {
-        threads: compute.threads,
-        isa: compute.isa,
+        compute: compute.compute,
         ..recorded
     })
 }

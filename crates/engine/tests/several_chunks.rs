@@ -16,7 +16,7 @@ use concord_engine::settings::IndexSettings;
 use concord_index::format::{Index, IndexTensors};
 use concord_index::search::Searcher;
 use concord_index::verify::verify;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::maxsim::Floor;
 use concord_pipeline::artifact::{CODES, DOCLENS, RESIDUALS};
 use serde_json::{Value as Json, json};
@@ -94,7 +94,7 @@ fn passages_beyond_25000_go_into_a_second_chunk_and_are_read_back_behind_the_fir
     // The same text has the same embeddings in either chunk.
     let index = Arc::new(Index::open(&out).unwrap());
     assert_eq!(index.passages(), PASSAGES);
-    let searcher = Searcher::new(Arc::clone(&index), Isa::fastest());
+    let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
     let first = searcher.embeddings(1);
     let last = (25_000..PASSAGES as u32).find(|pid| pid % 7 == 1).unwrap();
     assert_eq!(first, searcher.embeddings(last));

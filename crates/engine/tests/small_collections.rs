@@ -13,7 +13,7 @@ use concord_engine::settings::IndexSettings;
 use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_index::verify::verify;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::artifact::{CENTROIDS, DOCLENS, PLAN};
@@ -41,12 +41,12 @@ fn outcome(passages: &[&str], queries: &[&str]) -> Outcome {
 
     let index = Arc::new(Index::open(&out).unwrap());
     assert_eq!(index.passages(), passages.len());
-    let searcher = Searcher::new(Arc::clone(&index), Isa::fastest());
+    let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
     let encoder = QueryEncoder::new(
         &checkpoint(),
         native.config(),
         Precision::F32,
-        Isa::fastest(),
+        &Compute::fastest(),
     )
     .unwrap();
     let maxlen = native.config().query_maxlen;

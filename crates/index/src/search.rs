@@ -13,7 +13,7 @@ mod filter;
 
 use std::sync::Arc;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::linear::{PackedWeights, linear};
 use concord_kernels::maxsim::{Floor, maxsim};
 use concord_kernels::normalize::{Normalize, normalize};
@@ -89,18 +89,18 @@ pub struct Searcher {
     index: Arc<Index>,
     centroids: PackedWeights,
     unpacker: Unpacker,
-    isa: Isa,
+    compute: Compute,
 }
 
 impl Searcher {
     /// A searcher of `index`.
-    pub fn new(index: Arc<Index>, isa: Isa) -> Searcher {
+    pub fn new(index: Arc<Index>, compute: &Compute) -> Searcher {
         let count = index.centroids.len() / index.dim;
         Searcher {
             centroids: PackedWeights::pack(&index.centroids, count, index.dim),
             unpacker: Unpacker::new(index.nbits, &index.bucket_weights),
             index,
-            isa,
+            compute: compute.clone(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Searcher {
             .iter()
             .map(|&pid| Hit {
                 pid,
-                score: maxsim(self.isa, &query, &self.embeddings(pid), floor),
+                score: maxsim(&self.compute, &query, &self.embeddings(pid), floor),
             })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.pid.cmp(&b.pid)));
@@ -160,7 +160,7 @@ impl Searcher {
         let passage = PackedWeights::pack(&passage, passage.len() / dim, dim);
         let width = passage.outputs();
         let mut similarities = vec![0.0; query.len() / dim * width];
-        linear(self.isa, query, &passage, None, &mut similarities);
+        linear(&self.compute, query, &passage, None, &mut similarities);
         let nearest = |of_token: &[f32]| {
             let nearest = |a: TokenMatch, b: TokenMatch| match b.similarity > a.similarity {
                 true => b,
@@ -190,7 +190,7 @@ impl Searcher {
             let centroid = &self.index.centroids[code as usize * dim..][..dim];
             self.unpacker.add(residual, centroid, embedding);
         }
-        normalize(self.isa, Normalize::Divide, &mut embeddings, dim);
+        normalize(&self.compute, Normalize::Divide, &mut embeddings, dim);
         embeddings
     }
 
@@ -202,7 +202,7 @@ impl Searcher {
     fn centroid_scores(&self, query: &[f32]) -> Vec<f32> {
         let (count, tokens) = (self.centroids.outputs(), query.len() / self.index.dim);
         let mut by_token = vec![0.0; tokens * count];
-        linear(self.isa, query, &self.centroids, None, &mut by_token);
+        linear(&self.compute, query, &self.centroids, None, &mut by_token);
         let mut scores = vec![0.0; by_token.len()];
         for (token, of_token) in by_token.chunks_exact(count.max(1)).enumerate() {
             for (centroid, &score) in of_token.iter().enumerate() {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use concord_corpus::Collection;
 use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::ComputeOptions;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::numerics::Numerics;
 use concord_model::stages::Passages;
@@ -324,7 +325,7 @@ impl Torch {
             ..self.inputs.settings.clone()
         };
         let options = NativeOptions {
-            threads: self.options.threads,
+            compute: ComputeOptions::default().with_threads(self.options.threads),
             // A head that is cut out leaves embeddings of another width.
             numerics: Numerics {
                 patches: self.options.patches.clone(),

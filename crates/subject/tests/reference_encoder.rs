@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use concord_corpus::Queries;
 use concord_engine::settings::IndexSettings;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::config::ColbertConfig;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
@@ -79,7 +79,8 @@ fn embeddings_are_those_of_the_reference_within_a_millionth() {
 fn query_embeddings_are_those_of_the_reference_within_a_millionth() {
     let checkpoint = checkpoint();
     let config: ColbertConfig = checkpoint.colbert_config([]).unwrap();
-    let encoder = QueryEncoder::new(&checkpoint, &config, Precision::F32, Isa::fastest()).unwrap();
+    let encoder =
+        QueryEncoder::new(&checkpoint, &config, Precision::F32, &Compute::fastest()).unwrap();
     let queries = Queries::open(input("queries.tsv")).unwrap();
     let found: Vec<f32> = queries
         .iter()

@@ -16,6 +16,7 @@ use concord_engine::settings::IndexSettings;
 use concord_index::evaluate::evaluate;
 use concord_index::format::Index;
 use concord_index::search::SearchOptions;
+use concord_kernels::compute::ComputeOptions;
 use concord_kernels::gemm::Gemm;
 use concord_kernels::library::Library;
 use concord_lab::{DiffOptions, Side, diff};
@@ -188,7 +189,7 @@ impl Demo {
         print("\n3. Build it again with batches of 7 passages instead of 64, on three threads.\n")?;
         let other = NativeOptions {
             batch: NonZeroUsize::new(7),
-            threads: NonZeroUsize::new(3),
+            compute: ComputeOptions::default().with_threads(NonZeroUsize::new(3)),
             ..NativeOptions::default()
         };
         let second = self.build(other, out)?;

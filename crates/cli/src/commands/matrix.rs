@@ -303,10 +303,10 @@ fn word(subject: &SubjectSpec) -> String {
     match subject {
         SubjectSpec::Native(options) => {
             let mut word = options.to_string();
-            if let Some(threads) = options.threads {
+            if let Some(threads) = options.compute.threads() {
                 word += &format!(",threads={threads}");
             }
-            if let Some(isa) = options.isa {
+            if let Some(isa) = options.compute.isa() {
                 word += &format!(",isa={isa}");
             }
             word

@@ -116,10 +116,7 @@ impl SearchCommand {
         let index = self.open()?;
         warn(index.notices());
 
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.compute.threads())
-            .build()?;
-        let found = pool.install(|| self.search(&index, &queries))?;
+        let found = index.compute().install(|| self.search(&index, &queries))?;
         let mut ranking = Ranking::new();
         for (query, hits) in queries.iter().zip(&found) {
             ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
@@ -166,7 +163,7 @@ impl SearchCommand {
             checkpoint: self.checkpoint.clone(),
             collection: self.collection.clone(),
             precision: self.precision,
-            isa: self.compute.isa()?,
+            compute: self.compute.options()?,
             hub: environment::hub(),
         };
         OpenIndex::open(&self.index, options).map_err(|error| match error {

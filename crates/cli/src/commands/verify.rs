@@ -96,12 +96,11 @@ impl VerifyCommand {
         let spec =
             spec.ok_or("the index does not say where its checkpoint is: give --checkpoint")?;
         let collection = Collection::open(path)?;
-        let mut compute = concord_engine::options::NativeOptions {
+        let compute = concord_engine::options::NativeOptions {
             batch: self.compute.batch,
-            threads: self.compute.threads,
+            compute: self.compute.options()?,
             ..Default::default()
         };
-        compute.isa = Some(self.compute.isa()?);
         let rebuilt = rebuild(
             manifest,
             checkpoint(&spec)?,

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use concord_engine::options::{number, threads};
-use concord_kernels::isa::Isa;
 use concord_model::numerics::{Change, Patch};
 
 use super::error::SpecError;
@@ -114,14 +113,6 @@ choices!(Amp, "amp", "none" => Off, "fp16" => F16, "bf16" => Bf16);
 choices!(Pad, "pad", "batch" => Batch, "list" => List);
 choices!(Attention, "attention", "eager" => Eager, "sdpa" => Sdpa);
 choices!(Capability, "isa", "scalar" => Scalar, "avx2" => Avx2, "avx512" => Avx512);
-
-impl TryFrom<Isa> for Capability {
-    type Error = SpecError;
-
-    fn try_from(isa: Isa) -> Result<Capability, SpecError> {
-        isa.to_string().parse()
-    }
-}
 
 impl TorchOptions {
     /// That version, with `engine=bert` and nothing else set.
