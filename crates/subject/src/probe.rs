@@ -11,8 +11,7 @@ use concord_kernels::CONTRACT_VERSION;
 use concord_model::document::{Batch, DocEncoder};
 use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::{
-    Capture, ForcedSink, Forcing, ForcingError, Observer, RunManifest, RunWriter, StageError,
-    TapSink,
+    Capture, Forcing, ForcingError, Observer, Replacements, RunManifest, RunWriter, StageError,
 };
 use serde_json::{Value as Json, json};
 
@@ -94,13 +93,13 @@ impl Native {
         let tokenized = |batch| tokenized(self.encoder(), self.collection(), batch);
         let batches: Vec<Batch> = batches.iter().map(tokenized).collect::<Result<_, _>>()?;
         let writer = RunWriter::create(out, capture)?;
-        let forced = forcing.map(|forcing| ForcedSink::new(writer.taps(), forcing));
-        let sink = match &forced {
-            Some(forced) => Some(forced as &dyn TapSink),
-            None => writer.taps(),
-        };
-        self.on_its_threads(|| self.encoder().encode(&batches, sink, |_| (), |_, _| ()))
-            .map_err(ProbeError::from)?;
+        let taps = writer.taps();
+        let forced = forcing.map(|forcing| forcing as &dyn Replacements);
+        self.on_its_threads(|| {
+            let encoder = self.encoder();
+            encoder.encode(&batches, taps, forced, |_| (), |_, _| ())
+        })
+        .map_err(ProbeError::from)?;
         let mut options = self.options();
         // The batches are those that were asked for.
         options.remove("batch");
