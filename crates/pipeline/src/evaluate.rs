@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use concord_tensor::{BitHash, ByteHasher};
 
 use crate::artifact;
+use crate::graph::Graph;
 use crate::grid::Grid;
 use crate::manifest::{ArtifactRecord, ChunkRecord};
-use crate::graph::Graph;
 use crate::observe::{ArtifactEvent, Observer};
 use crate::progress::{NoProgress, Progress};
 use crate::stage::{Call, Input, Inputs, Keep, Scope, Stage};
