@@ -10,7 +10,7 @@ use concord_corpus::Collection;
 use concord_engine::native::Native;
 use concord_kernels::CONTRACT_VERSION;
 use concord_model::document::{Batch, DocEncoder};
-use concord_pipeline::{Capture, ForcedSink, Forcing, Observer, RunManifest, RunWriter, TapSink};
+use concord_pipeline::{Capture, Forcing, Observer, Replacements, RunManifest, RunWriter};
 use serde_json::{Value as Json, json};
 
 use crate::error::{ProbeError, RecordError};
@@ -29,7 +29,7 @@ pub struct ProbeBatch {
 
 /// Runs the encoder of `native` over exactly these batches and records its taps at `out`, as far as `capture` wants
 /// them. With `forcing`, each module gives on what the other run computed there, once it is recorded
-/// what it computed itnative.
+/// what it computed itself.
 ///
 /// The composition of a batch changes nothing but where a third-party product is among the options.
 ///
@@ -48,13 +48,13 @@ pub fn probe(
     let tokenized = |batch| tokenized(native.encoder(), native.collection(), batch);
     let batches: Vec<Batch> = batches.iter().map(tokenized).collect::<Result<_, _>>()?;
     let writer = RunWriter::create(out, capture)?;
-    let forced = forcing.map(|forcing| ForcedSink::new(writer.taps(), forcing));
-    let sink = match &forced {
-        Some(forced) => Some(forced as &dyn TapSink),
-        None => writer.taps(),
-    };
+    let taps = writer.taps();
+    let forced = forcing.map(|forcing| forcing as &dyn Replacements);
     native
-        .on_its_threads(|| native.encoder().encode(&batches, sink, |_| (), |_, _| ()))
+        .on_its_threads(|| {
+            let encoder = native.encoder();
+            encoder.encode(&batches, taps, forced, |_| (), |_, _| ())
+        })
         .map_err(ProbeError::from)?;
     let mut options = native.options();
     // The batches are those that were asked for.
