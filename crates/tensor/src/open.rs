@@ -3,7 +3,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::{FileError, FileProblem, TensorSource, npy, pt, safetensors};
+use crate::file_error::{FileError, FileProblem};
+use crate::source::TensorSource;
+use crate::{npy, pt, safetensors};
 
 /// All tensors in a file, by name, in the order in which the file has them.
 ///

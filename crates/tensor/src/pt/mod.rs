@@ -12,10 +12,12 @@
 //! layout has the elements, and two indexes can then be compared with any tool.
 
 mod archive;
+mod global;
+mod limits;
 mod opcode;
 mod pickle;
 mod pickle_writer;
-mod problem;
+pub(crate) mod problem;
 mod rebuild;
 mod resolve;
 mod unpickled;
@@ -30,17 +32,12 @@ pub use value::PtValue;
 pub use writer::{TensorFileWriter, write, write_to};
 
 use archive::Archive;
+use limits::{MAX_BYTE_ORDER, MAX_PICKLE};
 
-use crate::{Container, FileError, FileProblem, Tensor, TensorSource};
-
-/// The most dimensions a tensor can have in PyTorch.
-const MAX_DIMENSIONS: usize = 64;
-
-/// The largest pickle read, in bytes; that of a model of a thousand tensors has some 200 kB.
-const MAX_PICKLE: u64 = 64 << 20;
-
-/// The longest `byteorder` entry read; PyTorch's are "little" and "big".
-const MAX_BYTE_ORDER: u64 = 16;
+use crate::container::Container;
+use crate::file_error::{FileError, FileProblem};
+use crate::source::TensorSource;
+use crate::tensor::Tensor;
 
 /// The value in a file, with tensors that are read when asked for.
 ///

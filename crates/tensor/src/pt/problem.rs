@@ -1,6 +1,6 @@
 //! What can be wrong with a PyTorch file.
 
-use crate::DType;
+use crate::dtype::DType;
 
 /// Why a PyTorch file could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
