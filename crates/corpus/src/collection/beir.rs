@@ -2,7 +2,8 @@
 
 use std::io::BufRead;
 
-use super::{Collection, ExternalIds, TITLE_SEPARATOR};
+use super::external_ids::ExternalIds;
+use super::passages::{Collection, TITLE_SEPARATOR};
 use crate::error::{CorpusError, LineProblem};
 use crate::json_fields;
 use crate::lines::Lines;
