@@ -18,6 +18,7 @@ use concord_tensor::BitHash;
 pub use error::CheckpointError;
 pub use weights::{Weights, WeightsError};
 
+use crate::architecture::{Architecture, bert};
 use crate::config::{BertConfig, ColbertConfig, ConfigError, ConfigLayer};
 use crate::hub::{self, HubOptions, RepoId};
 use crate::tokenizer::{DocTokenizer, QueryTokenizer, TokenizerError, TokenizerFiles, WordPieces};
@@ -95,7 +96,7 @@ impl Checkpoint {
             ),
         };
         let (file, sources) = files.weights()?;
-        let weights = Weights::read(&base.bert, sources);
+        let weights = Weights::read(&base.architecture(), sources);
         let weights = weights.map_err(|source| CheckpointError::Weights {
             file,
             source: Box::new(source),
@@ -145,6 +146,11 @@ impl Checkpoint {
     /// The encoder's sizes.
     pub fn bert_config(&self) -> &BertConfig {
         &self.bert
+    }
+
+    /// Its modules and their parameters.
+    pub fn architecture(&self) -> Architecture {
+        bert::architecture(&self.bert)
     }
 
     /// The encoder's tensors and ColBERT's projection, in `f32`.
@@ -230,6 +236,10 @@ struct Base {
 }
 
 impl Base {
+    fn architecture(&self) -> Architecture {
+        bert::architecture(&self.bert)
+    }
+
     fn read(files: &Files<'_>) -> Result<Base, CheckpointError> {
         let text = files.text("config.json")?;
         let text = text.ok_or_else(|| CheckpointError::MissingFile {
