@@ -1,6 +1,6 @@
 //! The agent: a Python process with PyTorch in it that answers requests.
 //!
-//! Its program is one file, which is part of this one. Requests and answers are lines of JSON
+//! Its program is one file, which is part of this program. Requests and answers are lines of JSON
 //! (`python/concord_agent/README.md` has the protocol), tensors go through files.
 
 mod error;
@@ -24,8 +24,8 @@ use crate::python::die_with_parent;
 
 pub use error::AgentError;
 
-/// The agent's program.
-pub const PROGRAM: &str = include_str!("../../../python/concord_agent/concord_agent.py");
+/// The agent's program, which `build.rs` puts together.
+pub const PROGRAM: &str = include_str!(concat!(env!("OUT_DIR"), "/concord_agent.py"));
 
 /// How long an agent may say nothing, where nobody says otherwise. Loading PyTorch from a cold disk and
 /// one k-means of a large sample are its longest silences.
