@@ -8,7 +8,7 @@ import sys
 from .checkpoint import read_json
 from .errors import UserError
 from .libraries import MISSING
-from .options import Options, ProbeOptions
+from .options import ENGINES, Options, ProbeOptions
 from .passages import GROUP
 from .probing import probe
 from .recording import record
@@ -84,7 +84,7 @@ def arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).add_argument
     _add_common(add)
-    add("--engine", choices=("bert", "colbert"), help="plain BERT with the head (default), or colbert-ai's indexer")
+    add("--engine", choices=ENGINES, help="plain BERT with the head (default), or colbert-ai's indexer")
     add("--batch", type=int, metavar="N", help="passages in a batch (default: 32)")
     add(
         "--pad",

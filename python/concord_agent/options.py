@@ -22,6 +22,9 @@ from .settings import (
     version_of,
 )
 
+#: Plain BERT with the head, or colbert-ai's indexer.
+ENGINES = ("bert", "colbert")
+
 
 class Options:
     """What a recording is asked for. Every name is an option of the command line and of a request."""
@@ -61,7 +64,7 @@ class Options:
             if not getattr(self, name):
                 raise UserError("`%s` is needed" % name)
         for name, words in (
-            ("engine", ("bert", "colbert")),
+            ("engine", ENGINES),
             ("amp", tuple(AMPS)),
             ("pad", ("batch", "list")),
             ("capture", CAPTURES),

@@ -43,7 +43,7 @@ def check_widths(model, cut, layers):
     widths = {}
     for path, operation, reads, _ in modules(layers):
         found = [widths[read] for read in reads]
-        takes, gives = found[0] if found else None, found[0] if found else None
+        takes = gives = found[0] if found else None
         if operation == "lookup":
             gives = model.get_submodule(path).embedding_dim
         elif operation == "linear" and path not in cut:

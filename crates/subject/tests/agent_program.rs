@@ -1,6 +1,7 @@
 //! The agent's one file: what it is made of, and that Python can read it.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,11 +91,29 @@ fn every_module_of_the_agent_is_in_its_file_once() {
         .collect();
     parts.sort();
     let mut found = headings.clone();
-    found.sort();
+    found.sort_unstable();
     assert_eq!(found, parts);
     assert_eq!(headings.last(), Some(&"__main__.py"));
     assert!(!PROGRAM.lines().any(|line| line.starts_with("from .")));
     assert_eq!(PROGRAM.matches("\nimport json\n").count(), 1);
+}
+
+#[test]
+fn no_two_modules_of_the_agent_define_one_name() {
+    let name = |line: &str| {
+        let rest = line.strip_prefix("def ").or(line.strip_prefix("class "));
+        let end = |c: char| !c.is_alphanumeric() && c != '_';
+        let name = |text: &str| text[..text.find(end).unwrap_or(text.len())].to_owned();
+        match (rest, line.split_once(" = ")) {
+            (Some(rest), _) => Some(name(rest)),
+            (None, Some((left, _))) if !left.contains(end) => Some(left.to_owned()),
+            _ => None,
+        }
+    };
+    let names: Vec<String> = PROGRAM.lines().filter_map(name).collect();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    assert!(names.len() > 100);
+    assert_eq!(distinct.len(), names.len());
 }
 
 #[test]
@@ -116,6 +135,9 @@ fn python_reads_the_agents_file_and_it_gives_help_without_torch() {
         return;
     };
     assert!(compiled.status.success(), "{compiled:?}");
+    let oldest = "import ast; ast.parse(open('concord_agent.py').read(), feature_version=(3, 8))";
+    let parsed = python(&["-c", oldest]).unwrap();
+    assert!(parsed.status.success(), "{parsed:?}");
     // `-S` leaves installed packages out, and PyTorch with them.
     let help = python(&["-S", "concord_agent.py", "record", "--help"]).unwrap();
     assert!(help.status.success(), "{help:?}");
