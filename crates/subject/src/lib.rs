@@ -18,6 +18,7 @@ pub mod live;
 pub mod native;
 pub mod operations;
 pub mod probe;
+mod process;
 pub mod python;
 pub mod rebuild;
 pub mod record;
