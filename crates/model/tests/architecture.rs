@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::encoder::{Encoder, PackedRows, TapsOfBatch};
 use concord_model::hub::HubOptions;
@@ -25,7 +25,8 @@ fn golden() -> std::path::PathBuf {
 /// The embeddings of two passages, by the encoder and by the referee.
 fn embeddings(checkpoint: &Checkpoint) -> (Vec<f32>, Vec<f64>) {
     let numerics = Numerics::default();
-    let encoder = Encoder::build(checkpoint, &numerics, Precision::F32, Isa::fastest()).unwrap();
+    let encoder =
+        Encoder::build(checkpoint, &numerics, Precision::F32, &Compute::fastest()).unwrap();
     let referee = Referee::build(checkpoint, &numerics).unwrap();
     let rows = PackedRows {
         ids: &[7, 38, 69, 100, 131, 162, 193],
