@@ -181,6 +181,7 @@ def the_agents_own_tests_pass(program, old, new):
         ended = subprocess.run(
             [interpreter(program, name), "-m", "unittest", "--verbose"],
             cwd=AGENT / "tests",
+            env={**os.environ, "CONCORD": str(Path(program.binary).resolve())},
             capture_output=True,
             text=True,
             check=False,

@@ -15,7 +15,7 @@ use concord_kernels::compute::{Compute, ComputeError};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::document::{AnyEncoder, DocEncoder};
-use concord_model::encoder::{BuildError, module_paths};
+use concord_model::encoder::BuildError;
 use concord_model::numerics::{Arithmetic, Ties};
 use concord_model::precision::Precision;
 use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
@@ -235,15 +235,14 @@ impl Native {
     /// # Errors
     /// [`BuildError::NoSuchModule`] for the first pattern that covers no module of the checkpoint.
     pub fn check_modules(&self, patterns: &[ModulePattern]) -> Result<(), BuildError> {
-        let config = self.checkpoint.bert_config();
-        let paths = module_paths(config);
+        let architecture = self.checkpoint.architecture();
         let covers_nothing =
-            |pattern: &&ModulePattern| !paths.iter().any(|path| pattern.covers(path));
+            |pattern: &&ModulePattern| !architecture.paths().any(|path| pattern.covers(path));
         match patterns.iter().find(covers_nothing) {
             None => Ok(()),
             Some(pattern) => Err(BuildError::NoSuchModule {
                 pattern: pattern.clone(),
-                layers: config.num_hidden_layers,
+                layers: architecture.layers(),
             }),
         }
     }

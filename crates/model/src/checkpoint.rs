@@ -19,6 +19,7 @@ use concord_tensor::BitHash;
 pub use error::CheckpointError;
 pub use weights::{Weights, WeightsError};
 
+use crate::architecture::{Architecture, bert};
 use crate::config::{BertConfig, ColbertConfig, ConfigError, ConfigLayer};
 use crate::hub::{self, HubOptions, RepoId};
 use crate::tokenizer::{DocTokenizer, QueryTokenizer, TokenizerError, TokenizerFiles, WordPieces};
@@ -97,7 +98,7 @@ impl Checkpoint {
             ),
         };
         let (file, sources) = files.weights()?;
-        let weights = Weights::read(&base.bert, sources);
+        let weights = Weights::read(&base.architecture(), sources);
         let weights = weights.map_err(|source| CheckpointError::Weights {
             file,
             source: Box::new(source),
@@ -153,6 +154,11 @@ impl Checkpoint {
     /// The encoder's sizes.
     pub fn bert_config(&self) -> &BertConfig {
         &self.bert
+    }
+
+    /// Its modules and their parameters.
+    pub fn architecture(&self) -> Architecture {
+        bert::architecture(&self.bert)
     }
 
     /// The encoder's tensors and ColBERT's projection, in `f32`.

@@ -4,7 +4,8 @@
 //! normalisation and GELU see rows; attention sees one passage at a time. So nothing that a passage's
 //! rows go through depends on which other passages are in the batch.
 //!
-//! Every module has the path that `transformers` gives it, and reports what it computed under that path.
+//! Every module has the path that the [architecture](crate::architecture) gives it, and reports what it computed
+//! under that path.
 //!
 //! How the modules are put together is written once, over operations of any precision: those of this
 //! encoder are the contract's kernels, those of the [referee](crate::referee) are in `f64`.
@@ -16,10 +17,11 @@ mod layer;
 mod modules;
 mod observed;
 pub(crate) mod operations;
+mod rows;
 
 pub use build::BuildError;
-pub use modules::module_paths;
 pub use observed::TapsOfBatch;
+pub use rows::PackedRows;
 
 use concord_kernels::compute::Compute;
 
@@ -29,42 +31,6 @@ use crate::precision::Precision;
 use bert::Bert;
 use kernels::Kernels;
 use operations::{LinearLayer, Operations};
-
-/// The rows of several sequences of tokens, one below the other.
-pub struct PackedRows<'a> {
-    /// Token ids of all sequences.
-    pub ids: &'a [u32],
-    /// How many of them each sequence has.
-    pub lengths: &'a [usize],
-    /// Which tokens others may attend to; `None` means all.
-    pub attend: Option<&'a [bool]>,
-    /// Which rows are kept, the others being set to zero; `None` means all.
-    pub keep: Option<&'a [bool]>,
-}
-
-impl PackedRows<'_> {
-    /// The same sequences in parts of at most `most` tokens, or of one sequence that has more.
-    pub(crate) fn parts(&self, most: usize) -> impl Iterator<Item = PackedRows<'_>> {
-        let (mut sequence, mut token) = (0, 0);
-        std::iter::from_fn(move || {
-            let lengths = &self.lengths[sequence..];
-            let mut tokens = *lengths.first()?;
-            let mut count = 1;
-            while count < lengths.len() && tokens + lengths[count] <= most {
-                tokens += lengths[count];
-                count += 1;
-            }
-            let span = token..token + tokens;
-            (sequence, token) = (sequence + count, span.end);
-            Some(PackedRows {
-                ids: &self.ids[span.clone()],
-                lengths: &lengths[..count],
-                attend: self.attend.map(|attend| &attend[span.clone()]),
-                keep: self.keep.map(|keep| &keep[span]),
-            })
-        })
-    }
-}
 
 /// `y = x · Wᵀ` of a linear layer by itself, as an encoder of `precision` computes it where its arithmetic is
 /// `arithmetic`: `x` is `(rows, inputs)`, `weights` `(outputs, inputs)`, `y` `(rows, outputs)`. The referee's

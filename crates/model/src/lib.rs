@@ -9,6 +9,7 @@
 //! passage's embedding is depends on its neighbours. [`numerics`] names other ways to compute, to be
 //! compared with, and the [`referee`] computes in `f64` what they are all judged by.
 
+pub mod architecture;
 pub mod checkpoint;
 pub mod config;
 pub mod document;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use concord_model::architecture::bert;
 use concord_model::config::{Activation, BertConfig, ColbertConfig, ConfigError, ConfigLayer};
 use serde_json::{Map, Value, json};
 
@@ -35,13 +36,21 @@ fn keys_that_old_files_lack_have_the_defaults_of_transformers() {
 #[test]
 fn every_tensor_of_the_encoder_has_a_shape() {
     let config = BertConfig::parse("config.json", &bert_json().to_string()).unwrap();
-    let shapes = config.tensor_shapes();
-    // Three tables, a layer norm of two, and sixteen tensors per layer.
-    assert_eq!(shapes.len(), 3 + 2 + 16);
-    let shape = |name: &str| &shapes.iter().find(|(n, _)| n == name).unwrap().1;
-    assert_eq!(*shape("bert.embeddings.word_embeddings.weight"), [10, 8]);
-    assert_eq!(*shape("bert.encoder.layer.0.output.dense.weight"), [8, 16]);
-    assert_eq!(*shape("bert.encoder.layer.0.intermediate.dense.bias"), [16]);
+    let architecture = bert::architecture(&config);
+    // Three tables, a layer norm of two, sixteen tensors per layer, and the projection.
+    assert_eq!(architecture.parameters().count(), 3 + 2 + 16 + 1);
+    let shape = |name: &str| {
+        let mut parameters = architecture.parameters();
+        let found = parameters.find(|parameter| parameter.name == name);
+        found.unwrap().shape.clone()
+    };
+    let words = shape("bert.embeddings.word_embeddings.weight");
+    assert_eq!(words, [Some(10), Some(8)]);
+    let output = shape("bert.encoder.layer.0.output.dense.weight");
+    assert_eq!(output, [Some(8), Some(16)]);
+    let bias = shape("bert.encoder.layer.0.intermediate.dense.bias");
+    assert_eq!(bias, [Some(16)]);
+    assert_eq!(shape("linear.weight"), [None, Some(8)]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod tiny_checkpoint;
 use concord_model::checkpoint::{CheckpointError, Weights, WeightsError};
 use concord_tensor::{DType, Tensor, pt};
 use proptest::prelude::*;
-use tiny_checkpoint::{Folder, Named, bert, state_dict, tensors, without};
+use tiny_checkpoint::{Folder, Named, architecture, state_dict, tensors, without};
 
 #[test]
 fn every_storage_of_the_same_numbers_is_the_same_checkpoint() {
@@ -258,7 +258,7 @@ fn truncated_weights_are_refused_by_the_reader() {
 
 #[test]
 fn weights_can_be_made_of_tensors_in_memory() {
-    let weights = Weights::new(&bert(), tensors()).unwrap();
+    let weights = Weights::new(&architecture(), tensors()).unwrap();
     assert_eq!(weights.get("linear.weight").unwrap().shape(), [3, 4]);
     assert!(weights.has_pooler());
 }

@@ -1,18 +1,17 @@
 //! The agent: a Python process with PyTorch in it that answers requests.
 //!
-//! Its program is one file, which is part of this one. Requests and answers are lines of JSON
+//! Its program is one file, which is part of this program. Requests and answers are lines of JSON
 //! (`python/concord_agent/README.md` has the protocol), tensors go through files.
 
 mod error;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use concord_tensor::{Tensor, safetensors};
@@ -20,12 +19,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::python::die_with_parent;
+use crate::process::Process;
 
 pub use error::AgentError;
 
-/// The agent's program.
-pub const PROGRAM: &str = include_str!("../../../python/concord_agent/concord_agent.py");
+/// The agent's program, which `build.rs` puts together.
+pub const PROGRAM: &str = include_str!(concat!(env!("OUT_DIR"), "/concord_agent.py"));
 
 /// How long an agent may say nothing, where nobody says otherwise. Loading PyTorch from a cold disk and
 /// one k-means of a large sample are its longest silences.
@@ -66,7 +65,7 @@ struct Told {
 /// A running agent. It ends when the value is dropped, and on Linux also when the thread that started it
 /// ends, however it ends.
 pub struct Agent {
-    child: Child,
+    process: Process,
     /// `None` once the agent is told to end.
     requests: Option<ChildStdin>,
     replies: Receiver<String>,
@@ -112,35 +111,18 @@ impl Agent {
             .env_remove("PYTHONHOME")
             .env("PYTHONNOUSERSITE", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("PYTHONUTF8", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        die_with_parent(&mut command);
-        let mut child = command.spawn().map_err(wrong)?;
+            .env("PYTHONUTF8", "1");
+        let mut process = Process::start(&mut command, Stdio::piped()).map_err(wrong)?;
         let said = Arc::new(Mutex::new(VecDeque::new()));
-        let (sender, replies) = mpsc::channel();
-        let (listener, listening) = mpsc::channel();
-        if let Some(out) = child.stdout.take() {
-            thread::spawn(move || {
-                for line in lines(out) {
-                    if sender.send(line).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        if let Some(err) = child.stderr.take() {
-            let said = Arc::clone(&said);
-            thread::spawn(move || {
-                lines(err).for_each(|line| remember(&said, line));
-                drop(listener);
-            });
-        }
+        let last = Arc::clone(&said);
+        let listening = process.hear_errors(move |line| {
+            remember(&last, line);
+            true
+        });
         Ok(Agent {
-            requests: child.stdin.take(),
-            child,
-            replies,
+            requests: process.take_input(),
+            replies: process.output_lines(),
+            process,
             said,
             listening,
             patience,
@@ -184,7 +166,8 @@ impl Agent {
                 Ok(line) => line,
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
                 Err(RecvTimeoutError::Timeout) => {
-                    self.end();
+                    // Why it is ended is told all the same.
+                    let _ = self.end();
                     return Err(AgentError::Silent {
                         patience: self.patience,
                         said: self.last_lines(),
@@ -245,13 +228,12 @@ impl Agent {
 
     /// The number of the process.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id()
     }
 
     /// Why there is no answer from a process that has ended.
     fn ended(&mut self) -> AgentError {
-        self.end();
-        let status = self.child.wait();
+        let status = self.end();
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         // Its last lines may still be on their way. A process that it left behind keeps the pipe open.
         let _ = self.listening.recv_timeout(GRACE);
@@ -262,17 +244,9 @@ impl Agent {
     }
 
     /// Lets the process end, if it is about to, and ends it if it is not.
-    fn end(&mut self) {
+    fn end(&mut self) -> io::Result<ExitStatus> {
         self.requests = None;
-        for _ in 0..GRACE_LOOKS {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            thread::sleep(GRACE / GRACE_LOOKS);
-        }
-        // It fails when the process has ended meanwhile.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.end(GRACE)
     }
 
     fn last_lines(&self) -> Vec<String> {
@@ -281,19 +255,14 @@ impl Agent {
     }
 }
 
-/// How long a process may take to end by itself, and how often it is looked at meanwhile.
+/// How long a process may take to end by itself.
 const GRACE: Duration = Duration::from_millis(500);
-const GRACE_LOOKS: u32 = 50;
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        self.end();
+        // What it says of its end interests nobody any more.
+        let _ = self.end();
     }
-}
-
-fn lines(pipe: impl io::Read) -> impl Iterator<Item = String> {
-    let lines = BufReader::new(pipe).split(b'\n').map_while(Result::ok);
-    lines.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
 fn remember(said: &Mutex<VecDeque<String>>, line: String) {

@@ -15,6 +15,7 @@ pub mod downstream;
 pub mod error;
 pub mod operations;
 pub mod probe;
+mod process;
 pub mod python;
 pub mod record;
 pub mod runner;

@@ -6,7 +6,6 @@
 //! searched is the caller's to say. `uv` itself heeds its own variables and files, so that its package index
 //! is the user's.
 
-mod child;
 mod disk;
 mod environments;
 mod error;
@@ -16,7 +15,6 @@ mod recipe;
 mod uv;
 mod version;
 
-pub use child::die_with_parent;
 pub use disk::{FreeSpace, Taken, free_space};
 pub use environments::{
     Downloads, Environment, Environments, Listed, Progress, Settings, Unfinished, Wheels,

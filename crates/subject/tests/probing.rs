@@ -11,7 +11,8 @@ mod probes;
 use std::collections::BTreeSet;
 
 use concord_engine::settings::IndexSettings;
-use concord_model::encoder::{BuildError, module_paths};
+use concord_model::architecture::{Module, Operation};
+use concord_model::encoder::BuildError;
 use concord_pipeline::{Capture, Forcing, ForcingError, ModulePattern, NoProgress, RecordedRun};
 use concord_subject::error::ProbeError;
 use concord_subject::error::RecordError;
@@ -37,12 +38,10 @@ fn free(word: &str) -> Probed {
 }
 
 fn linear_modules() -> Vec<String> {
-    let is_linear = |path: &String| {
-        let last = path.rsplit('.').next().unwrap();
-        ["query", "key", "value", "dense", "linear"].contains(&last)
-    };
-    let paths = module_paths(checkpoint().bert_config());
-    paths.into_iter().filter(is_linear).collect()
+    let is_linear = |module: &&Module| module.operation == Some(Operation::Linear);
+    let architecture = checkpoint().architecture();
+    let linear = architecture.modules().iter().filter(is_linear);
+    linear.map(|module| module.path.clone()).collect()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use concord_engine::build::Layout;
 use concord_engine::native::NativeError;
 use concord_engine::settings::IndexSettings;
 use concord_index::format::Index;
-use concord_model::encoder::{BuildError, module_paths};
+use concord_model::encoder::BuildError;
 use concord_pipeline::artifact::{
     BATCHES, CODES, EMBS, NUM_PASSAGES, PASSAGES, SAMPLED_PIDS, TENSORIZE_OUTPUT,
 };
@@ -147,7 +147,8 @@ fn taps_change_nothing_in_what_is_computed() {
 fn taps_come_at_every_module_once_a_batch_in_the_order_of_computation() {
     let run = Run::of("native");
     let found: Vec<&str> = run.taps().map(|tap| tap.tap.as_str()).collect();
-    assert_eq!(found, module_paths(checkpoint().bert_config()));
+    let architecture = checkpoint().architecture();
+    assert_eq!(found, architecture.paths().collect::<Vec<_>>());
     let pids: Vec<usize> = run
         .recorded
         .taps()

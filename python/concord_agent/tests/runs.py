@@ -1,19 +1,50 @@
-"""What the tests of the agent share: golden files, the agent as a module and as a program, runs read back."""
+"""What the tests of the agent share: golden files, the agent as a module and as a program, runs read back.
 
+The agent is the one file that travels, as `concord agent` prints it: of the program that the variable CONCORD
+names, or of the latest one that was built in this repository.
+"""
+
+import atexit
 import hashlib
 import json
 import os
 import struct
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-AGENT = HERE.parent / "concord_agent.py"
-GOLDEN = HERE.parents[2] / "tests" / "golden"
+#: The folder of the agent's modules.
+SOURCE = HERE.parent
+REPOSITORY = HERE.parents[2]
+GOLDEN = REPOSITORY / "tests" / "golden"
 CHECKPOINT = str(GOLDEN / "checkpoint")
 COLLECTION = str(GOLDEN / "collection.tsv")
 
+
+
+def concord():
+    """The program to ask for the agent."""
+    if "CONCORD" in os.environ:
+        return os.environ["CONCORD"]
+    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    built = [path for path in (target / kind / "concord" for kind in ("debug", "release")) if path.exists()]
+    if not built:
+        sys.exit("build Concord first (cargo build), or set CONCORD to the program")
+    return str(max(built, key=lambda path: path.stat().st_mtime))
+
+
+def built_agent():
+    """The agent in a folder that goes with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="concord_agent-")
+    atexit.register(folder.cleanup)
+    path = Path(folder.name) / "concord_agent.py"
+    path.write_bytes(subprocess.run([concord(), "agent"], stdout=subprocess.PIPE, check=True).stdout)
+    return path
+
+
+AGENT = built_agent()
 sys.path.insert(0, str(AGENT.parent))
 import concord_agent as agent  # noqa: E402
 

@@ -1,18 +1,19 @@
 //! The agent, written out.
 
-use std::path::Path;
+use concord_subject::agent::PROGRAM;
 
 use crate::program::Workplace;
 
 #[test]
-fn the_agent_that_is_written_is_the_one_in_the_repository_to_the_byte() {
+fn the_agent_that_is_written_is_the_one_that_concord_runs_to_the_byte() {
     let place = Workplace::new();
-    let path = "../../python/concord_agent/concord_agent.py";
-    let program = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let output = place.command(["agent"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
-    assert!(output.stdout == program, "another program is written");
+    assert!(
+        output.stdout == PROGRAM.as_bytes(),
+        "another program is written"
+    );
     assert!(place.names().is_empty());
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use concord_model::architecture::head::NORMALIZE;
 use concord_pipeline::grid::GROUP;
 use concord_pipeline::{RecordedRun, TapRecord};
 use concord_subject::specification::{Pad, SubjectSpec};
 use serde::{Deserialize, Serialize};
 
 /// The module whose output is the encoder's.
-const LAST: &str = "normalize";
+const LAST: &str = NORMALIZE;
 
 /// One batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use concord_model::architecture::head::NORMALIZE;
+use concord_model::architecture::{Module, Operation, of_paths};
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
@@ -13,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use super::ExplainError;
 use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary, watched};
 use super::equal_inputs::{Departure, departures};
-use super::modules::{Module, Operation, layers_of, modules};
 use super::referee::{Errors, errors};
 use super::ways::{Formulas, Orders, WaysOf};
 use crate::diff::{DiffOptions, DiffReport, DiffRow, Outcome, diff};
@@ -149,7 +150,7 @@ impl Probes<'_> {
         let batches_b = probed(self.b, of_b, &looked_at);
 
         let own_a = self.probe(self.a, "a", &batches_a, None, &pids, &["*"])?;
-        let own_b = self.probe(self.b, "b", &batches_b, None, &pids, &["normalize"])?;
+        let own_b = self.probe(self.b, "b", &batches_b, None, &pids, &[NORMALIZE])?;
         let forced = self.probe(
             self.b,
             "b-on-a",
@@ -160,15 +161,14 @@ impl Probes<'_> {
         )?;
         let report = compare(&own_a, &forced)?;
         let run_a = RecordedRun::open(&own_a)?;
-        let layers = layers_of(run_a.taps().iter().map(|tap| tap.tap.as_str()));
-        let modules = modules(layers);
-        let mut culprits: Vec<Culprit> = modules
-            .iter()
+        let architecture = of_paths(run_a.taps().iter().map(|tap| tap.tap.as_str()));
+        let mut culprits: Vec<Culprit> = architecture
+            .computing()
             .filter_map(|module| culprit(module, &report))
             .collect();
         let run_forced = RecordedRun::open(&forced)?;
         for culprit in &mut culprits {
-            let module = modules.iter().find(|module| module.path == culprit.module);
+            let module = architecture.module(&culprit.module);
             let reads = module.map_or(&[][..], |module| &module.reads);
             culprit.cut_out =
                 [&run_a, &run_forced].map(|run| gives_back(run, &culprit.module, &run_a, reads));
@@ -190,11 +190,11 @@ impl Probes<'_> {
         shares.sort_by(|x, y| y.mean_abs.total_cmp(&x.mean_abs));
         let mut ways = WaysOf::new(self.a, self.b, &looked_at)?;
         Ok(Some(Forced {
-            orders: ways.orders(&culprits, &modules, &run_a)?,
+            orders: ways.orders(&culprits, &architecture, &run_a)?,
             formulas: ways.formulas(&culprits)?,
             mean_abs: mean_abs(&compare(&own_a, &own_b)?),
             batches: looked_at.into_iter().cloned().collect(),
-            modules: modules.len(),
+            modules: architecture.computing().count(),
             heads: self.a.heads(),
             culprits,
             shares,
@@ -223,7 +223,7 @@ impl Probes<'_> {
                 batches,
                 Some((forced, &paths)),
                 pids,
-                &["normalize"],
+                &[NORMALIZE],
             )?;
             // Where the last module itself is replaced, its own output does not show it.
             let report = match operation {
@@ -314,11 +314,12 @@ fn row<'a>(report: &'a DiffReport, path: &str) -> Option<&'a DiffRow> {
 
 /// The mean absolute difference of the embeddings.
 fn mean_abs(report: &DiffReport) -> f64 {
-    let numbers = row(report, "normalize").and_then(|row| row.fields[0].numbers.as_ref());
+    let numbers = row(report, NORMALIZE).and_then(|row| row.fields[0].numbers.as_ref());
     numbers.map_or(0.0, |numbers| numbers.report.mean_abs)
 }
 
 fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
+    let operation = module.operation?;
     let row = row(report, &module.path)?;
     if row.outcome != Outcome::Different {
         return None;
@@ -330,7 +331,7 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
         .map(|numbers| &numbers.report);
     Some(Culprit {
         module: module.path.clone(),
-        operation: module.operation,
+        operation,
         width: row.fields[0]
             .a
             .as_ref()

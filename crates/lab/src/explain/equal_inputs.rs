@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use concord_model::architecture::{Module, Operation, of_paths};
 use concord_pipeline::RecordedRun;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
-
-use super::modules::{Module, Operation, layers_of, modules};
 
 /// A module that computed something else though all that it read was the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,16 +40,15 @@ fn hashes(run: &RecordedRun) -> Hashes<'_> {
 pub fn departures(a: &RecordedRun, b: &RecordedRun) -> Option<Vec<Departure>> {
     let (a, b) = (hashes(a), hashes(b));
     let paths = a.keys().filter(|path| b.contains_key(*path));
-    let layers = layers_of(paths.clone().copied());
+    let architecture = of_paths(paths.clone().copied());
     paths.clone().next()?;
-    let modules = modules(layers);
-    let found = modules
-        .iter()
-        .filter_map(|module| departure(module, &a, &b));
+    let modules = architecture.computing();
+    let found = modules.filter_map(|module| departure(module, &a, &b));
     Some(found.collect())
 }
 
 fn departure(module: &Module, a: &Hashes<'_>, b: &Hashes<'_>) -> Option<Departure> {
+    let operation = module.operation?;
     let (own_a, own_b) = (a.get(module.path.as_str())?, b.get(module.path.as_str())?);
     let reads: Vec<_> = module
         .reads
@@ -72,7 +70,7 @@ fn departure(module: &Module, a: &Hashes<'_>, b: &Hashes<'_>) -> Option<Departur
     }
     (passages > 0).then(|| Departure {
         module: module.path.clone(),
-        operation: module.operation,
+        operation,
         passages,
         of,
     })

@@ -4,13 +4,13 @@
 //! tensors have to go with it. That the difference shows on them is measured here, on both sides, before
 //! the script is written.
 
+use concord_model::architecture::Operation;
 use concord_subject::operations::{OperationError, Operations, RowOperation};
 use concord_subject::runner::Runner;
 use concord_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::modules::Operation;
 use super::{Culprit, ExplainError, Forced};
 
 /// A script and what it prints on both sides.

@@ -1,13 +1,13 @@
 //! In which way each side computes what a culprit computes: the order of additions of a linear layer, the
 //! formula of a short operation.
 
+use concord_model::architecture::{Architecture, Operation};
 use concord_pipeline::RecordedRun;
 use concord_subject::operations::{OperationError, Operations};
 use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::Culprit;
-use super::modules::{Module, Operation};
 use super::{Batch, ExplainError};
 use crate::formula::{FormulaError, FoundFormula, ShortOperation, find_formula};
 use crate::reveal::{LinearShape, OrderSummary, RecoverOptions, find_linear_orders};
@@ -137,7 +137,7 @@ impl<'a> WaysOf<'a> {
     pub(super) fn orders(
         &mut self,
         culprits: &[Culprit],
-        modules: &[Module],
+        architecture: &Architecture,
         run: &RecordedRun,
     ) -> Result<Vec<Orders>, ExplainError> {
         let width = |path: &str| {
@@ -145,8 +145,7 @@ impl<'a> WaysOf<'a> {
             taps.find(|tap| tap.tap == path).map(|tap| tap.width)
         };
         let shape = |culprit: &Culprit| {
-            let mut all = modules.iter();
-            let module = all.find(|module| module.path == culprit.module)?;
+            let module = architecture.module(&culprit.module)?;
             let read = module.reads.first()?;
             Some((width(read)?, culprit.width))
         };

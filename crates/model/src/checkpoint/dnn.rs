@@ -51,7 +51,7 @@ pub(super) fn load(spec: &str, hub: &HubOptions) -> Result<Parts, CheckpointErro
         source: Box::new(source),
     })?;
     let layer = ConfigLayer::from_map(&format!("arguments of {spec}"), &arguments)?;
-    let weights = Weights::read(&base.bert, state);
+    let weights = Weights::read(&base.architecture(), state);
     let weights = weights.map_err(|source| CheckpointError::Weights {
         file: spec.to_owned(),
         source: Box::new(source),

@@ -3,6 +3,7 @@
 use super::error::CheckpointError;
 use super::files::Files;
 use super::weights::Weights;
+use crate::architecture::{Architecture, bert};
 use crate::config::{BertConfig, ConfigLayer};
 use crate::tokenizer::{TokenizerError, TokenizerFiles, WordPieces};
 
@@ -22,6 +23,10 @@ pub(super) struct Base {
 }
 
 impl Base {
+    pub(super) fn architecture(&self) -> Architecture {
+        bert::architecture(&self.bert)
+    }
+
     pub(super) fn read(files: &Files<'_>) -> Result<Base, CheckpointError> {
         let text = files.text("config.json")?;
         let text = text.ok_or_else(|| CheckpointError::MissingFile {

@@ -5,10 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use concord_tensor::{DType, FileError, Tensor, TensorError, TensorSource};
 use thiserror::Error;
 
-use crate::config::BertConfig;
+use crate::architecture::{Architecture, Parameter, head};
 
-/// ColBERT's projection, `(dim, hidden)`.
-const PROJECTION: &str = "linear.weight";
 const POOLER: [&str; 2] = ["bert.pooler.dense.weight", "bert.pooler.dense.bias"];
 /// What the name of a matrix in four bits is followed by in that of its scales.
 const SCALE: &str = "_scale";
@@ -16,8 +14,7 @@ const SCALE: &str = "_scale";
 /// All tensors that a ColBERT encoder computes with, in `f32`, with the shapes that its
 /// configuration asks for.
 ///
-/// The names are those of the reference's state dict: `bert.embeddings.…`,
-/// `bert.encoder.layer.N.…` (see [`BertConfig::tensor_shapes`]) and `linear.weight`.
+/// The names are those of the reference's state dict, which the architecture lists.
 #[derive(Debug, Clone)]
 pub struct Weights {
     tensors: BTreeMap<String, Tensor>,
@@ -110,24 +107,23 @@ impl Weights {
     /// encoder does not use is left out.
     ///
     /// # Errors
-    /// [`WeightsError`]: something is missing or does not fit `config`.
+    /// [`WeightsError`]: something is missing or does not fit the architecture.
     pub fn new(
-        config: &BertConfig,
+        architecture: &Architecture,
         tensors: impl IntoIterator<Item = (String, Tensor)>,
     ) -> Result<Weights, WeightsError> {
-        collect(config, tensors)
+        collect(architecture, tensors)
     }
 
     /// As [`Weights::new`]; of the tensors in a file only those needed are read.
     pub(super) fn read(
-        config: &BertConfig,
+        architecture: &Architecture,
         sources: impl IntoIterator<Item = (String, TensorSource)>,
     ) -> Result<Weights, WeightsError> {
-        collect(config, sources)
+        collect(architecture, sources)
     }
 
-    /// The tensor called `name`, in `f32`. All names of [`BertConfig::tensor_shapes`] and
-    /// `linear.weight` are there.
+    /// The tensor called `name`, in `f32`. All parameters of the architecture are there.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
     }
@@ -205,30 +201,22 @@ impl Stored for TensorSource {
 }
 
 fn collect<S: Stored>(
-    config: &BertConfig,
+    architecture: &Architecture,
     stored: impl IntoIterator<Item = (String, S)>,
 ) -> Result<Weights, WeightsError> {
     let mut stored = by_present_name(stored)?;
-    let expected = config.tensor_shapes();
-    check_names(&expected, &stored)?;
-    let projection = stored[PROJECTION].shape();
-    let dim = match *projection {
-        [dim, hidden] if dim > 0 && hidden == config.hidden_size => dim,
-        _ => {
-            return Err(WeightsError::ProjectionShape {
-                hidden: config.hidden_size,
-                found: projection.to_vec(),
-            });
-        }
-    };
+    let projection = projection(architecture, &stored)?;
+    let dim = embedding_width(projection, stored[&projection.name].shape())?;
     let has_pooler = POOLER.iter().all(|name| stored.contains_key(*name));
     let mut tensors = BTreeMap::new();
-    let projection = (PROJECTION.to_owned(), vec![dim, config.hidden_size]);
-    for (name, shape) in expected.into_iter().chain([projection]) {
-        // `check_names` has seen that it is there.
-        let Some(tensor) = stored.remove(&name) else {
+    for parameter in architecture.parameters() {
+        // `projection` has seen that it is there.
+        let Some(tensor) = stored.remove(&parameter.name) else {
             continue;
         };
+        let name = parameter.name.clone();
+        let size = |size: &Option<usize>| size.unwrap_or(dim);
+        let shape: Vec<usize> = parameter.shape.iter().map(size).collect();
         let weight = if tensor.dtype() == DType::U8 && shape.len() == 2 {
             let scale = stored.remove(&format!("{name}{SCALE}"));
             from_four_bits(&name, &shape, &tensor, scale.as_ref())?
@@ -272,24 +260,40 @@ fn by_present_name<S>(
     Ok(by_name)
 }
 
-fn check_names<S>(
-    expected: &[(String, Vec<usize>)],
+/// ColBERT's projection `(dim, hidden)`, once it is sure that no parameter is missing.
+fn projection<'a, S>(
+    architecture: &'a Architecture,
     stored: &BTreeMap<String, S>,
-) -> Result<(), WeightsError> {
-    let names = expected.iter().map(|(name, _)| name.as_str());
-    let missing: Vec<String> = names
-        .filter(|name| !stored.contains_key(*name))
-        .map(str::to_owned)
+) -> Result<&'a Parameter, WeightsError> {
+    let module = architecture.module(head::LINEAR);
+    let projection = module
+        .and_then(|module| module.parameters.first())
+        .ok_or(WeightsError::NoProjection)?;
+    let missing: Vec<String> = architecture
+        .parameters()
+        .filter(|parameter| *parameter != projection && !stored.contains_key(&parameter.name))
+        .map(|parameter| parameter.name.clone())
         .collect();
     if missing.is_empty() {
-        return match stored.contains_key(PROJECTION) {
-            true => Ok(()),
+        return match stored.contains_key(&projection.name) {
+            true => Ok(projection),
             false => Err(WeightsError::NoProjection),
         };
     }
     let present: BTreeSet<&str> = stored.keys().map(String::as_str).collect();
     let hint = hint(&missing[0], &present);
     Err(WeightsError::Missing { missing, hint })
+}
+
+/// `dim`, which no configuration says, of a projection with the shape `found`.
+fn embedding_width(projection: &Parameter, found: &[usize]) -> Result<usize, WeightsError> {
+    match (found, &projection.shape[..]) {
+        (&[dim, inputs], &[None, Some(hidden)]) if dim > 0 && inputs == hidden => Ok(dim),
+        _ => Err(WeightsError::ProjectionShape {
+            hidden: projection.shape.last().copied().flatten().unwrap_or(0),
+            found: found.to_vec(),
+        }),
+    }
 }
 
 /// What is there in place of `missing`.

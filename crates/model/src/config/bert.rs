@@ -83,52 +83,6 @@ impl BertConfig {
     pub fn head_size(&self) -> usize {
         self.hidden_size / self.num_attention_heads
     }
-
-    /// The names and shapes of all tensors that the encoder computes with, in the order of the
-    /// modules. The pooler is not among them: ColBERT does not use it.
-    pub fn tensor_shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let hidden = self.hidden_size;
-        let mut shapes = Vec::new();
-        for (table, rows) in [
-            ("word", self.vocab_size),
-            ("position", self.max_position_embeddings),
-            ("token_type", self.type_vocab_size),
-        ] {
-            let name = format!("bert.embeddings.{table}_embeddings.weight");
-            shapes.push((name, vec![rows, hidden]));
-        }
-        push_layer_norm(&mut shapes, "bert.embeddings.LayerNorm", hidden);
-        for number in 0..self.num_hidden_layers {
-            let layer = format!("bert.encoder.layer.{number}");
-            for projection in ["query", "key", "value"] {
-                let name = format!("{layer}.attention.self.{projection}");
-                push_linear(&mut shapes, &name, hidden, hidden);
-            }
-            let output = format!("{layer}.attention.output");
-            push_linear(&mut shapes, &format!("{output}.dense"), hidden, hidden);
-            push_layer_norm(&mut shapes, &format!("{output}.LayerNorm"), hidden);
-            let wide = self.intermediate_size;
-            push_linear(
-                &mut shapes,
-                &format!("{layer}.intermediate.dense"),
-                wide,
-                hidden,
-            );
-            push_linear(&mut shapes, &format!("{layer}.output.dense"), hidden, wide);
-            push_layer_norm(&mut shapes, &format!("{layer}.output.LayerNorm"), hidden);
-        }
-        shapes
-    }
-}
-
-fn push_linear(shapes: &mut Vec<(String, Vec<usize>)>, name: &str, rows: usize, columns: usize) {
-    shapes.push((format!("{name}.weight"), vec![rows, columns]));
-    shapes.push((format!("{name}.bias"), vec![rows]));
-}
-
-fn push_layer_norm(shapes: &mut Vec<(String, Vec<usize>)>, name: &str, size: usize) {
-    shapes.push((format!("{name}.weight"), vec![size]));
-    shapes.push((format!("{name}.bias"), vec![size]));
 }
 
 /// The keys of a `config.json`.

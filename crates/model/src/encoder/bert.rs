@@ -4,8 +4,10 @@ use concord_kernels::normalize::Normalize;
 
 use super::layer::Layer;
 use super::modules::{LayerNorm, Linear};
+use super::observed::TapsOfBatch;
 use super::operations::{Number, Operations, add, add_parameter};
-use super::{PackedRows, TapsOfBatch};
+use super::rows::PackedRows;
+use crate::architecture::{bert, head};
 
 /// The embedding tables: `(vocabulary, hidden)`, `(positions, hidden)`, and row 0 of the token types.
 pub(super) struct Tables {
@@ -62,8 +64,8 @@ impl<O: Operations> Bert<O> {
         }
         let mut embeddings = Vec::new();
         for (states, rows) in of_parts.iter_mut().zip(parts) {
-            taps.take("bert.encoder", states, self.hidden);
-            taps.take("bert", states, self.hidden);
+            taps.take(bert::ENCODER, states, self.hidden);
+            taps.take(bert::MODEL, states, self.hidden);
             embeddings.append(&mut self.head(operations, states, rows, taps));
         }
         embeddings
@@ -80,14 +82,14 @@ impl<O: Operations> Bert<O> {
         let mut states = gather(&self.tables.words, ids, width);
         let places = rows.lengths.iter().flat_map(|&length| 0..length);
         let mut positions = gather(&self.tables.positions, places, width);
-        taps.take("bert.embeddings.word_embeddings", &mut states, width);
-        taps.take("bert.embeddings.position_embeddings", &mut positions, width);
+        taps.take(bert::WORDS, &mut states, width);
+        taps.take(bert::POSITIONS, &mut positions, width);
         for row in states.chunks_exact_mut(width) {
             add_parameter(row, &self.tables.token_type);
         }
         add(&mut states, &positions);
         self.tables.norm.apply(operations, &mut states, taps);
-        taps.take("bert.embeddings", &mut states, width);
+        taps.take(bert::EMBEDDINGS, &mut states, width);
         states
     }
 
@@ -105,11 +107,11 @@ impl<O: Operations> Bert<O> {
                 row.iter_mut().for_each(|value| *value *= factor);
             }
         }
-        taps.take("mask", &mut embeddings, self.dim);
+        taps.take(head::MASK, &mut embeddings, self.dim);
         if let Some(form) = self.normalize {
             operations.normalize(form, &mut embeddings, self.dim);
         }
-        taps.take("normalize", &mut embeddings, self.dim);
+        taps.take(head::NORMALIZE, &mut embeddings, self.dim);
         embeddings
     }
 }

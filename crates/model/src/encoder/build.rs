@@ -6,8 +6,9 @@ use concord_tensor::{Tensor, TensorError};
 
 use super::bert::{Bert, Tables};
 use super::layer::Layer;
-use super::modules::{Activate, LayerNorm, Linear, module_paths};
+use super::modules::{Activate, LayerNorm, Linear};
 use super::operations::{LinearLayer, NormLayer, Operations};
+use crate::architecture::{Architecture, BIAS, Module, WEIGHT, bert, head};
 use crate::checkpoint::Checkpoint;
 use crate::config::{Activation, BertConfig};
 use crate::numerics::{Change, Numerics, Patch, STAGES, Variant};
@@ -95,27 +96,28 @@ impl<O: Operations> Bert<O> {
         operations: &O,
     ) -> Result<Bert<O>, BuildError> {
         let config = checkpoint.bert_config();
-        check_patches(config, numerics)?;
+        let architecture = &checkpoint.architecture();
+        check_patches(architecture, numerics)?;
         let parts = Parts {
             checkpoint,
+            architecture,
             config,
             numerics,
             operations,
         };
         let hidden = config.hidden_size;
         let tables = Tables {
-            words: parts.values("bert.embeddings.word_embeddings.weight")?,
-            positions: parts.values("bert.embeddings.position_embeddings.weight")?,
-            token_type: parts.values("bert.embeddings.token_type_embeddings.weight")?[..hidden]
-                .to_vec(),
-            norm: parts.layer_norm("bert.embeddings.LayerNorm")?,
+            words: parts.values(&parts.parameter(bert::WORDS, WEIGHT)?)?,
+            positions: parts.values(&parts.parameter(bert::POSITIONS, WEIGHT)?)?,
+            token_type: parts.values(bert::TOKEN_TYPES)?[..hidden].to_vec(),
+            norm: parts.layer_norm(bert::EMBEDDINGS_NORM)?,
         };
         let layers = (0..config.num_hidden_layers)
-            .map(|number| parts.layer(&format!("bert.encoder.layer.{number}")))
+            .map(|number| parts.layer(number))
             .collect::<Result<_, _>>()?;
-        let linear = parts.linear("linear", hidden)?;
-        let normalize =
-            (!numerics.is_identity("normalize")).then(|| numerics.at("normalize").normalize);
+        let linear = parts.linear(head::LINEAR, hidden)?;
+        let normalize = (!numerics.is_identity(head::NORMALIZE))
+            .then(|| numerics.at(head::NORMALIZE).normalize);
         let dim = linear.outputs;
         Ok(Bert {
             tables,
@@ -129,8 +131,7 @@ impl<O: Operations> Bert<O> {
 }
 
 /// Every patch must name something, and an identity something that can be cut out.
-fn check_patches(config: &BertConfig, numerics: &Numerics) -> Result<(), BuildError> {
-    let paths = module_paths(config);
+fn check_patches(architecture: &Architecture, numerics: &Numerics) -> Result<(), BuildError> {
     for patch in &numerics.patches {
         if let Some(stage) = STAGES.iter().find(|stage| patch.at.names(stage)) {
             if !applies(stage, patch.change) {
@@ -141,15 +142,16 @@ fn check_patches(config: &BertConfig, numerics: &Numerics) -> Result<(), BuildEr
         if matches!(patch.change, Change::Variant(Variant::Ties(_))) {
             return Err(BuildError::NotAtStage(patch.clone()));
         }
-        let mut named = paths.iter().filter(|path| patch.at.names(path)).peekable();
+        let names = |module: &&Module| patch.at.names(&module.path);
+        let mut named = architecture.modules().iter().filter(names).peekable();
         if named.peek().is_none() {
-            let (pattern, layers) = (patch.at.clone(), config.num_hidden_layers);
+            let (pattern, layers) = (patch.at.clone(), architecture.layers());
             return Err(BuildError::NoSuchModule { pattern, layers });
         }
         if patch.change == Change::Identity
-            && let Some(path) = named.find(|path| !is_removable(path))
+            && let Some(module) = named.find(|module| !module.removable)
         {
-            return Err(BuildError::NotRemovable(path.clone()));
+            return Err(BuildError::NotRemovable(module.path.clone()));
         }
     }
     Ok(())
@@ -164,27 +166,9 @@ fn applies(stage: &str, change: Change) -> bool {
     }
 }
 
-fn is_removable(path: &str) -> bool {
-    let layer = path
-        .strip_prefix("bert.encoder.layer.")
-        .is_some_and(|rest| !rest.contains('.'));
-    let last = path.rsplit('.').next().unwrap_or(path);
-    let leaf = [
-        "query",
-        "key",
-        "value",
-        "dense",
-        "LayerNorm",
-        "intermediate_act_fn",
-    ];
-    layer
-        || leaf.contains(&last)
-        || ["linear", "normalize"].contains(&path)
-        || path.ends_with(".attention.self")
-}
-
 struct Parts<'a, O> {
     checkpoint: &'a Checkpoint,
+    architecture: &'a Architecture,
     config: &'a BertConfig,
     numerics: &'a Numerics,
     operations: &'a O,
@@ -207,6 +191,14 @@ impl<O: Operations> Parts<'_, O> {
         Ok(values.to_vec())
     }
 
+    /// The whole name of the parameter `name` of the module at `path`.
+    fn parameter(&self, path: &str, name: &str) -> Result<String, BuildError> {
+        let module = self.architecture.module(path);
+        let parameter = module.and_then(|module| module.parameter(name));
+        let found = parameter.map(|parameter| parameter.name.clone());
+        found.ok_or_else(|| BuildError::Missing(format!("{path}.{name}")))
+    }
+
     /// A linear layer that gets rows of `found` values.
     fn linear(&self, path: &str, found: usize) -> Result<Linear<O>, BuildError> {
         let path = path.to_owned();
@@ -217,7 +209,7 @@ impl<O: Operations> Parts<'_, O> {
                 layer: None,
             });
         }
-        let name = format!("{path}.weight");
+        let name = self.parameter(&path, WEIGHT)?;
         let weight = self.tensor(&name)?;
         let (outputs, inputs) = (weight.rows(), weight.row_len());
         if inputs != found {
@@ -230,10 +222,10 @@ impl<O: Operations> Parts<'_, O> {
         let weights = self
             .operations
             .weights(&self.values(&name)?, outputs, inputs);
-        let bias = format!("{path}.bias");
-        let bias = match self.checkpoint.weights().get(&bias) {
-            Some(_) => Some(self.values(&bias)?),
-            None => None,
+        // The projection has none.
+        let bias = match self.parameter(&path, BIAS) {
+            Ok(name) => Some(self.values(&name)?),
+            Err(_) => None,
         };
         let arithmetic = self.numerics.at(&path);
         let layer = LinearLayer {
@@ -253,8 +245,8 @@ impl<O: Operations> Parts<'_, O> {
     fn layer_norm(&self, path: &str) -> Result<LayerNorm, BuildError> {
         let cut = self.numerics.is_identity(path);
         let layer = NormLayer {
-            gamma: self.values(&format!("{path}.weight"))?,
-            beta: self.values(&format!("{path}.bias"))?,
+            gamma: self.values(&self.parameter(path, WEIGHT)?)?,
+            beta: self.values(&self.parameter(path, BIAS)?)?,
             eps: self.config.layer_norm_eps,
         };
         Ok(LayerNorm {
@@ -274,14 +266,14 @@ impl<O: Operations> Parts<'_, O> {
         }
     }
 
-    fn layer(&self, path: &str) -> Result<Layer<O>, BuildError> {
+    fn layer(&self, number: usize) -> Result<Layer<O>, BuildError> {
         let hidden = self.config.hidden_size;
-        let at = |module: &str| format!("{path}.{module}");
+        let at = |module: &str| bert::BERT.path_in_layer(number, module);
         let linear = |module: &str, found| self.linear(&at(module), found);
-        let intermediate: Linear<O> = linear("intermediate.dense", hidden)?;
-        let output = linear("output.dense", intermediate.outputs)?;
+        let intermediate: Linear<O> = linear(bert::INTERMEDIATE_DENSE, hidden)?;
+        let output = linear(bert::OUTPUT_DENSE, intermediate.outputs)?;
         if output.outputs != hidden {
-            let (path, found) = (at("output.LayerNorm"), output.outputs);
+            let (path, found) = (at(bert::OUTPUT_NORM), output.outputs);
             return Err(BuildError::Width {
                 path,
                 expected: hidden,
@@ -289,19 +281,19 @@ impl<O: Operations> Parts<'_, O> {
             });
         }
         Ok(Layer {
-            path: path.to_owned(),
-            identity: self.numerics.is_identity(path),
-            query: linear("attention.self.query", hidden)?,
-            key: linear("attention.self.key", hidden)?,
-            value: linear("attention.self.value", hidden)?,
-            no_attention: self.numerics.is_identity(&at("attention.self")),
+            number,
+            identity: self.numerics.is_identity(&at(bert::LAYER)),
+            query: linear(bert::QUERY, hidden)?,
+            key: linear(bert::KEY, hidden)?,
+            value: linear(bert::VALUE, hidden)?,
+            no_attention: self.numerics.is_identity(&at(bert::ATTEND)),
             heads: self.config.num_attention_heads,
-            attention_output: linear("attention.output.dense", hidden)?,
-            attention_norm: self.layer_norm(&at("attention.output.LayerNorm"))?,
+            attention_output: linear(bert::ATTENTION_DENSE, hidden)?,
+            attention_norm: self.layer_norm(&at(bert::ATTENTION_NORM))?,
             intermediate,
-            activate: self.activate(&at("intermediate.intermediate_act_fn")),
+            activate: self.activate(&at(bert::ACTIVATION)),
             output,
-            output_norm: self.layer_norm(&at("output.LayerNorm"))?,
+            output_norm: self.layer_norm(&at(bert::OUTPUT_NORM))?,
         })
     }
 }

@@ -1,13 +1,14 @@
 //! One layer of BERT.
 
 use super::modules::{Activate, LayerNorm, Linear};
+use super::observed::TapsOfBatch;
 use super::operations::{Heads, Operations};
-use super::{PackedRows, TapsOfBatch};
+use super::rows::PackedRows;
+use crate::architecture::bert;
 
 /// A layer: self-attention and feed-forward, each with its residual and its layer normalisation.
 pub(super) struct Layer<O: Operations> {
-    /// `bert.encoder.layer.3`.
-    pub(super) path: String,
+    pub(super) number: usize,
     /// The whole layer is cut out.
     pub(super) identity: bool,
     pub(super) query: Linear<O>,
@@ -36,32 +37,33 @@ impl<O: Operations> Layer<O> {
         let width = self.attention_output.outputs;
         let tap = |taps: &mut TapsOfBatch<'_>, module: &str, rows: &mut [O::Number], width| {
             if taps.any() {
-                taps.take(&format!("{}{module}", self.path), rows, width);
+                let path = bert::BERT.path_in_layer(self.number, module);
+                taps.take(&path, rows, width);
             }
         };
         if self.identity {
-            tap(taps, "", &mut states, width);
+            tap(taps, bert::LAYER, &mut states, width);
             return states;
         }
 
         let mut context = self.attend(operations, &states, rows, taps);
-        tap(taps, ".attention.self", &mut context, width);
+        tap(taps, bert::ATTEND, &mut context, width);
         let mut attended = self.attention_output.apply(operations, &context, taps);
         let norm = &self.attention_norm;
         norm.apply_to_sum(operations, &mut attended, &states, taps);
-        tap(taps, ".attention.output", &mut attended, width);
-        tap(taps, ".attention", &mut attended, width);
+        tap(taps, bert::ATTENTION_OUTPUT, &mut attended, width);
+        tap(taps, bert::ATTENTION, &mut attended, width);
 
         let mut wide = self.intermediate.apply(operations, &attended, taps);
         let inner = self.intermediate.outputs;
         self.activate.apply(operations, &mut wide);
-        tap(taps, ".intermediate.intermediate_act_fn", &mut wide, inner);
-        tap(taps, ".intermediate", &mut wide, inner);
+        tap(taps, bert::ACTIVATION, &mut wide, inner);
+        tap(taps, bert::INTERMEDIATE, &mut wide, inner);
         let mut states = self.output.apply(operations, &wide, taps);
         let norm = &self.output_norm;
         norm.apply_to_sum(operations, &mut states, &attended, taps);
-        tap(taps, ".output", &mut states, width);
-        tap(taps, "", &mut states, width);
+        tap(taps, bert::OUTPUT, &mut states, width);
+        tap(taps, bert::LAYER, &mut states, width);
         states
     }
 

@@ -3,9 +3,8 @@
 use concord_kernels::gelu::Gelu;
 use concord_kernels::layer_norm::Variance;
 
-use super::TapsOfBatch;
+use super::observed::TapsOfBatch;
 use super::operations::{LinearLayer, NormLayer, Number, Operations, add};
-use crate::config::BertConfig;
 
 /// A linear layer, or nothing where it is cut out.
 pub(super) struct Linear<O: Operations> {
@@ -107,39 +106,4 @@ impl Activate {
 /// `max(x, 0)`; NaN stays NaN.
 fn relu<N: Number>(x: N) -> N {
     if x < N::default() { N::default() } else { x }
-}
-
-/// The paths of all modules of a checkpoint, in the order in which they compute.
-pub fn module_paths(config: &BertConfig) -> Vec<String> {
-    let mut paths: Vec<String> = [
-        "bert.embeddings.word_embeddings",
-        "bert.embeddings.position_embeddings",
-        "bert.embeddings.LayerNorm",
-        "bert.embeddings",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    for layer in 0..config.num_hidden_layers {
-        for module in [
-            ".attention.self.query",
-            ".attention.self.key",
-            ".attention.self.value",
-            ".attention.self",
-            ".attention.output.dense",
-            ".attention.output.LayerNorm",
-            ".attention.output",
-            ".attention",
-            ".intermediate.dense",
-            ".intermediate.intermediate_act_fn",
-            ".intermediate",
-            ".output.dense",
-            ".output.LayerNorm",
-            ".output",
-            "",
-        ] {
-            paths.push(format!("bert.encoder.layer.{layer}{module}"));
-        }
-    }
-    paths.extend(["bert.encoder", "bert", "linear", "mask", "normalize"].map(str::to_owned));
-    paths
 }

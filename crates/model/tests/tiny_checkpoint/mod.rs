@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use concord_model::architecture::{self, Architecture, Parameter};
 use concord_model::checkpoint::{Checkpoint, CheckpointError, WeightsError};
 use concord_model::config::BertConfig;
 use concord_model::hub::HubOptions;
@@ -23,12 +24,20 @@ pub fn bert() -> BertConfig {
     BertConfig::parse("config.json", CONFIG).unwrap()
 }
 
+pub fn architecture() -> Architecture {
+    architecture::bert::architecture(&bert())
+}
+
 /// All tensors that a tiny encoder needs, with a pooler, filled with halves: exact in `f16`.
 pub fn tensors() -> Named {
-    let mut shapes = bert().tensor_shapes();
+    let size = |size: &Option<usize>| size.unwrap_or(3);
+    let shape = |parameter: &Parameter| {
+        let shape = parameter.shape.iter().map(size).collect::<Vec<_>>();
+        (parameter.name.clone(), shape)
+    };
+    let mut shapes: Vec<_> = architecture().parameters().map(shape).collect();
     shapes.push(("bert.pooler.dense.weight".into(), vec![4, 4]));
     shapes.push(("bert.pooler.dense.bias".into(), vec![4]));
-    shapes.push(("linear.weight".into(), vec![3, 4]));
     let fill = |(place, (name, shape)): (usize, (String, Vec<usize>))| {
         let len: usize = shape.iter().product();
         let data: Vec<f32> = (0..len).map(|i| (i + place) as f32 * 0.5).collect();

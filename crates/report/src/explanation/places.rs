@@ -1,6 +1,6 @@
 //! Modules by their place in a layer: the same place of several layers is named once.
 
-use concord_lab::explain::Culprit;
+use concord_lab::explain::{Culprit, layer_of};
 
 use crate::figures::several;
 
@@ -34,14 +34,11 @@ pub(super) fn groups(culprits: &[Culprit]) -> Vec<Group<'_>> {
 
 /// A path without the number of its layer, and that number.
 fn starred(path: &str) -> (String, Option<usize>) {
-    const LAYER: &str = "bert.encoder.layer.";
-    let parts = path
-        .strip_prefix(LAYER)
-        .and_then(|rest| rest.split_once('.'))
-        .and_then(|(layer, rest)| Some((layer.parse().ok()?, rest)));
-    match parts {
-        Some((layer, rest)) => (format!("{LAYER}*.{rest}"), Some(layer)),
-        None => (path.to_owned(), None),
+    match layer_of(path) {
+        Some((table, layer, inside)) if !inside.is_empty() => {
+            (format!("{}.*.{inside}", table.layer), Some(layer))
+        }
+        _ => (path.to_owned(), None),
     }
 }
 

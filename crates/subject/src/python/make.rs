@@ -9,7 +9,6 @@ use std::time::Duration;
 use concord_pipeline::publish::{Staging, write_json, writing};
 use serde::{Deserialize, Serialize};
 
-use super::child;
 use super::disk::{existing, same_disk};
 use super::environments::{Downloads, Progress, Settings, Wheels};
 use super::error::{EnvironmentError, reading};
@@ -17,6 +16,7 @@ use super::published::failure;
 use super::recipe::{Departure, Engine, Recipe};
 use super::uv::Uv;
 use super::version::TorchVersion;
+use crate::process;
 
 /// What the environment is called within its staging folder.
 pub(super) const STAGED: &str = "environment";
@@ -253,7 +253,7 @@ impl Maker<'_> {
         }
         let mut command = Command::new(&program);
         command.args(["-I", "-W", "ignore", "-c", &script]);
-        let finished = child::run(&mut command, None, &mut |_| ())
+        let finished = process::run(&mut command, None, &mut |_| ())
             .map_err(|source| EnvironmentError::Run { program, source })?;
         if !finished.status.success() {
             return Err(EnvironmentError::Broken {

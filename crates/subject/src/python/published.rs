@@ -107,7 +107,7 @@ pub(super) fn ask(uv: &Uv) -> Result<Vec<TorchVersion>, EnvironmentError> {
 }
 
 /// The error for a run of `uv` that came to nothing when `name` was made.
-pub(super) fn failure(name: &str, finished: &super::child::Finished) -> EnvironmentError {
+pub(super) fn failure(name: &str, finished: &crate::process::Finished) -> EnvironmentError {
     let lines = finished.last_lines();
     let name = name.to_owned();
     match cause(finished) {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::child::{self, Finished};
 use super::error::EnvironmentError;
+use crate::process::{self, Finished};
 
 /// How long `uv --version` may take.
 const VERSION_BOUND: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ impl Uv {
                 let mut command = uv.command();
                 command.arg("--version");
                 // A file of that name that cannot be run, or a Python without the module, is no uv.
-                let answer = child::run(&mut command, Some(VERSION_BOUND), &mut |_| ());
+                let answer = process::run(&mut command, Some(VERSION_BOUND), &mut |_| ());
                 if let Ok(answer) = answer
                     && answer.status.success()
                     && answer.output.starts_with("uv ")
@@ -112,7 +112,7 @@ impl Uv {
             // Who has no time does not try again.
             command.env("UV_HTTP_RETRIES", "0");
         }
-        child::run(&mut command, bound, hear).map_err(|source| EnvironmentError::Run {
+        process::run(&mut command, bound, hear).map_err(|source| EnvironmentError::Run {
             program: self.program.clone(),
             source,
         })

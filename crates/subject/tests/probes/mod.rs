@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 
 use concord_engine::settings::IndexSettings;
-use concord_model::encoder::module_paths;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::{ProbeBatch, probe};
 use concord_tensor::{BitHash, Tensor};
@@ -68,8 +67,9 @@ pub fn differing(a: &RecordedRun, b: &RecordedRun) -> Vec<String> {
         let mut rows = a.iter().filter(|((module, _), _)| module == path);
         rows.any(|(key, hash)| b.get(key).is_some_and(|other| other != hash))
     };
-    let paths = module_paths(checkpoint().bert_config());
-    paths.into_iter().filter(differs).collect()
+    let architecture = checkpoint().architecture();
+    let paths = architecture.paths().map(str::to_owned);
+    paths.filter(differs).collect()
 }
 
 /// The rows of all passages at each module, in `f64`.

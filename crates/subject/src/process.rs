@@ -1,13 +1,13 @@
 //! Child processes that are listened to and do not outlive their parent.
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a child process left.
-pub(super) struct Finished {
+/// What a process left that ran to its end.
+pub(crate) struct Finished {
     /// How it ended.
     pub status: ExitStatus,
     /// All of its standard output.
@@ -29,39 +29,114 @@ impl Finished {
     }
 }
 
+/// A child process whose output is heard. It is killed when the value is dropped, and on Linux also when the
+/// thread that started it ends, however it ends.
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// Starts `command`, which reads `input`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &mut Command, input: Stdio) -> io::Result<Process> {
+        die_with_parent(command);
+        command
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().map(Process)
+    }
+
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The pipe that it reads; `None` where it reads none, or when it was taken.
+    pub fn take_input(&mut self) -> Option<ChildStdin> {
+        self.0.stdin.take()
+    }
+
+    /// Its lines on standard output, as they come.
+    pub fn output_lines(&mut self) -> Receiver<String> {
+        let (sender, lines) = mpsc::channel();
+        each_line(self.0.stdout.take(), move |line| sender.send(line).is_ok());
+        lines
+    }
+
+    /// Hands on its lines on standard error, until `hear` has enough. What comes back is disconnected then, or
+    /// when there is nothing more to hear.
+    pub fn hear_errors(
+        &mut self,
+        hear: impl FnMut(String) -> bool + Send + 'static,
+    ) -> Receiver<()> {
+        each_line(self.0.stderr.take(), hear)
+    }
+
+    /// Waits up to `grace` for it to end by itself, and ends it then. Returns how it ended.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+        const LOOKS: u32 = 50;
+        for _ in 0..LOOKS {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return self.0.wait();
+            }
+            thread::sleep(grace / LOOKS);
+        }
+        // It fails when the process has ended meanwhile.
+        let _ = self.0.kill();
+        self.0.wait()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail when it has ended, as it mostly has.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Hands on the lines of a pipe in a thread of its own, until it ends or `hear` has enough; what comes back is
+/// disconnected then.
+fn each_line(
+    pipe: Option<impl Read + Send + 'static>,
+    mut hear: impl FnMut(String) -> bool + Send + 'static,
+) -> Receiver<()> {
+    let (listening, listened) = mpsc::channel::<()>();
+    let Some(pipe) = pipe else { return listened };
+    thread::spawn(move || {
+        let _listening = listening;
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            if !hear(String::from_utf8_lossy(&line).trim_end().to_owned()) {
+                return;
+            }
+        }
+    });
+    listened
+}
+
 /// Runs `command` to its end with nothing to read, and hands on each line of its standard error as it
 /// comes.
 ///
 /// # Errors
 /// When it cannot be started, or has not ended after `bound`; it is then killed.
-pub(super) fn run(
+pub(crate) fn run(
     command: &mut Command,
     bound: Option<Duration>,
     hear: &mut dyn FnMut(&str),
 ) -> io::Result<Finished> {
-    die_with_parent(command);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = Running(command.spawn()?);
-    let output = child.0.stdout.take().map(|mut pipe| {
+    let mut process = Process::start(command, Stdio::null())?;
+    let output = process.0.stdout.take().map(|mut pipe| {
         thread::spawn(move || {
             let mut bytes = Vec::new();
             pipe.read_to_end(&mut bytes).map(|_| bytes)
         })
     });
     let (sender, lines) = mpsc::channel();
-    if let Some(pipe) = child.0.stderr.take() {
-        thread::spawn(move || {
-            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-    }
+    process.hear_errors(move |line| sender.send(line).is_ok());
     let deadline = bound.map(|bound| Instant::now() + bound);
     let mut said = Vec::new();
     loop {
@@ -82,7 +157,7 @@ pub(super) fn run(
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-    let status = child.0.wait()?;
+    let status = process.0.wait()?;
     let output = match output.map(thread::JoinHandle::join) {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),
@@ -94,21 +169,10 @@ pub(super) fn run(
     })
 }
 
-/// A child that is killed when nobody waits for it any more.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail when it has ended, as it mostly has.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// Has the system kill the child of `command` when the thread that starts it ends, however it ends.
 ///
 /// That needs Linux. Elsewhere the child of a process that was killed finishes alone.
-pub fn die_with_parent(command: &mut Command) {
+fn die_with_parent(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{Signal, getpid, getppid, set_parent_process_death_signal};

@@ -1,0 +1,150 @@
+//! The agent's one file: what it is made of, and that Python can read it.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use concord_model::architecture::head::HEAD;
+use concord_model::architecture::{Input, Row, TABLES};
+use concord_subject::agent::PROGRAM;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/concord_agent")
+}
+
+/// The tables as a module of Python.
+fn tables() -> String {
+    let mut text = String::from(
+        "\"\"\"The modules of each architecture: path, operation, what is read, whether it can be cut out.\n\n\
+         Concord writes this file out of its own table, crates/model/src/architecture:\n\
+         CONCORD_WRITE=1 cargo test -p concord-subject --test agent_program\n\"\"\"\n\n\
+         ARCHITECTURES = {\n",
+    );
+    for table in TABLES {
+        let _ = write!(
+            text,
+            "    \"{}\": {{\n        \"layer\": \"{}\",\n",
+            table.name, table.layer
+        );
+        for (part, rows) in [
+            ("before", table.before),
+            ("in_layer", table.in_layer),
+            ("after", table.after),
+            ("head", HEAD),
+        ] {
+            let _ = writeln!(text, "        \"{part}\": [");
+            for row in rows {
+                let _ = writeln!(text, "            {},", tuple(row));
+            }
+            text.push_str("        ],\n");
+        }
+        text.push_str("    },\n");
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// A row as a tuple of Python. What is read without a path is `None`.
+fn tuple(row: &Row) -> String {
+    let operation = match row.operation {
+        None => "None".to_owned(),
+        Some(operation) => serde_json::to_string(&operation).unwrap(),
+    };
+    let read = |input: &Input| match input {
+        Input::States => "None".to_owned(),
+        Input::Of(path) => format!("\"{path}\""),
+    };
+    let reads: Vec<String> = row.reads.iter().map(read).collect();
+    let removable = if row.removable { "True" } else { "False" };
+    format!(
+        "(\"{}\", {operation}, [{}], {removable})",
+        row.path,
+        reads.join(", ")
+    )
+}
+
+#[test]
+fn the_agent_carries_the_tables_of_the_model() {
+    let path = folder().join("architectures.py");
+    if std::env::var_os("CONCORD_WRITE").is_some() {
+        fs::write(&path, tables()).unwrap();
+    }
+    let found = fs::read_to_string(&path).unwrap();
+    assert_eq!(found, tables(), "its docstring says how it is written anew");
+    let (_, carried) = found.split_once("ARCHITECTURES").unwrap();
+    assert!(PROGRAM.contains(carried.trim_end()));
+}
+
+#[test]
+fn every_module_of_the_agent_is_in_its_file_once() {
+    let headings: Vec<&str> = PROGRAM
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("# --- ")?.split(' ').next().unwrap()))
+        .collect();
+    let mut parts: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".py") && name != "__init__.py")
+        .collect();
+    parts.sort();
+    let mut found = headings.clone();
+    found.sort_unstable();
+    assert_eq!(found, parts);
+    assert_eq!(headings.last(), Some(&"__main__.py"));
+    assert!(!PROGRAM.lines().any(|line| line.starts_with("from .")));
+    assert_eq!(PROGRAM.matches("\nimport json\n").count(), 1);
+}
+
+#[test]
+fn no_two_modules_of_the_agent_define_one_name() {
+    let name = |line: &str| {
+        let rest = line.strip_prefix("def ").or(line.strip_prefix("class "));
+        let end = |c: char| !c.is_alphanumeric() && c != '_';
+        let name = |text: &str| text[..text.find(end).unwrap_or(text.len())].to_owned();
+        match (rest, line.split_once(" = ")) {
+            (Some(rest), _) => Some(name(rest)),
+            (None, Some((left, _))) if !left.contains(end) => Some(left.to_owned()),
+            _ => None,
+        }
+    };
+    let names: Vec<String> = PROGRAM.lines().filter_map(name).collect();
+    let distinct: BTreeSet<&String> = names.iter().collect();
+    assert!(names.len() > 100);
+    assert_eq!(distinct.len(), names.len());
+}
+
+#[test]
+fn python_reads_the_agents_file_and_it_gives_help_without_torch() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("concord_agent.py");
+    fs::write(&file, PROGRAM).unwrap();
+    let python = |arguments: &[&str]| {
+        let mut command = Command::new("python3");
+        command
+            .args(arguments)
+            .current_dir(place.path())
+            .env("PYTHONPYCACHEPREFIX", place.path());
+        command.output()
+    };
+    let Ok(compiled) = python(&["-m", "py_compile", "concord_agent.py"]) else {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no python3");
+        eprintln!("there is no python3 here: the agent's file is not compiled");
+        return;
+    };
+    assert!(compiled.status.success(), "{compiled:?}");
+    let oldest = "import ast; ast.parse(open('concord_agent.py').read(), feature_version=(3, 8))";
+    let parsed = python(&["-c", oldest]).unwrap();
+    assert!(parsed.status.success(), "{parsed:?}");
+    // `-S` leaves installed packages out, and PyTorch with them.
+    let help = python(&["-S", "concord_agent.py", "record", "--help"]).unwrap();
+    assert!(help.status.success(), "{help:?}");
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(text.contains("--checkpoint-hash"), "{text}");
+    let refused = python(&["-S", "concord_agent.py", "describe"]).unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.starts_with("concord_agent: No module named"), "{said}");
+}

@@ -1,0 +1,1 @@
+"""Runs a ColBERT checkpoint on PyTorch and writes down what every module computes, for ``concord diff``."""
