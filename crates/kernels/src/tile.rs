@@ -6,7 +6,7 @@
 use crate::reduction::LANES;
 
 /// How the terms of a chain are made and added, in one precision and on one machine.
-pub(crate) trait MultiplyAdd {
+pub(crate) trait MultiplyAdd: Copy {
     /// What is read of a row at a time: one value, or a few of a narrow type.
     type Input: Copy;
     /// The weights that it meets: those of sixteen outputs.
@@ -17,13 +17,14 @@ pub(crate) trait MultiplyAdd {
     const PANELS: usize;
 
     /// The sums with the next term added to each.
-    fn step(sum: Self::Sum, input: Self::Input, weights: &Self::Weights) -> Self::Sum;
+    fn step(self, sum: Self::Sum, input: Self::Input, weights: &Self::Weights) -> Self::Sum;
 }
 
 /// Writes to `out` the chains of `ROWS` rows of inputs with `PANELS` panels of weights, all of one length, each
 /// from `start`.
 #[inline(always)]
 pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
+    multiply_add: A,
     start: [A::Sum; PANELS],
     mut inputs: [&[A::Input]; ROWS],
     mut weights: [&[A::Weights]; PANELS],
@@ -46,7 +47,7 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
             for p in 0..PANELS {
                 // SAFETY: as above.
                 let weights = unsafe { weights[p].get_unchecked(term) };
-                sums[r][p] = A::step(sums[r][p], input, weights);
+                sums[r][p] = multiply_add.step(sums[r][p], input, weights);
             }
         }
     }
