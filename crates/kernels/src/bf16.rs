@@ -1,9 +1,9 @@
 //! Linear layers of `bf16` operands with sums in `f32`.
 
 use crate::compute::Compute;
+use crate::isa::on_isa;
 #[cfg(target_arch = "x86_64")]
-use crate::isa::{Avx512Bf16, with_proof};
-use crate::isa::{Isa, on_isa};
+use crate::isa::{Avx512Bf16, Isa, with_proof};
 use crate::lanes::Lanes;
 use crate::machine::Machine;
 use crate::reduction::LANES;
@@ -204,8 +204,8 @@ impl MultiplyAdd for Avx512Bf16 {
     fn step(self, sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = sum;
-        // SAFETY: `self` proves AVX-512 BF16 and AVX-512 F. Loads and the
-        // store are of whole arrays of 64 bytes, aligned to as many.
+        // SAFETY: `self` proves AVX-512 BF16 and AVX-512 F. Loads and the store are of whole arrays of 64
+        // bytes, aligned to as many.
         unsafe {
             let input = _mm512_set1_epi32(input.cast_signed());
             let weights = _mm512_load_si512(weights.0.as_ptr().cast());

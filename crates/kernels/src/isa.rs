@@ -12,39 +12,29 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scalar;
 
-/// Defines the proof of some instructions.
-macro_rules! proof {
-    ($(#[$doc:meta])* $arch:literal $name:ident) => {
+/// Defines the proofs, each for one architecture.
+macro_rules! proofs {
+    ($($(#[$doc:meta])* $arch:literal $name:ident;)*) => {$(
         $(#[$doc])*
         #[cfg(target_arch = $arch)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct $name(());
-    };
+    )*};
 }
 
-proof! {
+proofs! {
     /// AVX2 with FMA (x86-64-v3).
-    "x86_64" Avx2
-}
-proof! {
+    "x86_64" Avx2;
     /// AVX-512 F, BW, DQ and VL with all that [`Avx2`] has (x86-64-v4).
-    "x86_64" Avx512
-}
-proof! {
+    "x86_64" Avx512;
     /// NEON.
-    "aarch64" Neon
-}
-proof! {
+    "aarch64" Neon;
     /// `vpdpbusd` on eight sums: AVX-VNNI, with all that [`Avx2`] has.
-    "x86_64" AvxVnni
-}
-proof! {
+    "x86_64" AvxVnni;
     /// `vpdpbusd` on sixteen sums: AVX-512 VNNI, with all that [`Avx512`] has.
-    "x86_64" Avx512Vnni
-}
-proof! {
+    "x86_64" Avx512Vnni;
     /// `vdpbf16ps`: AVX-512 BF16, with all that [`Avx512`] has.
-    "x86_64" Avx512Bf16
+    "x86_64" Avx512Bf16;
 }
 
 #[cfg(target_arch = "x86_64")]

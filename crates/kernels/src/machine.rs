@@ -100,8 +100,8 @@ impl Machine for Avx2 {
     fn fma_lanes(self, scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = sum;
-        // SAFETY: `self` proves AVX2 and FMA. Loads and stores are of
-        // the halves of arrays of sixteen.
+        // SAFETY: `self` proves AVX2 and FMA. Loads and stores are of the halves of arrays of sixteen;
+        // those of `Lanes` are aligned to 64 bytes.
         unsafe {
             let scale = _mm256_set1_ps(scale);
             for half in [0, 8] {
@@ -117,8 +117,8 @@ impl Machine for Avx2 {
     #[inline(always)]
     fn largest_magnitudes(self, most: &mut Bits, x: &[f32; LANES]) {
         use std::arch::x86_64::*;
-        // SAFETY: `self` proves AVX2. Loads and stores are of the halves of
-        // arrays of sixteen.
+        // SAFETY: `self` proves AVX2. Loads and stores are of the halves of arrays of sixteen; those of `Bits`
+        // are aligned to 64 bytes.
         unsafe {
             let magnitude = _mm256_set1_epi32(MAGNITUDE.cast_signed());
             for half in [0, 8] {
@@ -135,8 +135,7 @@ impl Machine for Avx2 {
     fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = Lanes::ZERO;
-        // SAFETY: `self` proves AVX2. Loads and stores are of eight
-        // values inside arrays of sixteen.
+        // SAFETY: `self` proves AVX2. Loads and stores are of eight values inside arrays of sixteen.
         unsafe {
             let low = _mm256_loadu_ps(table.0.as_ptr());
             let high = _mm256_loadu_ps(table.0.as_ptr().add(8));
@@ -170,8 +169,8 @@ impl Machine for Avx512 {
     fn fma_lanes(self, scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = sum;
-        // SAFETY: `self` proves AVX-512 F. Loads and the store are of
-        // whole arrays of sixteen; those of `Lanes` are aligned to 64 bytes.
+        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole arrays of sixteen; those of
+        // `Lanes` are aligned to 64 bytes.
         unsafe {
             let x = _mm512_loadu_ps(x.as_ptr());
             let sum = _mm512_load_ps(sum.0.as_ptr());
@@ -184,8 +183,8 @@ impl Machine for Avx512 {
     #[inline(always)]
     fn largest_magnitudes(self, most: &mut Bits, x: &[f32; LANES]) {
         use std::arch::x86_64::*;
-        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole
-        // arrays of sixteen; those of `Bits` are aligned to 64 bytes.
+        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole arrays of sixteen; those of
+        // `Bits` are aligned to 64 bytes.
         unsafe {
             let x = _mm512_loadu_si512(x.as_ptr().cast());
             let magnitudes = _mm512_and_si512(x, _mm512_set1_epi32(MAGNITUDE.cast_signed()));
@@ -198,8 +197,7 @@ impl Machine for Avx512 {
     fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = Lanes::ZERO;
-        // SAFETY: `self` proves AVX-512 F. Loads and the store are of
-        // whole arrays of sixteen.
+        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole arrays of sixteen.
         unsafe {
             let entries = _mm512_permutexvar_ps(
                 _mm512_loadu_si512(indices.as_ptr().cast()),

@@ -3,8 +3,6 @@
 //! A tile decides which sums are computed at the same time, never how a sum is computed: each is one chain,
 //! its terms in ascending order. So tiles may be as wide as the registers of a machine allow.
 
-use crate::reduction::LANES;
-
 /// How the terms of a chain are made and added, in one precision and on one machine.
 pub(crate) trait MultiplyAdd: Copy {
     /// What is read of a row at a time: one value, or a few of a narrow type.
@@ -81,6 +79,7 @@ pub(crate) fn fetch_places<const ROWS: usize, const PANELS: usize>(
     #[cfg(target_arch = "x86_64")]
     for r in 0..ROWS {
         for p in 0..PANELS {
+            use crate::reduction::LANES;
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let place = y.as_ptr().wrapping_add(first + r * stride + p * LANES);
             // SAFETY: the instruction is part of every x86-64, and a hint that may be given for any address.
