@@ -93,7 +93,7 @@ impl Concord {
         let take = |_: &Batch, embeddings| encoded.push(embeddings);
         let done = self
             .compute
-            .install(|| self.encoder.encode(batches, None, |_| {}, take));
+            .install(|| self.encoder.encode(batches, None, None, |_| {}, take));
         done.map_err(|e| e.to_string())?;
         Ok(encoded)
     }

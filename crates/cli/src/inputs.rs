@@ -1,21 +1,22 @@
 //! Arguments that several commands share, and the inputs they name.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, value_parser};
 use concord_corpus::Collection;
+use concord_engine::embedded;
+use concord_engine::options::{MAX_THREADS, NativeOptions};
+use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
+use concord_engine::swap::Swap;
 use concord_kernels::compute::ComputeOptions;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::{Precision, UnknownPrecision};
 use concord_subject::agent::PATIENCE;
-use concord_subject::build::Origin;
-use concord_subject::native::{DEFAULT_SEED, IndexSettings};
-use concord_subject::swap::Swap;
-use concord_subject::word::{MOST_THREADS, NativeOptions, Subject, TorchOptions};
+use concord_subject::specification::{SubjectSpec, TorchOptions};
 
-use crate::embedded;
+use crate::embedded_collection;
 use crate::environment;
 use crate::output::Failure;
 
@@ -66,8 +67,8 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = text.parse::<NonZeroUsize>();
     threads
         .ok()
-        .filter(|threads| threads.get() <= MOST_THREADS)
-        .ok_or_else(|| format!("a whole number from 1 to {MOST_THREADS} is needed"))
+        .filter(|threads| threads.get() <= MAX_THREADS)
+        .ok_or_else(|| format!("a whole number from 1 to {MAX_THREADS} is needed"))
 }
 
 /// A distance between values: not negative, not infinite.
@@ -193,43 +194,17 @@ impl ComputeArguments {
     }
 }
 
-/// Loads a checkpoint: the embedded one by its name, any other from where it lies.
-pub fn checkpoint(spec: &str) -> Result<Checkpoint, Failure> {
-    if spec == embedded::CHECKPOINT {
-        return embedded::checkpoint();
-    }
-    Ok(Checkpoint::load(spec, &environment::hub())?)
-}
-
-/// Where the inputs lie, as the log of an index has it.
-pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
-    let absolute = |path: &Path| {
-        // A path that ends in `..` has no name of its own before it is resolved.
-        let path = match path.file_name() {
-            Some(_) => std::path::absolute(path),
-            None => path.canonicalize(),
-        }
-        .unwrap_or_else(|_| path.to_owned());
-        path.to_string_lossy().into_owned()
-    };
-    let folder = Path::new(checkpoint);
-    let checkpoint = if folder.exists() && checkpoint != embedded::CHECKPOINT {
-        absolute(folder)
-    } else {
-        checkpoint.to_owned()
-    };
-    Origin {
-        checkpoint,
-        collection: absolute(collection),
-    }
+/// The checkpoint of that name.
+pub fn checkpoint(name: &str) -> Result<Checkpoint, Failure> {
+    Ok(concord_engine::checkpoint::load(name, &environment::hub())?)
 }
 
 /// The options of a subject that builds an index: `native`, with options.
-pub fn native_word(word: &str) -> Result<NativeOptions, Failure> {
-    match word.parse()? {
-        Subject::Native(options) => Ok(options),
-        Subject::Torch(_) | Subject::Recorded(_) => Err(format!(
-            "{word}: an index that stays is built by `native`, with options after commas; other subjects \
+pub fn native_options(subject: &str) -> Result<NativeOptions, Failure> {
+    match subject.parse()? {
+        SubjectSpec::Native(options) => Ok(options),
+        SubjectSpec::Torch(_) | SubjectSpec::Recorded(_) => Err(format!(
+            "{subject}: an index that stays is built by `native`, with options after commas; other subjects \
              are for record, diff and matrix"
         )
         .into()),
@@ -275,7 +250,7 @@ impl SubjectInputs {
     pub fn collection(&self) -> Result<Arc<Collection>, Failure> {
         let whole = match &self.collection {
             Some(path) => Arc::new(Collection::open(path)?),
-            None => embedded::Data::read()?.collection,
+            None => embedded_collection::Data::read()?.collection,
         };
         Ok(match self.passages {
             Some(first) => Arc::new(Collection::from_passages(whole.texts(0..first.get()))),

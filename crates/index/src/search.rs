@@ -11,6 +11,8 @@
 
 mod filter;
 
+use std::sync::Arc;
+
 use concord_kernels::compute::Compute;
 use concord_kernels::linear::{PackedWeights, linear};
 use concord_kernels::maxsim::{Floor, maxsim};
@@ -82,24 +84,29 @@ pub struct TokenMatch {
     pub similarity: f32,
 }
 
-/// Searches one index.
-pub struct Searcher<'a> {
-    index: &'a Index,
+/// Searches one index, which it shares with whoever else needs it.
+pub struct Searcher {
+    index: Arc<Index>,
     centroids: PackedWeights,
     unpacker: Unpacker,
     compute: Compute,
 }
 
-impl<'a> Searcher<'a> {
+impl Searcher {
     /// A searcher of `index`.
-    pub fn new(index: &'a Index, compute: &Compute) -> Searcher<'a> {
+    pub fn new(index: Arc<Index>, compute: &Compute) -> Searcher {
         let count = index.centroids.len() / index.dim;
         Searcher {
-            index,
             centroids: PackedWeights::pack(&index.centroids, count, index.dim),
             unpacker: Unpacker::new(index.nbits, &index.bucket_weights),
+            index,
             compute: compute.clone(),
         }
+    }
+
+    /// What is searched.
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The best `k` passages for a query `(tokens, dim)`, best first. The first `query_maxlen` tokens
@@ -170,7 +177,7 @@ impl<'a> Searcher<'a> {
     /// The decompressed embeddings `(tokens, dim)` of a passage: centroid plus the weights of the
     /// residual, brought to unit length.
     pub fn embeddings(&self, pid: u32) -> Vec<f32> {
-        let Index { dim, nbits, .. } = *self.index;
+        let Index { dim, nbits, .. } = *self.index.as_ref();
         let tokens = self.tokens(pid);
         let width = dim / 8 * nbits;
         let mut embeddings = vec![0.0; tokens.len() * dim];

@@ -39,9 +39,6 @@ impl TapSink for Listener {
     fn tap(&self, _: Tap) -> Result<(), StageError> {
         Ok(())
     }
-    fn replacements(&self) -> Option<&dyn Replacements> {
-        Some(self)
-    }
 }
 
 impl Replacements for Listener {
@@ -61,7 +58,7 @@ fn computed<T>(
 ) -> Computed<T> {
     let passages = LENGTHS.iter().enumerate();
     let passages = passages.map(|(pid, &tokens)| TappedPassage { pid, tokens });
-    let mut taps = TapsOfBatch::of(listener, 0, passages);
+    let mut taps = TapsOfBatch::of(Some(listener), Some(listener), 0, passages);
     let ids: Vec<u32> = (0..LENGTHS.iter().sum::<usize>() as u32)
         .map(|i| 7 + 31 * i)
         .collect();

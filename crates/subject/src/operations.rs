@@ -11,8 +11,8 @@ use concord_tensor::{DType, Tensor, TensorError};
 use serde_json::json;
 
 use crate::agent::{Agent, AgentError, Fields};
-use crate::live::Live;
-use crate::word::Amp;
+use crate::runner::Runner;
+use crate::specification::Amp;
 
 /// The operations of a subject, ready to be asked. For PyTorch a process is kept.
 pub struct Operations {
@@ -59,14 +59,14 @@ impl Operations {
     ///
     /// # Errors
     /// When PyTorch's process cannot be started.
-    pub fn of(live: &Live, module: &str) -> Result<Operations, AgentError> {
+    pub fn of(live: &Runner, module: &str) -> Result<Operations, AgentError> {
         let engine = match live {
-            Live::Native(native) => Engine::Native {
+            Runner::Native(native) => Engine::Native {
                 arithmetic: native.arithmetic_at(module),
                 precision: native.precision(),
                 compute: native.compute().clone(),
             },
-            Live::Torch(torch) => Engine::Torch {
+            Runner::Torch(torch) => Engine::Torch {
                 agent: Box::new(torch.start()?),
                 fields: torch.operation(),
                 amp: torch.amp(),

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../engine/tests/engine/mod.rs"]
 mod engine;
 #[path = "../../index/tests/golden/mod.rs"]
 mod golden;
@@ -12,6 +13,7 @@ mod golden;
 use std::collections::{BTreeMap, BTreeSet};
 
 use concord_corpus::Queries;
+use concord_engine::settings::IndexSettings;
 use concord_kernels::compute::Compute;
 use concord_model::config::ColbertConfig;
 use concord_model::precision::Precision;
@@ -20,7 +22,6 @@ use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, D, DOCLENS, EMBS, TENSORIZE_OUTPUT,
 };
 use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun};
-use concord_subject::native::IndexSettings;
 use concord_subject::record::record;
 use concord_tensor::{DType, Tensor, pt, safetensors};
 

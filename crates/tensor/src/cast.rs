@@ -2,7 +2,10 @@
 
 use half::{bf16, f16};
 
-use crate::{DType, Element, Tensor, TensorError};
+use crate::dtype::DType;
+use crate::element::Element;
+use crate::error::TensorError;
+use crate::tensor::Tensor;
 
 impl Tensor {
     /// The same values in another dtype.

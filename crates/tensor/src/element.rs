@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use half::{bf16, f16};
 
-use crate::{DType, TensorError};
+use crate::dtype::DType;
+use crate::error::TensorError;
 
 /// A Rust type that is the element type of a [`Tensor`](crate::Tensor).
 ///
@@ -33,7 +34,7 @@ pub enum Storage {
 }
 
 pub(crate) mod sealed {
-    use super::Storage;
+    use crate::element::Storage;
 
     pub trait Stored: Sized {
         fn store(data: Vec<Self>) -> Storage;

@@ -1,6 +1,6 @@
 //! The ways in which asking something of a tensor can be wrong.
 
-use crate::DType;
+use crate::dtype::DType;
 
 /// Why a tensor could not be made, viewed or converted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

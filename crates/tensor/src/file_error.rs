@@ -3,11 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::closeness::ClosenessError;
-use crate::npy::NpyProblem;
-use crate::pt::PtProblem;
-use crate::safetensors::SafetensorsProblem;
-use crate::{DType, TensorError};
+use crate::closeness::error::ClosenessError;
+use crate::dtype::DType;
+use crate::error::TensorError;
+use crate::npy::problem::NpyProblem;
+use crate::pt::problem::PtProblem;
+use crate::safetensors::problem::SafetensorsProblem;
 
 /// A file of tensors that could not be read or written, and why.
 #[derive(Debug, thiserror::Error)]

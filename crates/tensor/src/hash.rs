@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use crate::DType;
+use crate::dtype::DType;
 
 /// A SHA-256 hash, of a tensor or of bytes.
 ///

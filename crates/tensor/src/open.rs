@@ -3,7 +3,11 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use crate::{FileError, FileProblem, TensorSource, npy, pt, safetensors};
+use crate::file_error::{FileError, FileProblem};
+use crate::npy;
+use crate::pt;
+use crate::safetensors;
+use crate::source::TensorSource;
 
 /// All tensors in a file, by name, in the order in which the file has them.
 ///

@@ -4,6 +4,8 @@
 //! and the tensors' bytes. The header is parsed and checked by the `safetensors` crate; tensors are
 //! then read by position, without the file in memory.
 
+pub(crate) mod problem;
+
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -11,9 +13,15 @@ use std::path::Path;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
+pub use self::problem::SafetensorsProblem;
+
+use crate::container::Container;
+use crate::dtype::DType;
+use crate::file_error::{FileError, FileProblem};
 use crate::layout::Layout;
 use crate::partial_file::{Action, PartialFile};
-use crate::{Container, DType, FileError, FileProblem, Tensor, TensorSource};
+use crate::source::TensorSource;
+use crate::tensor::Tensor;
 
 /// The bytes in front of the header, which hold its length.
 const LENGTH_LEN: u64 = 8;
@@ -26,50 +34,6 @@ const ALIGNMENT: usize = 8;
 
 /// The key under which the header keeps metadata instead of a tensor.
 const RESERVED: &str = "__metadata__";
-
-/// Why a `.safetensors` file could not be read or written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SafetensorsProblem {
-    /// The header's length is not plausible.
-    #[error("the header is said to have {len} bytes, more than the {limit} the format allows")]
-    HeaderTooLarge {
-        /// The length in the file.
-        len: u64,
-        /// The longest allowed.
-        limit: u64,
-    },
-    /// The header is not JSON, or not consistent.
-    #[error("the header is not valid: {reason}")]
-    InvalidHeader {
-        /// What the parser says.
-        reason: String,
-    },
-    /// The tensors do not fill the rest of the file.
-    #[error("the header describes {described} bytes of tensors, but the file has {actual}")]
-    PayloadSize {
-        /// The bytes that the tensors in the header take.
-        described: u64,
-        /// The bytes that follow the header.
-        actual: u64,
-    },
-    /// A tensor has a dtype that is not known here.
-    #[error("tensor {name:?} has dtype {dtype}, which is not supported")]
-    UnsupportedDType {
-        /// The tensor's name.
-        name: String,
-        /// Its dtype as the format names it.
-        dtype: String,
-    },
-    /// A tensor to write has the name under which the header keeps other things.
-    #[error("no tensor can have the name \"__metadata__\", which the format reserves")]
-    ReservedName,
-    /// Two tensors to write have the same name.
-    #[error("there are two tensors of the name {name:?}")]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
-}
 
 /// The tensors in a file, by name, in the order in which they lie in it.
 ///

@@ -5,11 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::container::Container;
+use crate::dtype::DType;
 use crate::element::Storage;
+use crate::error::TensorError;
 use crate::file_error::{FileError, FileProblem};
+use crate::hash::{BitHash, TensorHasher};
 use crate::layout::Layout;
+use crate::tensor::Tensor;
 use crate::tensor::element_count;
-use crate::{BitHash, DType, Tensor, TensorError, TensorHasher};
 
 /// Bytes of a tensor held in memory while it is hashed.
 const HASHED_AT_ONCE: usize = 4 << 20;

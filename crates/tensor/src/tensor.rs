@@ -5,8 +5,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::dtype::DType;
+use crate::element::Element;
 use crate::element::Storage;
-use crate::{BitHash, DType, Element, TensorError, TensorHasher};
+use crate::error::TensorError;
+use crate::hash::{BitHash, TensorHasher};
 
 /// Numbers of one dtype in a row-major box of any number of dimensions.
 ///

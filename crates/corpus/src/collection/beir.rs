@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Collection, ExternalIds, TITLE_SEPARATOR};
+use super::passages::{Collection, ExternalIds, TITLE_SEPARATOR};
 use crate::error::{CorpusError, LineProblem};
 use crate::json_fields;
 use crate::lines::Lines;

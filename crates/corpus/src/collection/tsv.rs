@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Collection, TITLE_SEPARATOR};
+use super::passages::{Collection, TITLE_SEPARATOR};
 use crate::error::{CorpusError, LineProblem};
 use crate::lines::Lines;
 use crate::remarks::Remarks;

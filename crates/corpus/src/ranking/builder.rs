@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Ranked, Ranking};
+use super::ranked::{Ranked, Ranking};
 use crate::error::{CorpusError, LineProblem};
 use crate::lines::Lines;
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::builder::Builder;
-use super::{Ranked, Ranking};
+use super::ranked::{Ranked, Ranking};
 use crate::document_ids::DocumentIds;
 use crate::error::{CorpusError, LineProblem};
 use crate::json_fields;

@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::builder::Builder;
+use super::ranked::{Ranked, Ranking};
 use super::tsv::{integer, number};
-use super::{Ranked, Ranking};
 use crate::document_ids::DocumentIds;
 use crate::error::{CorpusError, LineProblem};
 use crate::python_float::python_repr;

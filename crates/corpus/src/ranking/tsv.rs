@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::builder::Builder;
-use super::{Ranked, Ranking};
+use super::ranked::{Ranked, Ranking};
 use crate::error::{CorpusError, LineProblem};
 use crate::python_float::python_repr;
 use crate::whitespace::strip;

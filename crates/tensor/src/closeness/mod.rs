@@ -5,18 +5,24 @@
 //! and where, and only last whether the difference is within a tolerance.
 
 mod allclose;
+pub(crate) mod error;
 mod report;
 mod scalar;
 mod ulps;
 
 pub use allclose::Tolerance;
+pub use error::ClosenessError;
 pub use report::{
     ClosenessReport, Comparison, NanCounts, Peak, Place, UlpBucket, UlpPeak, UlpReport,
 };
 
 use half::{bf16, f16};
 
-use crate::{DType, FileError, FileProblem, Tensor, TensorError, TensorSource};
+use crate::dtype::DType;
+use crate::error::TensorError;
+use crate::file_error::{FileError, FileProblem};
+use crate::source::TensorSource;
+use crate::tensor::Tensor;
 use scalar::Scalar;
 use ulps::UlpHistogram;
 
@@ -71,30 +77,6 @@ pub fn compare_sources(
     }
     let report = closeness.finish().map_err(failed)?;
     Ok(Comparison::Compared(Box::new(report)))
-}
-
-/// Why two streams of elements could not be compared.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ClosenessError {
-    /// The two chunks do not have as many elements as each other.
-    #[error("chunks of {a} and {b} elements cannot be compared")]
-    LengthsDiffer {
-        /// The number in the first tensor's chunk.
-        a: usize,
-        /// The number in the second's.
-        b: usize,
-    },
-    /// The chunks do not make up tensors of the shape announced.
-    #[error("tensors of shape {shape:?} were announced, and {elements} elements given")]
-    WrongCount {
-        /// The shape announced.
-        shape: Vec<usize>,
-        /// The number of elements given.
-        elements: usize,
-    },
-    /// A chunk has another dtype than was announced.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
 }
 
 /// Compares two tensors of the same shape whose elements arrive in chunks.

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Tolerance;
-use crate::DType;
+use super::allclose::Tolerance;
+use crate::dtype::DType;
 
 /// The outcome of comparing two tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

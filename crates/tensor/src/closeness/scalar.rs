@@ -2,9 +2,9 @@
 
 use half::{bf16, f16};
 
-use super::Tolerance;
+use super::allclose::Tolerance;
 use super::ulps::distance;
-use crate::Element;
+use crate::element::Element;
 
 /// An element that can be compared.
 pub(super) trait Scalar: Element {

@@ -1,6 +1,6 @@
 //! Distances in units of the last place.
 
-use super::{Place, UlpBucket, UlpPeak, UlpReport};
+use super::report::{Place, UlpBucket, UlpPeak, UlpReport};
 
 /// The number of steps from one float to the next that lead from `a` to `b`, given their bits and
 /// the bit that is the sign.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::NpyProblem;
+use super::problem::NpyProblem;
 
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]

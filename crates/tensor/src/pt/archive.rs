@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 
-use super::PtProblem;
+use super::problem::PtProblem;
 use crate::container::Container;
 use crate::file_error::FileError;
 

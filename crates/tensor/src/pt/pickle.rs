@@ -10,9 +10,10 @@
 
 use std::collections::HashMap;
 
-use super::PtProblem;
+use super::global::Global;
 use super::opcode as op;
-use super::rebuild::{self, Called, Global};
+use super::problem::PtProblem;
+use super::rebuild::{self, Called};
 use super::unpickled::{Id, MAX_VALUES, Unpickled, Value, Values};
 
 /// Runs a pickle.

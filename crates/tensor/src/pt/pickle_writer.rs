@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{PtProblem, PtValue, opcode as op};
+use super::opcode as op;
+use super::problem::PtProblem;
+use super::value::PtValue;
+use crate::dtype::DType;
 use crate::layout::row_major_strides;
-use crate::{DType, Tensor};
+use crate::tensor::Tensor;
 
 /// The pickle of a value, and its tensors in the order of their storages' keys: the first lies in
 /// `data/0`, the next in `data/1`.

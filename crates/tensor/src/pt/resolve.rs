@@ -6,12 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::archive::{Archive, Extent};
+use super::problem::PtProblem;
 use super::unpickled::{Id, MAX_VALUES, StorageRef, Unpickled, Value, View};
-use super::{PtProblem, PtValue};
+use super::value::PtValue;
 use crate::file_error::FileError;
+use crate::file_error::FileProblem;
 use crate::layout::Layout;
+use crate::source::TensorSource;
 use crate::tensor::element_count;
-use crate::{FileProblem, TensorSource};
 
 /// The deepest nesting read. Checkpoints nest three or four deep.
 const MAX_DEPTH: usize = 64;

@@ -6,9 +6,9 @@
 
 use std::rc::Rc;
 
-use super::PtProblem;
-use super::rebuild::Global;
-use crate::DType;
+use super::global::Global;
+use super::problem::PtProblem;
+use crate::dtype::DType;
 
 /// The most values a pickle may describe.
 ///

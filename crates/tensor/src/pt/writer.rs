@@ -4,11 +4,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::pickle_writer::{pickle, pickle_of_tensor};
+use super::problem::{MAX_DIMENSIONS, PtProblem};
+use super::value::PtValue;
 use super::zip_writer::ZipWriter;
-use super::{MAX_DIMENSIONS, PtProblem, PtValue};
+use crate::dtype::DType;
+use crate::file_error::{FileError, FileProblem};
 use crate::partial_file::{Action, PartialFile};
+use crate::tensor::Tensor;
 use crate::tensor::element_count;
-use crate::{DType, FileError, FileProblem, Tensor};
 
 /// The `version` entry: that of the archive's layout.
 const VERSION: &[u8] = b"3\n";
@@ -139,7 +142,7 @@ impl TensorFileWriter {
     pub fn append(&mut self, part: &Tensor) -> Result<(), FileError> {
         if part.dtype() != self.dtype {
             let (requested, actual) = (self.dtype, part.dtype());
-            let source = crate::TensorError::DTypeMismatch { requested, actual };
+            let source = crate::error::TensorError::DTypeMismatch { requested, actual };
             let problem = FileProblem::Tensor {
                 name: String::new(),
                 source,

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 
 use concord_corpus::Collection;
@@ -30,43 +29,13 @@ use concord_pipeline::{
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
-use crate::build::Origin;
+use crate::options::NativeOptions;
+use crate::origin::Origin;
+use crate::settings::IndexSettings;
 use crate::swap::{Sizes, Swap, SwapError};
-use crate::word::NativeOptions;
-
-/// The reference's seed.
-pub const DEFAULT_SEED: u32 = 12345;
 
 /// Passages in a batch, where nobody says otherwise.
 const DEFAULT_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-
-/// What the index depends on beside checkpoint, collection and arithmetic. What is unset is what the
-/// checkpoint says.
-#[derive(Clone, Debug)]
-pub struct IndexSettings {
-    /// Bits per residual dimension.
-    pub nbits: Option<usize>,
-    /// The most tokens of a passage.
-    pub doc_maxlen: Option<usize>,
-    /// Iterations of k-means.
-    pub kmeans_niters: Option<usize>,
-    /// The seed of the sample and its shuffle.
-    pub seed: u32,
-    /// Artifacts that are given instead of computed.
-    pub swaps: Vec<Swap>,
-}
-
-impl Default for IndexSettings {
-    fn default() -> IndexSettings {
-        IndexSettings {
-            nbits: None,
-            doc_maxlen: None,
-            kmeans_niters: None,
-            seed: DEFAULT_SEED,
-            swaps: Vec::new(),
-        }
-    }
-}
 
 /// Why the native engine cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -290,8 +259,8 @@ impl Native {
         let mut config = self.config.clone();
         // The reference's indexer sets it too, though nothing reads it.
         config.bsize = 64;
-        config.checkpoint = Some(last_component(&origin.checkpoint));
-        config.collection = last_component(&origin.collection).into();
+        config.checkpoint = Some(origin.checkpoint_name());
+        config.collection = origin.collection_name().into();
         config
     }
 
@@ -306,12 +275,12 @@ impl Native {
     }
 
     /// What turns its passages into embeddings.
-    pub(crate) fn encoder(&self) -> &DocEncoder {
+    pub fn encoder(&self) -> &DocEncoder {
         &self.encoder
     }
 
     /// Runs `work` on the engine's threads.
-    pub(crate) fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    pub fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         self.compute.install(work)
     }
 
@@ -443,14 +412,4 @@ impl Native {
         }
         Ok(notices)
     }
-}
-
-/// The file name of a path; a hub id stays whole.
-fn last_component(location: &str) -> String {
-    let path = Path::new(location);
-    let name = path.file_name().filter(|_| path.is_absolute());
-    name.map_or_else(
-        || location.to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
 }
