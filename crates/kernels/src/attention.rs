@@ -1,7 +1,5 @@
 //! Self-attention of one passage over its own tokens.
 
-use std::marker::PhantomData;
-
 use crate::compute::Compute;
 use crate::exponential::exp;
 use crate::isa::on_isa;
@@ -82,7 +80,12 @@ pub fn attention(compute: &Compute, projections: &Projections<'_>, context: &mut
 }
 
 #[inline(always)]
-fn body<M: Machine>(projections: &Projections<'_>, keys: &[usize], context: &mut [f32]) {
+fn body<M: Machine>(
+    machine: M,
+    projections: &Projections<'_>,
+    keys: &[usize],
+    context: &mut [f32],
+) {
     let Projections {
         query,
         key,
@@ -112,7 +115,7 @@ fn body<M: Machine>(projections: &Projections<'_>, keys: &[usize], context: &mut
                 of_values[panel * keys.len() + j] = Lanes::load(columns, 0.0);
             }
         }
-        let mut scored = Scores::<M> {
+        let mut scored = Scores {
             query: &query[first..],
             width,
             size,
@@ -120,14 +123,14 @@ fn body<M: Machine>(projections: &Projections<'_>, keys: &[usize], context: &mut
             count: keys.len(),
             scale: 1.0 / (size as f32).sqrt(),
             scores: &mut scores,
-            machine: PhantomData,
+            machine,
         };
         cover(&mut scored, tokens, key_panels);
         for scores in scores.chunks_exact_mut(key_panels * LANES) {
-            softmax::<M>(scores);
-            format.round_all::<M>(scores);
+            softmax(machine, scores);
+            format.round_all(scores);
         }
-        let mut mixed = Context::<M> {
+        let mut mixed = Context {
             probabilities: &scores,
             stride: key_panels * LANES,
             keys: keys.len(),
@@ -135,7 +138,7 @@ fn body<M: Machine>(projections: &Projections<'_>, keys: &[usize], context: &mut
             size,
             context: &mut context[first..],
             width,
-            machine: PhantomData,
+            machine,
         };
         cover(&mut mixed, tokens, value_panels);
     }
@@ -151,7 +154,7 @@ struct Scores<'a, M> {
     count: usize,
     scale: f32,
     scores: &'a mut [f32],
-    machine: PhantomData<M>,
+    machine: M,
 }
 
 impl<M: Machine> Tiled for Scores<'_, M> {
@@ -161,7 +164,8 @@ impl<M: Machine> Tiled for Scores<'_, M> {
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (query, keys, size, width) = (self.query, self.keys, self.size, self.width);
         let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-        chains::<Single<M>, ROWS, PANELS>(
+        chains::<_, ROWS, PANELS>(
+            Single(self.machine),
             [Lanes::ZERO; PANELS],
             stretches(&query[row * width..], width, 0, size),
             stretches(&keys[panel * size..], size, 0, size),
@@ -193,7 +197,7 @@ struct Context<'a, M> {
     /// From the head's first column of the first row on.
     context: &'a mut [f32],
     width: usize,
-    machine: PhantomData<M>,
+    machine: M,
 }
 
 impl<M: Machine> Tiled for Context<'_, M> {
@@ -204,7 +208,8 @@ impl<M: Machine> Tiled for Context<'_, M> {
         let (probabilities, values) = (self.probabilities, self.values);
         let (keys, stride) = (self.keys, self.stride);
         let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-        chains::<Single<M>, ROWS, PANELS>(
+        chains::<_, ROWS, PANELS>(
+            Single(self.machine),
             [Lanes::ZERO; PANELS],
             stretches(&probabilities[row * stride..], stride, 0, keys),
             stretches(&values[panel * keys..], keys, 0, keys),
@@ -222,7 +227,7 @@ impl<M: Machine> Tiled for Context<'_, M> {
 /// `exp(s_j − max) · (1 / Σ)` in place; see [`attention`], steps 2 and 3. Scores of minus infinity, of which
 /// there is never a whole row, become zero and add nothing.
 #[inline(always)]
-fn softmax<M: Machine>(scores: &mut [f32]) {
+fn softmax<M: Machine>(machine: M, scores: &mut [f32]) {
     let mut largest = [f32::NEG_INFINITY; LANES];
     let (panels, _) = scores.as_chunks_mut::<LANES>();
     for scores in &*panels {
@@ -245,7 +250,7 @@ fn softmax<M: Machine>(scores: &mut [f32]) {
     let largest = largest[0];
     for scores in &mut *panels {
         for score in scores {
-            *score = exp::<M>(*score - largest);
+            *score = exp(machine, *score - largest);
         }
     }
     let reciprocal = 1.0 / lane_reduce(panels.as_flattened(), |sum, e| sum + e);

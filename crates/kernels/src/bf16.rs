@@ -1,9 +1,9 @@
 //! Linear layers of `bf16` operands with sums in `f32`.
 
-use std::marker::PhantomData;
-
 use crate::compute::Compute;
-use crate::isa::{Isa, on_isa};
+use crate::isa::on_isa;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{Avx512Bf16, Isa, with_proof};
 use crate::lanes::Lanes;
 use crate::machine::Machine;
 use crate::reduction::LANES;
@@ -14,7 +14,7 @@ use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 /// half, the second's in the upper.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Pairs([u32; LANES]);
+pub(crate) struct Pairs([u32; LANES]);
 
 /// Weights `(out, in)` of a linear layer in `bf16`, in panels of sixteen outputs.
 #[derive(Clone)]
@@ -95,7 +95,7 @@ impl Bf16Rows {
 }
 
 #[inline(always)]
-fn round_rows<M: Machine>(x: &[f32], out: &mut Bf16Rows) {
+fn round_rows<M: Machine>(_: M, x: &[f32], out: &mut Bf16Rows) {
     let pairs = out.inputs.div_ceil(2);
     let rows = x.chunks_exact(out.inputs.max(1));
     for (x, out) in rows.zip(out.pairs.chunks_exact_mut(pairs.max(1))) {
@@ -133,18 +133,15 @@ pub fn linear_bf16(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    #[cfg(target_arch = "x86_64")]
-    if compute.isa() == Isa::Avx512 && has_dot_product() {
-        #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-        fn dot_product(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
-            body_of::<DotProduct>(x, weights, bias, y);
-        }
-        // SAFETY: `has_dot_product` found AVX-512 BF16 on this machine and everything that it builds upon.
-        return unsafe { dot_product(x, weights, bias, y) };
-    }
-    // Without the instruction, wider registers than those of AVX2 gain nothing.
     let isa = match compute.isa() {
-        Isa::Avx512 => Isa::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(avx512) => match Avx512Bf16::try_beside(avx512) {
+            Some(proof) => {
+                return with_proof!(Avx512Bf16(proof), body_of(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
+            }
+            // Without the instruction, wider registers than those of AVX2 gain nothing.
+            None => Isa::Avx2(avx512.avx2()),
+        },
         isa => isa,
     };
     on_isa!(isa, body(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
@@ -152,30 +149,27 @@ pub fn linear_bf16(
 
 /// How a product of `bf16` is computed, in words.
 pub fn instructions(compute: &Compute) -> &'static str {
-    if compute.isa() == Isa::Avx512 && has_dot_product() {
-        "avx512bf16"
-    } else {
-        "fused multiply-adds of widened operands"
+    match compute.isa() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(avx512) if Avx512Bf16::try_beside(avx512).is_some() => "avx512bf16",
+        _ => "fused multiply-adds of widened operands",
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-fn has_dot_product() -> bool {
-    is_x86_feature_detected!("avx512bf16") && Isa::Avx512.is_available()
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn has_dot_product() -> bool {
-    false
-}
-
 #[inline(always)]
-fn body<M: Machine>(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
-    body_of::<Widened<M>>(x, weights, bias, y);
+fn body<M: Machine>(
+    machine: M,
+    x: &Bf16Rows,
+    weights: &Bf16Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    body_of(Widened(machine), x, weights, bias, y);
 }
 
 /// Two multiply-adds of operands widened to `f32`.
-struct Widened<M>(PhantomData<M>);
+#[derive(Clone, Copy)]
+struct Widened<M>(M);
 
 impl<M: Machine> MultiplyAdd for Widened<M> {
     type Input = u32;
@@ -184,13 +178,15 @@ impl<M: Machine> MultiplyAdd for Widened<M> {
     const PANELS: usize = M::PANELS;
 
     #[inline(always)]
-    fn step(mut sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
+    fn step(self, mut sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
         let first = f32::from_bits(input << 16);
         let second = f32::from_bits(input & 0xffff_0000);
         for l in 0..LANES {
             let weight = weights.0[l];
-            sum.0[l] = M::fma(second, f32::from_bits(weight & 0xffff_0000), sum.0[l]);
-            sum.0[l] = M::fma(first, f32::from_bits(weight << 16), sum.0[l]);
+            sum.0[l] = self
+                .0
+                .fma(second, f32::from_bits(weight & 0xffff_0000), sum.0[l]);
+            sum.0[l] = self.0.fma(first, f32::from_bits(weight << 16), sum.0[l]);
         }
         sum
     }
@@ -198,21 +194,18 @@ impl<M: Machine> MultiplyAdd for Widened<M> {
 
 /// The instruction `vdpbf16ps`.
 #[cfg(target_arch = "x86_64")]
-struct DotProduct;
-
-#[cfg(target_arch = "x86_64")]
-impl MultiplyAdd for DotProduct {
+impl MultiplyAdd for Avx512Bf16 {
     type Input = u32;
     type Weights = Pairs;
     type Sum = Lanes;
     const PANELS: usize = 4;
 
     #[inline(always)]
-    fn step(sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
+    fn step(self, sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = sum;
-        // SAFETY: `linear_bf16` runs a body over this type only where AVX-512 BF16 was found. Loads and the
-        // store are of whole arrays of 64 bytes, aligned to as many.
+        // SAFETY: `self` proves AVX-512 BF16 and AVX-512 F. Loads and the store are of whole arrays of 64
+        // bytes, aligned to as many.
         unsafe {
             let input = _mm512_set1_epi32(input.cast_signed());
             let weights = _mm512_load_si512(weights.0.as_ptr().cast());
@@ -230,6 +223,7 @@ impl MultiplyAdd for DotProduct {
 
 #[inline(always)]
 fn body_of<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>>(
+    multiply_add: A,
     x: &Bf16Rows,
     weights: &Bf16Weights,
     bias: Option<&[f32]>,
@@ -239,14 +233,14 @@ fn body_of<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>>(
         let rounded = bias.iter().map(|&value| Format::Bf16.round(value));
         rounded.collect()
     });
-    let mut layer = Layer::<A> {
+    let mut layer = Layer {
         operands: &x.pairs,
         panels: &weights.panels,
         pairs: weights.inputs.div_ceil(2),
         outputs: weights.outputs,
         bias: bias.as_deref(),
         y,
-        precision: PhantomData,
+        multiply_add,
     };
     cover(&mut layer, x.rows, weights.outputs.div_ceil(LANES));
 }
@@ -259,7 +253,7 @@ struct Layer<'a, A> {
     outputs: usize,
     bias: Option<&'a [f32]>,
     y: &'a mut [f32],
-    precision: PhantomData<A>,
+    multiply_add: A,
 }
 
 impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<'_, A> {
@@ -271,7 +265,8 @@ impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<
         let first = row * self.outputs + panel * LANES;
         fetch_places::<ROWS, PANELS>(self.y, self.outputs, first);
         let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-        chains::<A, ROWS, PANELS>(
+        chains::<_, ROWS, PANELS>(
+            self.multiply_add,
             [Lanes::ZERO; PANELS],
             stretches(&self.operands[row * pairs..], pairs, 0, pairs),
             stretches(&self.panels[panel * pairs..], pairs, 0, pairs),

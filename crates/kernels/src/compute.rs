@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-use crate::isa::Isa;
 pub use crate::isa::IsaError;
+use crate::isa::{Isa, Scalar};
 
 /// What a user asks for; what is unset is chosen by [`Compute::new`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl ComputeOptions {
     /// When there is none of that name, or this machine does not have it.
     pub fn with_isa(self, name: &str) -> Result<ComputeOptions, IsaError> {
         Ok(ComputeOptions {
-            isa: Some(Isa::of_this_machine(name)?),
+            isa: Some(Isa::by_name(name)?),
             ..self
         })
     }
@@ -95,7 +95,7 @@ impl Compute {
 
     /// No vector instructions, on the caller's threads: what every machine has.
     pub fn scalar() -> Compute {
-        Compute::on_callers_threads(Isa::Scalar)
+        Compute::on_callers_threads(Isa::Scalar(Scalar))
     }
 
     /// Each instruction set of this machine, slowest first, on the caller's threads. Never empty.

@@ -29,27 +29,27 @@ pub fn exponential(compute: &Compute, x: &mut [f32]) {
 }
 
 #[inline(always)]
-fn body<M: Machine>(x: &mut [f32]) {
+fn body<M: Machine>(machine: M, x: &mut [f32]) {
     for value in x {
-        *value = exp::<M>(*value);
+        *value = exp(machine, *value);
     }
 }
 
 /// See [`exponential`].
 #[inline(always)]
-pub(crate) fn exp<M: Machine>(x: f32) -> f32 {
+pub(crate) fn exp<M: Machine>(machine: M, x: f32) -> f32 {
     // Adding and subtracting 1.5 · 2^23 rounds to an integer; the low bits of the sum are that integer.
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -104.0 { -104.0 } else { x };
     let x = if x > 89.0 { 89.0 } else { x };
-    let shifted = M::fma(x, std::f32::consts::LOG2_E, ROUND);
+    let shifted = machine.fma(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
-    let r = M::fma(n, -LN_2_LOW, M::fma(n, -std::f32::consts::LN_2, x));
+    let r = machine.fma(n, -LN_2_LOW, machine.fma(n, -std::f32::consts::LN_2, x));
     let mut p = REST[4];
     for c in REST[..4].iter().rev() {
-        p = M::fma(p, r, *c);
+        p = machine.fma(p, r, *c);
     }
-    let y = 1.0 + M::fma(r * r, p, r);
+    let y = 1.0 + machine.fma(r * r, p, r);
     let n = (shifted.to_bits() as i32).wrapping_sub(ROUND.to_bits() as i32);
     let half = n >> 1;
     y * power_of_two(half) * power_of_two(n - half)

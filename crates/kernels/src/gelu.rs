@@ -65,19 +65,19 @@ pub fn gelu(compute: &Compute, form: Gelu, x: &mut [f32]) {
 }
 
 #[inline(always)]
-fn erf_body<M: Machine>(x: &mut [f32]) {
+fn erf_body<M: Machine>(machine: M, x: &mut [f32]) {
     let (whole, rest) = x.as_chunks_mut::<LANES>();
     for x in whole {
-        *x = erf_form::<M>(Lanes(*x)).0;
+        *x = erf_form(machine, Lanes(*x)).0;
     }
     if !rest.is_empty() {
-        erf_form::<M>(Lanes::load(rest, 0.0)).store(rest);
+        erf_form(machine, Lanes::load(rest, 0.0)).store(rest);
     }
 }
 
 /// See [`gelu`].
 #[inline(always)]
-fn erf_form<M: Machine>(x: Lanes) -> Lanes {
+fn erf_form<M: Machine>(machine: M, x: Lanes) -> Lanes {
     // Adding 1.5 · 2^23 rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     let mut magnitudes = [0.0; LANES];
@@ -87,30 +87,30 @@ fn erf_form<M: Machine>(x: Lanes) -> Lanes {
         let magnitude = x.0[l].abs();
         // A NaN stays one.
         let magnitude = if magnitude > END { END } else { magnitude };
-        let shifted = M::fma(magnitude, 1.0 / PIECE, -0.5) + ROUND;
+        let shifted = machine.fma(magnitude, 1.0 / PIECE, -0.5) + ROUND;
         magnitudes[l] = magnitude;
         // Its low bits are the piece, of which a lookup reads four. A NaN lands in some piece.
         pieces[l] = shifted.to_bits() as i32;
-        distances[l] = M::fma(shifted - ROUND + 0.5, -PIECE, magnitude);
+        distances[l] = machine.fma(shifted - ROUND + 0.5, -PIECE, magnitude);
     }
-    let mut tail = M::lookup(&TAIL[5], &pieces);
+    let mut tail = machine.lookup(&TAIL[5], &pieces);
     for coefficients in TAIL[..5].iter().rev() {
-        let coefficients = M::lookup(coefficients, &pieces);
+        let coefficients = machine.lookup(coefficients, &pieces);
         for l in 0..LANES {
-            tail.0[l] = M::fma(tail.0[l], distances[l], coefficients.0[l]);
+            tail.0[l] = machine.fma(tail.0[l], distances[l], coefficients.0[l]);
         }
     }
     let mut out = [0.0; LANES];
     for l in 0..LANES {
         let tail = if magnitudes[l] == END { 0.0 } else { tail.0[l] };
         let positive = if x.0[l] > 0.0 { x.0[l] } else { 0.0 };
-        out[l] = M::fma(-magnitudes[l], tail, positive);
+        out[l] = machine.fma(-magnitudes[l], tail, positive);
     }
     Lanes(out)
 }
 
 #[inline(always)]
-fn tanh_body<M: Machine>(x: &mut [f32]) {
+fn tanh_body<M: Machine>(_: M, x: &mut [f32]) {
     for value in x {
         *value = gelu_tanh(*value);
     }

@@ -1,11 +1,11 @@
 //! Linear layers of 8-bit integers: exact sums, which no order can change.
 
-use std::marker::PhantomData;
-
 use crate::compute::Compute;
-use crate::isa::{Isa, on_isa};
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{Avx2, Avx512Vnni, AvxVnni, with_proof};
+use crate::isa::{Isa, Scalar, on_isa};
 use crate::lanes::Lanes;
-use crate::machine::{Bits, Machine, Scalar};
+use crate::machine::{Bits, Machine};
 use crate::reduction::LANES;
 use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
@@ -15,12 +15,12 @@ const LARGEST: f32 = 127.0;
 /// The weights of sixteen outputs for four neighbouring inputs, output by output.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Quads([i8; 4 * LANES]);
+pub(crate) struct Quads([i8; 4 * LANES]);
 
 /// Sixteen sums.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct Sums([i32; LANES]);
+pub(crate) struct Sums([i32; LANES]);
 
 /// Weights `(out, in)` of a linear layer in 8 bits, with a scale for each output, in panels of sixteen
 /// outputs.
@@ -54,7 +54,7 @@ impl Int8Weights {
         let mut corrections = vec![Sums([0; LANES]); groups];
         for (output, row) in weights.chunks_exact(inputs.max(1)).enumerate() {
             let (group, lane) = (output / LANES, output % LANES);
-            let scale = Scale::of::<Scalar>(row);
+            let scale = Scale::of(Scalar, row);
             scales[group].0[lane] = scale.step;
             for (input, &weight) in row.iter().enumerate() {
                 let level = scale.level(weight);
@@ -95,14 +95,14 @@ impl Scale {
     /// The scale of a row. A row of zeros has steps of zero; one with an infinity or NaN has steps of NaN, and
     /// so have its results.
     #[inline(always)]
-    fn of<M: Machine>(row: &[f32]) -> Scale {
+    fn of<M: Machine>(machine: M, row: &[f32]) -> Scale {
         let mut largest = Bits([0; LANES]);
         let (whole, rest) = row.as_chunks::<LANES>();
         for values in whole {
-            M::largest_magnitudes(&mut largest, values);
+            machine.largest_magnitudes(&mut largest, values);
         }
         if !rest.is_empty() {
-            M::largest_magnitudes(&mut largest, &Lanes::load(rest, 0.0).0);
+            machine.largest_magnitudes(&mut largest, &Lanes::load(rest, 0.0).0);
         }
         let mut most = 0;
         for magnitude in largest.0 {
@@ -164,12 +164,12 @@ impl Int8Rows {
 }
 
 #[inline(always)]
-fn quantise_rows<M: Machine>(x: &[f32], out: &mut Int8Rows) {
+fn quantise_rows<M: Machine>(machine: M, x: &[f32], out: &mut Int8Rows) {
     let quads = out.inputs.div_ceil(4);
     let rows = x.chunks_exact(out.inputs.max(1));
     let levels = out.levels.chunks_exact_mut(quads.max(1));
     for ((x, levels), step) in rows.zip(levels).zip(&mut out.steps) {
-        let scale = Scale::of::<M>(x);
+        let scale = Scale::of(machine, x);
         for (level, &value) in levels.as_flattened_mut().iter_mut().zip(x) {
             *level = (scale.level(value) + 128) as u8;
         }
@@ -200,94 +200,113 @@ pub fn linear_int8(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    #[cfg(target_arch = "x86_64")]
     match chosen(compute.isa()) {
-        Instructions::Avx512Vnni => {
-            #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-            fn vnni(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
-                body_of::<x86::Avx512Vnni, crate::machine::Avx512>(x, weights, bias, y);
-            }
-            // SAFETY: `chosen` found AVX-512 VNNI on this machine and everything that it builds upon.
-            return unsafe { vnni(x, weights, bias, y) };
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512Vnni(proof) => {
+            with_proof!(Avx512Vnni(proof), body_of(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
         }
-        Instructions::AvxVnni => {
-            #[target_feature(enable = "avx2,fma,avxvnni")]
-            fn vnni(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
-                body_of::<x86::AvxVnni, crate::machine::Avx2>(x, weights, bias, y);
-            }
-            // SAFETY: `chosen` found AVX-VNNI, AVX2 and FMA on this machine.
-            return unsafe { vnni(x, weights, bias, y) };
+        #[cfg(target_arch = "x86_64")]
+        Instructions::AvxVnni(proof) => {
+            with_proof!(AvxVnni(proof), body_of(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
         }
-        Instructions::Avx2 => {
-            #[target_feature(enable = "avx2,fma")]
-            fn avx2(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
-                body_of::<x86::Avx2, crate::machine::Avx2>(x, weights, bias, y);
-            }
-            // SAFETY: `chosen` found AVX2 and FMA on this machine.
-            return unsafe { avx2(x, weights, bias, y) };
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(proof) => {
+            with_proof!(Avx2(proof), pairs_body(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
         }
-        Instructions::Plain => {}
+        Instructions::Plain(isa) => {
+            on_isa!(isa, plain_body(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
+        }
     }
-    on_isa!(compute.isa(), body(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
 }
 
 /// What multiplies and adds the integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Instructions {
-    Avx512Vnni,
-    AvxVnni,
-    Avx2,
-    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni(Avx512Vnni),
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni(AvxVnni),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    Plain(Isa),
 }
 
-#[cfg(target_arch = "x86_64")]
 fn chosen(isa: Isa) -> Instructions {
     match isa {
-        Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => Instructions::Avx512Vnni,
-        // Without the instruction, wider registers than those of AVX2 gain nothing.
-        Isa::Avx512 | Isa::Avx2 if is_x86_feature_detected!("avxvnni") => Instructions::AvxVnni,
-        Isa::Avx512 | Isa::Avx2 => Instructions::Avx2,
-        _ => Instructions::Plain,
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(avx512) => match Avx512Vnni::try_beside(avx512) {
+            Some(proof) => Instructions::Avx512Vnni(proof),
+            // Without the instruction, wider registers than those of AVX2 gain nothing.
+            None => chosen(Isa::Avx2(avx512.avx2())),
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(avx2) => match AvxVnni::try_beside(avx2) {
+            Some(proof) => Instructions::AvxVnni(proof),
+            None => Instructions::Avx2(avx2),
+        },
+        isa => Instructions::Plain(isa),
     }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn chosen(_: Isa) -> Instructions {
-    Instructions::Plain
 }
 
 /// How a product of 8-bit integers is computed, in words.
 pub fn instructions(compute: &Compute) -> &'static str {
     match chosen(compute.isa()) {
-        Instructions::Avx512Vnni => "avx512vnni",
-        Instructions::AvxVnni => "avxvnni",
-        Instructions::Avx2 => "avx2",
-        Instructions::Plain => "plain multiplications",
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512Vnni(_) => "avx512vnni",
+        #[cfg(target_arch = "x86_64")]
+        Instructions::AvxVnni(_) => "avxvnni",
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(_) => "avx2",
+        Instructions::Plain(_) => "plain multiplications",
     }
 }
 
 #[inline(always)]
-fn body<M: Machine>(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
-    body_of::<Plain, M>(x, weights, bias, y);
+fn plain_body<M: Machine>(
+    machine: M,
+    x: &Int8Rows,
+    weights: &Int8Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    body_of(Plain(machine), x, weights, bias, y);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn pairs_body(
+    machine: Avx2,
+    x: &Int8Rows,
+    weights: &Int8Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    body_of(x86::Pairs(machine), x, weights, bias, y);
 }
 
 /// Sums of four products each of 8-bit integers.
 trait Int8: MultiplyAdd<Input = [u8; 4], Weights = Quads, Sum = Sums> {
     /// Whether the sums are of `x + 128`, for instructions that take one operand without sign.
     const OFFSET: bool;
+
+    /// What everything but the products is computed with.
+    type Machine: Machine;
+
+    fn machine(self) -> Self::Machine;
 }
 
 /// Ordinary multiplications.
-struct Plain;
+#[derive(Clone, Copy)]
+struct Plain<M>(M);
 
-impl MultiplyAdd for Plain {
+impl<M: Machine> MultiplyAdd for Plain<M> {
     type Input = [u8; 4];
     type Weights = Quads;
     type Sum = Sums;
     const PANELS: usize = 1;
 
     #[inline(always)]
-    fn step(mut sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
+    fn step(self, mut sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
         for l in 0..LANES {
             for (i, &input) in input.iter().enumerate() {
                 sum.0[l] += i32::from(input) * i32::from(weights.0[4 * l + i]);
@@ -297,8 +316,14 @@ impl MultiplyAdd for Plain {
     }
 }
 
-impl Int8 for Plain {
+impl<M: Machine> Int8 for Plain<M> {
     const OFFSET: bool = true;
+    type Machine = M;
+
+    #[inline(always)]
+    fn machine(self) -> M {
+        self.0
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -306,10 +331,9 @@ mod x86 {
     use std::arch::x86_64::*;
 
     use super::{Int8, MultiplyAdd, Quads, Sums};
+    use crate::isa::{Avx2, Avx512, Avx512Vnni, AvxVnni};
 
     /// The instruction `vpdpbusd` on sixteen sums.
-    pub(super) struct Avx512Vnni;
-
     impl MultiplyAdd for Avx512Vnni {
         type Input = [u8; 4];
         type Weights = Quads;
@@ -317,10 +341,10 @@ mod x86 {
         const PANELS: usize = 4;
 
         #[inline(always)]
-        fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
+        fn step(self, sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
             let mut out = sum;
-            // SAFETY: bodies run over this type only where AVX-512 VNNI was found. Loads and the store are
-            // of whole arrays of 64 bytes, aligned to as many.
+            // SAFETY: `self` proves AVX-512 VNNI and AVX-512 F. Loads and the store are of whole
+            // arrays of 64 bytes, aligned to as many.
             unsafe {
                 let weights = _mm512_load_si512(weights.0.as_ptr().cast());
                 let input = _mm512_set1_epi32(i32::from_le_bytes(input));
@@ -334,11 +358,15 @@ mod x86 {
 
     impl Int8 for Avx512Vnni {
         const OFFSET: bool = true;
+        type Machine = Avx512;
+
+        #[inline(always)]
+        fn machine(self) -> Avx512 {
+            self.avx512()
+        }
     }
 
     /// The instruction `vpdpbusd` on eight sums.
-    pub(super) struct AvxVnni;
-
     impl MultiplyAdd for AvxVnni {
         type Input = [u8; 4];
         type Weights = Quads;
@@ -346,10 +374,10 @@ mod x86 {
         const PANELS: usize = 1;
 
         #[inline(always)]
-        fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
+        fn step(self, sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
             let mut out = sum;
-            // SAFETY: bodies run over this type only where AVX-VNNI was found. Loads and stores are of the
-            // halves of arrays of 64 bytes, aligned to as many.
+            // SAFETY: `self` proves AVX-VNNI and AVX2. Loads and stores are of the halves of arrays
+            // of 64 bytes, aligned to as many.
             unsafe {
                 let input = _mm256_set1_epi32(i32::from_le_bytes(input));
                 for half in 0..2 {
@@ -365,22 +393,29 @@ mod x86 {
 
     impl Int8 for AvxVnni {
         const OFFSET: bool = true;
+        type Machine = Avx2;
+
+        #[inline(always)]
+        fn machine(self) -> Avx2 {
+            self.avx2()
+        }
     }
 
     /// Products of magnitudes with signed weights, in pairs that fit 16 bits: 2 · 127 · 127.
-    pub(super) struct Avx2;
+    #[derive(Clone, Copy)]
+    pub(super) struct Pairs(pub(super) Avx2);
 
-    impl MultiplyAdd for Avx2 {
+    impl MultiplyAdd for Pairs {
         type Input = [u8; 4];
         type Weights = Quads;
         type Sum = Sums;
         const PANELS: usize = 1;
 
         #[inline(always)]
-        fn step(sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
+        fn step(self, sum: Sums, input: [u8; 4], weights: &Quads) -> Sums {
             let mut out = sum;
-            // SAFETY: bodies run over this type only where AVX2 was found. Loads and stores are of the
-            // halves of arrays of 64 bytes, aligned to as many.
+            // SAFETY: `self` proves AVX2. Loads and stores are of the halves of arrays of
+            // 64 bytes, aligned to as many.
             unsafe {
                 let input = _mm256_set1_epi32(i32::from_le_bytes(input.map(|level| level ^ 128)));
                 let magnitudes = _mm256_abs_epi8(input);
@@ -398,52 +433,61 @@ mod x86 {
         }
     }
 
-    impl Int8 for Avx2 {
+    impl Int8 for Pairs {
         const OFFSET: bool = false;
+        type Machine = Avx2;
+
+        #[inline(always)]
+        fn machine(self) -> Avx2 {
+            self.0
+        }
     }
 }
 
 #[inline(always)]
-fn body_of<A: Int8, M: Machine>(
+fn body_of<A: Int8>(
+    multiply_add: A,
     x: &Int8Rows,
     weights: &Int8Weights,
     bias: Option<&[f32]>,
     y: &mut [f32],
 ) {
-    let mut layer = Layer::<A, M> {
+    let mut layer = Layer {
         x,
         weights,
         quads: weights.inputs.div_ceil(4),
         bias,
         y,
-        machine: PhantomData,
+        multiply_add,
     };
     cover(&mut layer, x.steps.len(), weights.outputs.div_ceil(LANES));
 }
 
 /// Rows of a layer to be computed.
-struct Layer<'a, A, M> {
+struct Layer<'a, A> {
     x: &'a Int8Rows,
     weights: &'a Int8Weights,
     quads: usize,
     bias: Option<&'a [f32]>,
     y: &'a mut [f32],
-    machine: PhantomData<(A, M)>,
+    multiply_add: A,
 }
 
-impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
+impl<A: Int8> Tiled for Layer<'_, A> {
     type MultiplyAdd = A;
 
     #[inline(always)]
     fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
         let (quads, outputs, weights) = (self.quads, self.weights.outputs, self.weights);
+        let machine = self.multiply_add.machine();
         fetch_places::<ROWS, PANELS>(self.y, outputs, row * outputs + panel * LANES);
         let mut start = [Sums([0; LANES]); PANELS];
         if A::OFFSET {
             start.copy_from_slice(&weights.corrections[panel..panel + PANELS]);
         }
         let mut sums = [[Sums([0; LANES]); PANELS]; ROWS];
-        chains::<A, ROWS, PANELS>(
+        chains::<_, ROWS, PANELS>(
+            self.multiply_add,
             start,
             stretches(&self.x.levels[row * quads..], quads, 0, quads),
             stretches(&weights.panels[panel * quads..], quads, 0, quads),
@@ -461,7 +505,7 @@ impl<A: Int8, M: Machine> Tiled for Layer<'_, A, M> {
                 let mut total = bias;
                 for l in 0..LANES {
                     let worth = step * weights.scales[panel + p].0[l];
-                    total.0[l] = M::fma(sums[r][p].0[l] as f32, worth, bias.0[l]);
+                    total.0[l] = machine.fma(sums[r][p].0[l] as f32, worth, bias.0[l]);
                 }
                 total.store(&mut self.y[(row + r) * outputs + first..(row + r) * outputs + last]);
             }

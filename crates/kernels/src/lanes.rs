@@ -1,6 +1,5 @@
 //! Sixteen `f32` side by side: the virtual vector that every kernel body is written over.
 
-use crate::machine::Machine;
 use crate::reduction::LANES;
 
 /// Sixteen `f32`.
@@ -37,12 +36,6 @@ impl Lanes {
                 *to = lane;
             }
         }
-    }
-
-    /// `scale * x + self` with one rounding, lane by lane.
-    #[inline(always)]
-    pub fn fma<M: Machine>(self, scale: f32, x: &[f32; LANES]) -> Lanes {
-        M::fma_lanes(scale, x, self)
     }
 }
 

@@ -62,6 +62,7 @@ pub fn add_layer_norm(
 
 #[inline(always)]
 fn body<M: Machine>(
+    machine: M,
     variance: Variance,
     x: &mut [f32],
     residual: &[f32],
@@ -82,19 +83,19 @@ fn body<M: Machine>(
             Variance::TwoPass => {
                 let squares = lane_reduce(row, |sum, x| {
                     let difference = x - mean;
-                    M::fma(difference, difference, sum)
+                    machine.fma(difference, difference, sum)
                 });
                 squares / width as f32
             }
             Variance::OnePass => {
-                let squares = lane_reduce(row, |sum, x| M::fma(x, x, sum));
+                let squares = lane_reduce(row, |sum, x| machine.fma(x, x, sum));
                 let variance = squares / width as f32 - mean * mean;
                 if variance > 0.0 { variance } else { 0.0 }
             }
         };
         let scale = 1.0 / (variance + eps).sqrt();
         for ((value, &gamma), &beta) in row.iter_mut().zip(gamma).zip(beta) {
-            *value = M::fma((*value - mean) * scale, gamma, beta);
+            *value = machine.fma((*value - mean) * scale, gamma, beta);
         }
     }
 }

@@ -21,10 +21,6 @@
 //! user's file. Checkpoints and indexes are checked where they are read.
 
 #![allow(
-    clippy::extra_unused_type_parameters,
-    reason = "a body takes the kind of fused multiply-add even where it has none to do"
-)]
-#![allow(
     clippy::needless_range_loop,
     reason = "bodies are plain loops over lanes and rows: closures would be functions without the machine's \
               instructions, and whether they are inlined is not certain"

@@ -1,6 +1,5 @@
 //! Linear layers: `y = x · Wᵀ + b`.
 
-use std::marker::PhantomData;
 use std::ops::Range;
 
 use crate::compute::Compute;
@@ -134,6 +133,7 @@ pub fn linear(
 
 #[inline(always)]
 fn body<M: Machine>(
+    machine: M,
     x: &[f32],
     weights: &PackedWeights,
     bias: Option<&[f32]>,
@@ -145,7 +145,7 @@ fn body<M: Machine>(
         return;
     }
     let (rows, panels) = (y.len() / outputs, outputs.div_ceil(LANES));
-    let mut layer = Layer::<M> {
+    let mut layer = Layer {
         x,
         panels: &weights.panels,
         inputs,
@@ -153,13 +153,14 @@ fn body<M: Machine>(
         bias,
         run,
         y,
-        machine: PhantomData,
+        machine,
     };
     cover(&mut layer, rows, panels);
 }
 
 /// Fused multiply-adds in `f32`.
-pub(crate) struct Single<M>(PhantomData<M>);
+#[derive(Clone, Copy)]
+pub(crate) struct Single<M>(pub(crate) M);
 
 impl<M: Machine> MultiplyAdd for Single<M> {
     type Input = f32;
@@ -168,8 +169,8 @@ impl<M: Machine> MultiplyAdd for Single<M> {
     const PANELS: usize = M::PANELS;
 
     #[inline(always)]
-    fn step(sum: Lanes, input: f32, weights: &Lanes) -> Lanes {
-        sum.fma::<M>(input, &weights.0)
+    fn step(self, sum: Lanes, input: f32, weights: &Lanes) -> Lanes {
+        self.0.fma_lanes(input, &weights.0, sum)
     }
 }
 
@@ -182,7 +183,7 @@ struct Layer<'a, M> {
     bias: Option<&'a [f32]>,
     run: usize,
     y: &'a mut [f32],
-    machine: PhantomData<M>,
+    machine: M,
 }
 
 impl<M: Machine> Tiled for Layer<'_, M> {
@@ -196,7 +197,8 @@ impl<M: Machine> Tiled for Layer<'_, M> {
         fetch_places::<ROWS, PANELS>(self.y, self.outputs, first);
         let mut totals = [[Lanes::ZERO; PANELS]; ROWS];
         let mut start = self.run.min(inputs);
-        chains::<Single<M>, ROWS, PANELS>(
+        chains::<_, ROWS, PANELS>(
+            Single(self.machine),
             [Lanes::ZERO; PANELS],
             stretches(x, inputs, 0, start),
             stretches(panels, inputs, 0, start),
@@ -205,7 +207,8 @@ impl<M: Machine> Tiled for Layer<'_, M> {
         while start < inputs {
             let length = self.run.min(inputs - start);
             let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-            chains::<Single<M>, ROWS, PANELS>(
+            chains::<_, ROWS, PANELS>(
+                Single(self.machine),
                 [Lanes::ZERO; PANELS],
                 stretches(x, inputs, start, length),
                 stretches(panels, inputs, start, length),

@@ -1,32 +1,35 @@
 //! What an instruction set does in its own way: the few operations that a kernel's body is written over.
 //!
 //! Every operation has one result, which its documentation states; a machine chooses the instructions. The
-//! bodies are generic over [`Machine`] and are compiled for each by `on_isa!` (see [`crate::isa`]).
+//! bodies are generic over [`Machine`] and are compiled for each by `on_isa!` (see `isa.rs`).
 
+#[cfg(target_arch = "aarch64")]
+use crate::isa::Neon;
+use crate::isa::Scalar;
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{Avx2, Avx512};
 use crate::lanes::Lanes;
 use crate::reduction::LANES;
 
-/// An instruction set as the bodies see it.
-///
-/// The operations are for bodies alone: `on_isa!` runs a body over a machine only where the instructions
-/// of that machine were found.
-pub trait Machine {
+/// An instruction set as the bodies see it. Its values are the proofs of [`crate::isa`], without which none of its
+/// instructions can be executed.
+pub trait Machine: Copy {
     /// Panels of sixteen outputs that a register tile covers, 1, 2 or 4: as many as leave no sum of a chain
     /// without a register.
     const PANELS: usize;
 
     /// `a * b + c` with a single rounding to nearest even.
-    fn fma(a: f32, b: f32, c: f32) -> f32;
+    fn fma(self, a: f32, b: f32, c: f32) -> f32;
 
     /// `scale * x + sum` lane by lane, each with a single rounding to nearest even.
     ///
     /// The machines of x86-64 name the instruction. From a loop the compiler makes it where a body is small, and
     /// where it is large now and then something that is ten times as slow, such as lanes scattered over memory.
     #[inline(always)]
-    fn fma_lanes(scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
+    fn fma_lanes(self, scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
         let mut out = sum;
         for l in 0..LANES {
-            out.0[l] = Self::fma(scale, x[l], out.0[l]);
+            out.0[l] = self.fma(scale, x[l], out.0[l]);
         }
         out
     }
@@ -34,7 +37,7 @@ pub trait Machine {
     /// The larger of `most` and the magnitude of `x`, lane by lane, magnitudes as bits: their order is that of
     /// numbers, with infinity and NaN above them.
     #[inline(always)]
-    fn largest_magnitudes(most: &mut Bits, x: &[f32; LANES]) {
+    fn largest_magnitudes(self, most: &mut Bits, x: &[f32; LANES]) {
         for l in 0..LANES {
             most.0[l] = most.0[l].max((x[l].to_bits() & MAGNITUDE).cast_signed());
         }
@@ -42,7 +45,7 @@ pub trait Machine {
 
     /// The entry of `table` that each index names, lane by lane. Indices count modulo sixteen.
     #[inline(always)]
-    fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
+    fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         Lanes(indices.map(|index| table.0[index as usize % LANES]))
     }
 }
@@ -55,19 +58,6 @@ pub struct Bits(pub [i32; LANES]);
 /// All bits of an `f32` but that of the sign.
 const MAGNITUDE: u32 = 0x7fff_ffff;
 
-/// No vector or fused instructions assumed.
-pub struct Scalar;
-
-/// AVX2 with FMA: sixteen registers of eight lanes.
-pub struct Avx2;
-
-/// AVX-512: thirty-two registers of sixteen lanes.
-pub struct Avx512;
-
-/// NEON: thirty-two registers of four lanes.
-#[cfg(target_arch = "aarch64")]
-pub struct Neon;
-
 impl Machine for Scalar {
     const PANELS: usize = 1;
 
@@ -75,7 +65,7 @@ impl Machine for Scalar {
     /// Melquiond, "Emulation of FMA and correctly rounded sums", 2008): with 53 bits against 24, the
     /// second rounding to `f32` then gives what a single rounding would have given.
     #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
+    fn fma(self, a: f32, b: f32, c: f32) -> f32 {
         let product = f64::from(a) * f64::from(b);
         let addend = f64::from(c);
         let sum = product + addend;
@@ -96,21 +86,22 @@ impl Machine for Scalar {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Machine for Avx2 {
+    /// Sixteen registers of eight lanes.
     const PANELS: usize = 1;
 
     #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
+    fn fma(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn fma_lanes(scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
+    fn fma_lanes(self, scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = sum;
-        // SAFETY: bodies run over this machine only where AVX2 and FMA were found. Loads and stores are of
-        // the halves of arrays of sixteen.
+        // SAFETY: `self` proves AVX2 and FMA. Loads and stores are of the halves of arrays of sixteen;
+        // those of `Lanes` are aligned to 64 bytes.
         unsafe {
             let scale = _mm256_set1_ps(scale);
             for half in [0, 8] {
@@ -123,12 +114,11 @@ impl Machine for Avx2 {
         out
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn largest_magnitudes(most: &mut Bits, x: &[f32; LANES]) {
+    fn largest_magnitudes(self, most: &mut Bits, x: &[f32; LANES]) {
         use std::arch::x86_64::*;
-        // SAFETY: bodies run over this machine only where AVX2 was found. Loads and stores are of the halves of
-        // arrays of sixteen.
+        // SAFETY: `self` proves AVX2. Loads and stores are of the halves of arrays of sixteen; those of `Bits`
+        // are aligned to 64 bytes.
         unsafe {
             let magnitude = _mm256_set1_epi32(MAGNITUDE.cast_signed());
             for half in [0, 8] {
@@ -141,13 +131,11 @@ impl Machine for Avx2 {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
+    fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = Lanes::ZERO;
-        // SAFETY: bodies run over this machine only where AVX2 was found. Loads and stores are of eight
-        // values inside arrays of sixteen.
+        // SAFETY: `self` proves AVX2. Loads and stores are of eight values inside arrays of sixteen.
         unsafe {
             let low = _mm256_loadu_ps(table.0.as_ptr());
             let high = _mm256_loadu_ps(table.0.as_ptr().add(8));
@@ -167,21 +155,22 @@ impl Machine for Avx2 {
     }
 }
 
+#[cfg(target_arch = "x86_64")]
 impl Machine for Avx512 {
+    /// Thirty-two registers of sixteen lanes.
     const PANELS: usize = 4;
 
     #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
+    fn fma(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn fma_lanes(scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
+    fn fma_lanes(self, scale: f32, x: &[f32; LANES], sum: Lanes) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = sum;
-        // SAFETY: bodies run over this machine only where AVX-512 F was found. Loads and the store are of
-        // whole arrays of sixteen; those of `Lanes` are aligned to 64 bytes.
+        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole arrays of sixteen; those of
+        // `Lanes` are aligned to 64 bytes.
         unsafe {
             let x = _mm512_loadu_ps(x.as_ptr());
             let sum = _mm512_load_ps(sum.0.as_ptr());
@@ -191,12 +180,11 @@ impl Machine for Avx512 {
         out
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn largest_magnitudes(most: &mut Bits, x: &[f32; LANES]) {
+    fn largest_magnitudes(self, most: &mut Bits, x: &[f32; LANES]) {
         use std::arch::x86_64::*;
-        // SAFETY: bodies run over this machine only where AVX-512 F was found. Loads and the store are of whole
-        // arrays of sixteen; those of `Bits` are aligned to 64 bytes.
+        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole arrays of sixteen; those of
+        // `Bits` are aligned to 64 bytes.
         unsafe {
             let x = _mm512_loadu_si512(x.as_ptr().cast());
             let magnitudes = _mm512_and_si512(x, _mm512_set1_epi32(MAGNITUDE.cast_signed()));
@@ -205,13 +193,11 @@ impl Machine for Avx512 {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    fn lookup(table: &Lanes, indices: &[i32; LANES]) -> Lanes {
+    fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = Lanes::ZERO;
-        // SAFETY: bodies run over this machine only where AVX-512 F was found. Loads and the store are of
-        // whole arrays of sixteen.
+        // SAFETY: `self` proves AVX-512 F. Loads and the store are of whole arrays of sixteen.
         unsafe {
             let entries = _mm512_permutexvar_ps(
                 _mm512_loadu_si512(indices.as_ptr().cast()),
@@ -225,10 +211,11 @@ impl Machine for Avx512 {
 
 #[cfg(target_arch = "aarch64")]
 impl Machine for Neon {
+    /// Thirty-two registers of four lanes.
     const PANELS: usize = 1;
 
     #[inline(always)]
-    fn fma(a: f32, b: f32, c: f32) -> f32 {
+    fn fma(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)
     }
 }
@@ -251,14 +238,14 @@ mod tests {
 
         #[test]
         fn the_emulated_fma_equals_the_fused_one(a in any_f32(), b in any_f32(), c in any_f32()) {
-            prop_assert!(same(Scalar::fma(a, b, c), a.mul_add(b, c)), "{a:e} {b:e} {c:e}");
+            prop_assert!(same(Scalar.fma(a, b, c), a.mul_add(b, c)), "{a:e} {b:e} {c:e}");
         }
 
         #[test]
         fn it_does_so_where_the_product_nearly_cancels(a in any_f32(), b in any_f32(), ulps in -4i32..4) {
             let c = -(a * b);
             let c = f32::from_bits((c.to_bits() as i32).wrapping_add(ulps) as u32);
-            prop_assert!(same(Scalar::fma(a, b, c), a.mul_add(b, c)), "{a:e} {b:e} {c:e}");
+            prop_assert!(same(Scalar.fma(a, b, c), a.mul_add(b, c)), "{a:e} {b:e} {c:e}");
         }
 
         #[test]
@@ -266,8 +253,8 @@ mod tests {
             // 2^24 is where f32 steps become 2, so odd sums are ties and `tiny` breaks them.
             let (a, b) = (a as f32, b as f32);
             let c = 16_777_216.0 + tiny as f32 * 2f32.powi(-30);
-            prop_assert!(same(Scalar::fma(a, b, c), a.mul_add(b, c)));
-            prop_assert!(same(Scalar::fma(a, b * 2f32.powi(-40), c), a.mul_add(b * 2f32.powi(-40), c)));
+            prop_assert!(same(Scalar.fma(a, b, c), a.mul_add(b, c)));
+            prop_assert!(same(Scalar.fma(a, b * 2f32.powi(-40), c), a.mul_add(b * 2f32.powi(-40), c)));
         }
     }
 }

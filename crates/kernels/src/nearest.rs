@@ -26,9 +26,9 @@ pub fn squared_norms(compute: &Compute, x: &[f32], width: usize) -> Vec<f32> {
 }
 
 #[inline(always)]
-fn squared_norms_body<M: Machine>(x: &[f32], width: usize) -> Vec<f32> {
+fn squared_norms_body<M: Machine>(machine: M, x: &[f32], width: usize) -> Vec<f32> {
     x.chunks_exact(width.max(1))
-        .map(|row| lane_reduce(row, |sum, x| M::fma(x, x, sum)))
+        .map(|row| lane_reduce(row, |sum, x| machine.fma(x, x, sum)))
         .collect()
 }
 
@@ -56,7 +56,7 @@ pub fn nearest_by_l2(
 
 /// Turns products into negated distances, whose largest is the nearest. The negation is exact.
 #[inline(always)]
-fn negate_distances<M: Machine>(products: &mut [f32], norms: &[f32], own: f32) {
+fn negate_distances<M: Machine>(_: M, products: &mut [f32], norms: &[f32], own: f32) {
     for (product, &norm) in products.iter_mut().zip(norms) {
         let distance = (own + norm) - 2.0 * *product;
         *product = -(if distance < 0.0 { 0.0 } else { distance });
@@ -89,7 +89,7 @@ fn first_largest(compute: &Compute, values: &[f32]) -> (u32, f32) {
 }
 
 #[inline(always)]
-fn first_largest_body<M: Machine>(values: &[f32]) -> (u32, f32) {
+fn first_largest_body<M: Machine>(_: M, values: &[f32]) -> (u32, f32) {
     // Each lane keeps the first of its own largest values; the lanes are then settled by value, and by
     // position where values are equal, which is the order a walk from the left would have found.
     let (mut best, mut at) = ([f32::NEG_INFINITY; LANES], [0u32; LANES]);

@@ -36,15 +36,15 @@ pub fn normalize(compute: &Compute, form: Normalize, x: &mut [f32], width: usize
 }
 
 #[inline(always)]
-fn norm<M: Machine>(row: &[f32]) -> f32 {
-    let norm = lane_reduce(row, |sum, x| M::fma(x, x, sum)).sqrt();
+fn norm<M: Machine>(machine: M, row: &[f32]) -> f32 {
+    let norm = lane_reduce(row, |sum, x| machine.fma(x, x, sum)).sqrt();
     if norm < LEAST_NORM { LEAST_NORM } else { norm }
 }
 
 #[inline(always)]
-fn divide<M: Machine>(x: &mut [f32], width: usize) {
+fn divide<M: Machine>(machine: M, x: &mut [f32], width: usize) {
     for row in x.chunks_exact_mut(width.max(1)) {
-        let norm = norm::<M>(row);
+        let norm = norm(machine, row);
         for value in row {
             *value /= norm;
         }
@@ -52,9 +52,9 @@ fn divide<M: Machine>(x: &mut [f32], width: usize) {
 }
 
 #[inline(always)]
-fn rsqrt<M: Machine>(x: &mut [f32], width: usize) {
+fn rsqrt<M: Machine>(machine: M, x: &mut [f32], width: usize) {
     for row in x.chunks_exact_mut(width.max(1)) {
-        let scale = 1.0 / norm::<M>(row);
+        let scale = 1.0 / norm(machine, row);
         for value in row {
             *value *= scale;
         }

@@ -41,7 +41,7 @@ impl Format {
 
     /// [`Format::round`] of every value, in place.
     #[inline(always)]
-    pub(crate) fn round_all<M: Machine>(self, x: &mut [f32]) {
+    pub(crate) fn round_all(self, x: &mut [f32]) {
         match self {
             Format::F32 => {}
             Format::F16 => x.iter_mut().for_each(|x| *x = to_f16(*x)),
@@ -56,8 +56,8 @@ pub fn round(compute: &Compute, format: Format, x: &mut [f32]) {
 }
 
 #[inline(always)]
-fn body<M: Machine>(format: Format, x: &mut [f32]) {
-    format.round_all::<M>(x);
+fn body<M: Machine>(_: M, format: Format, x: &mut [f32]) {
+    format.round_all(x);
 }
 
 #[inline(always)]

@@ -3,10 +3,8 @@
 //! A tile decides which sums are computed at the same time, never how a sum is computed: each is one chain,
 //! its terms in ascending order. So tiles may be as wide as the registers of a machine allow.
 
-use crate::reduction::LANES;
-
 /// How the terms of a chain are made and added, in one precision and on one machine.
-pub(crate) trait MultiplyAdd {
+pub(crate) trait MultiplyAdd: Copy {
     /// What is read of a row at a time: one value, or a few of a narrow type.
     type Input: Copy;
     /// The weights that it meets: those of sixteen outputs.
@@ -17,13 +15,14 @@ pub(crate) trait MultiplyAdd {
     const PANELS: usize;
 
     /// The sums with the next term added to each.
-    fn step(sum: Self::Sum, input: Self::Input, weights: &Self::Weights) -> Self::Sum;
+    fn step(self, sum: Self::Sum, input: Self::Input, weights: &Self::Weights) -> Self::Sum;
 }
 
 /// Writes to `out` the chains of `ROWS` rows of inputs with `PANELS` panels of weights, all of one length, each
 /// from `start`.
 #[inline(always)]
 pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
+    multiply_add: A,
     start: [A::Sum; PANELS],
     mut inputs: [&[A::Input]; ROWS],
     mut weights: [&[A::Weights]; PANELS],
@@ -46,7 +45,7 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
             for p in 0..PANELS {
                 // SAFETY: as above.
                 let weights = unsafe { weights[p].get_unchecked(term) };
-                sums[r][p] = A::step(sums[r][p], input, weights);
+                sums[r][p] = multiply_add.step(sums[r][p], input, weights);
             }
         }
     }
@@ -80,6 +79,7 @@ pub(crate) fn fetch_places<const ROWS: usize, const PANELS: usize>(
     #[cfg(target_arch = "x86_64")]
     for r in 0..ROWS {
         for p in 0..PANELS {
+            use crate::reduction::LANES;
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             let place = y.as_ptr().wrapping_add(first + r * stride + p * LANES);
             // SAFETY: the instruction is part of every x86-64, and a hint that may be given for any address.
