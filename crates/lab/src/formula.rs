@@ -15,6 +15,7 @@
 //! that an evaluation is the same on every machine.
 
 mod approximations;
+mod choices;
 mod error;
 mod gelu;
 mod layer_norm;
@@ -180,18 +181,6 @@ pub fn recognise(sweep: &Sweep, results: &[f32]) -> Result<Recognition, FormulaE
     }
     Ok(ranked(guesses, results.len()))
 }
-
-/// What a formula is given to: its words and its values for a sweep.
-type Hold<'a> = dyn FnMut(String, &[f32]) + 'a;
-
-/// One choice of several, with its words.
-type Named<T> = (&'static str, T);
-
-/// A function of one value.
-type Unary = fn(f32) -> f32;
-
-/// A function of two values.
-type Binary = fn(f32, f32) -> f32;
 
 fn ranked(mut guesses: Vec<Guess>, samples: usize) -> Recognition {
     let formulas = guesses.len();

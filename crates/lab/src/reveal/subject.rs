@@ -7,11 +7,12 @@ use concord_subject::operations::{OperationError, Operations, SumOf};
 use concord_tensor::{BitHash, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    LinearProbes, LinearShape, Masked, Operands, RecoverError, RecoverOptions, Recovery, Replay,
-    Sample, SumProbes, label, recover, replay,
-};
-use crate::reveal::MaskError;
+use super::label::label;
+use super::linear::{LinearProbes, LinearShape, Masked, Operands};
+use super::mask::MaskError;
+use super::recover::{RecoverError, RecoverOptions, Recovery, recover};
+use super::replay::{Replay, Sample, replay};
+use super::vectors::SumProbes;
 
 /// Why the order of a subject's additions cannot be told.
 #[derive(Debug, thiserror::Error)]

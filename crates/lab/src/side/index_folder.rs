@@ -10,8 +10,10 @@ use concord_pipeline::artifact::{
 use concord_tensor::{DType, TensorSource};
 use serde_json::Value as Json;
 
-use super::artifact::{Joined, recorded_fields};
-use super::{Artifact, Field, Form, Part, SideError, Values};
+use super::artifact::{Artifact, Field, Values, recorded_fields};
+use super::error::SideError;
+use super::form::{Form, Joined};
+use super::part::Part;
 
 /// The artifacts that every index keeps as files, in the order of the graph.
 const ON_DISK: [&str; 9] = [
