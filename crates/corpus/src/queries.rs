@@ -13,12 +13,10 @@ use crate::whitespace::strip;
 const COLUMNS: &str = "qid TAB text";
 const MORE_COLUMNS: &str = "columns after the second are ignored, as ColBERT does";
 
-/// One query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// The id as the file writes it; a number in a JSON file, written out.
     pub qid: String,
-    /// The text.
     pub text: String,
 }
 
@@ -125,7 +123,6 @@ impl Queries {
         self.queries.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.queries.is_empty()
     }

@@ -90,9 +90,7 @@ impl Recognition {
 /// A short operation of a subject: how far it errs, and what it probably computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundFormula {
-    /// The subject.
     pub subject: String,
-    /// The operation.
     pub operation: ShortOperation,
     /// The values of a row.
     pub width: usize,

@@ -44,7 +44,6 @@ impl Collection {
         self.texts.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -12,9 +12,7 @@ pub enum DiffError {
          file inside it instead"
     )]
     FileWithFolder {
-        /// The file.
         file: String,
-        /// The folder.
         folder: String,
         /// What the folder is.
         kind: SideKind,
@@ -27,7 +25,6 @@ pub enum DiffError {
     Elements {
         /// The artifact or tap.
         name: String,
-        /// What went wrong.
         source: ElementsError,
     },
 }

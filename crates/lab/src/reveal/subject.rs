@@ -34,7 +34,6 @@ pub enum RevealError {
 /// What adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adding {
-    /// A linear layer.
     Linear(LinearShape),
     /// The sum of a vector.
     Sum {
@@ -48,9 +47,7 @@ pub enum Adding {
 /// The orders in which an operation adds.
 #[derive(Debug)]
 pub struct Revealed {
-    /// The subject.
     pub subject: String,
-    /// The operation.
     pub operation: Adding,
     /// The orders, that of the most sums first.
     pub recovery: Recovery,

@@ -26,16 +26,10 @@ pub enum SideError {
     UnknownFile(PathBuf),
     /// The path or a JSON file cannot be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A `.json` file holds something else than a list of integers.
     #[error("{path} is not a list of integers such as doclens.0.json: {source}", path = path.display())]
     NotAList {
-        /// The file.
         path: PathBuf,
         /// What is wrong, and where.
         source: serde_json::Error,
@@ -63,13 +57,11 @@ pub enum SideError {
     Ragged {
         /// The run or index.
         path: PathBuf,
-        /// The artifact.
         artifact: String,
         /// Its field; empty where it has only one.
         field: String,
         /// The chunk, from 0.
         chunk: usize,
-        /// What is wrong with it.
         what: String,
     },
     /// A file of an index holds another tensor than its manifest says.
@@ -81,7 +73,6 @@ pub enum SideError {
     NotAsRecorded {
         /// The index.
         path: PathBuf,
-        /// The artifact.
         artifact: String,
         /// The shape by the manifest.
         recorded: Vec<usize>,
@@ -93,7 +84,6 @@ pub enum SideError {
     InvertedLists {
         /// The index.
         path: PathBuf,
-        /// What is wrong with them.
         what: String,
     },
 }

@@ -102,7 +102,6 @@ pub enum RecoverError<E: std::error::Error + 'static> {
         place: usize,
         /// The first answer, in units.
         first: usize,
-        /// The second.
         second: usize,
     },
     /// There are more orders than a kernel has reason for.
