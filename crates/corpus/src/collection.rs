@@ -1,17 +1,16 @@
 //! Passages, numbered from 0.
 
 mod beir;
-mod external_ids;
 mod passages;
 mod tsv;
 
 use std::io::BufRead;
 use std::path::Path;
 
-pub use passages::{Collection, MAX_PASSAGES};
-
 use crate::error::CorpusError;
 use crate::lines::open_file;
+
+pub use passages::{Collection, MAX_PASSAGES};
 
 impl Collection {
     /// Reads the collection in `path`: `.tsv` as [`Collection::parse_tsv`], `.jsonl` as

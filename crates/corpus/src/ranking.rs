@@ -9,12 +9,12 @@ mod tsv;
 use std::io::{BufRead, Write};
 use std::path::Path;
 
-pub use ranked::{Ranked, Ranking};
-
 use crate::document_ids::DocumentIds;
 use crate::error::CorpusError;
 use crate::lines::{Lines, open_file};
 use builder::Builder;
+
+pub use ranked::{Ranked, Ranking};
 
 impl Ranking {
     /// Reads the ranking in `path`: `.tsv` as [`Ranking::parse_tsv`], `.trec`, `.run` and `.txt`

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use concord_kernels::isa::Isa;
-use concord_pipeline::{StageError, Tap, TapSink, TappedPassage};
+use concord_kernels::compute::Compute;
+use concord_pipeline::{Replacements, StageError, Tap, TapSink, TappedPassage};
 use rayon::prelude::*;
 
 use crate::checkpoint::Checkpoint;
@@ -31,11 +31,11 @@ impl AnyEncoder {
         checkpoint: &Checkpoint,
         numerics: &Numerics,
         precision: Precision,
-        isa: Isa,
+        compute: &Compute,
     ) -> Result<AnyEncoder, BuildError> {
         Ok(match precision {
             Precision::F64 => AnyEncoder::Referee(Referee::build(checkpoint, numerics)?),
-            _ => AnyEncoder::Contract(Encoder::build(checkpoint, numerics, precision, isa)?),
+            _ => AnyEncoder::Contract(Encoder::build(checkpoint, numerics, precision, compute)?),
         })
     }
 
@@ -82,35 +82,38 @@ pub struct DocEncoder {
 }
 
 impl DocEncoder {
-    /// Encodes batches side by side. Their taps go to `sink`, and with the embeddings of each, which are
-    /// `(tokens, dim)`, `take` is called; both in the order of batches. `done` is told of each batch that is
-    /// computed, in any order.
+    /// Encodes batches side by side. Their taps go to `taps`, modules give on what `replacements` has instead
+    /// of what they computed, and with the embeddings of each, which are `(tokens, dim)`, `take` is called;
+    /// taps and embeddings come in the order of batches. `done` is told of each batch that is computed, in any
+    /// order.
     ///
     /// # Errors
-    /// When the sink cannot take a tap, or has replacements that cannot be had or do not fit.
+    /// When a tap cannot be taken, or replacements cannot be had or do not fit.
     pub fn encode(
         &self,
         batches: &[Batch],
-        sink: Option<&dyn TapSink>,
+        taps: Option<&dyn TapSink>,
+        replacements: Option<&dyn Replacements>,
         done: impl Fn(&Batch) + Sync,
         mut take: impl FnMut(&Batch, Vec<f32>),
     ) -> Result<(), StageError> {
         // Taps of all modules are large: no more batches at once than there are threads.
-        let at_once = match sink {
-            Some(_) => rayon::current_num_threads(),
-            None => batches.len(),
+        let at_once = if taps.is_some() || replacements.is_some() {
+            rayon::current_num_threads()
+        } else {
+            batches.len()
         };
         let encode = |batch: &Batch| {
-            let encoded = self.encode_one(batch, sink);
+            let encoded = self.encode_one(batch, taps, replacements);
             done(batch);
             encoded
         };
         for batches in batches.chunks(at_once.max(1)) {
             let encoded: Vec<_> = batches.par_iter().map(encode).collect();
             for (batch, encoded) in batches.iter().zip(encoded) {
-                let (embeddings, taps) = encoded?;
-                if let Some(sink) = sink {
-                    taps.into_iter().try_for_each(|tap| sink.tap(tap))?;
+                let (embeddings, taken) = encoded?;
+                if let Some(sink) = taps {
+                    taken.into_iter().try_for_each(|tap| sink.tap(tap))?;
                 }
                 take(batch, embeddings);
             }
@@ -121,14 +124,12 @@ impl DocEncoder {
     fn encode_one(
         &self,
         batch: &Batch,
-        sink: Option<&dyn TapSink>,
+        taps: Option<&dyn TapSink>,
+        replacements: Option<&dyn Replacements>,
     ) -> Result<(Vec<f32>, Vec<Tap>), StageError> {
         let lengths = batch.pids.iter().zip(&batch.lengths);
         let passages = lengths.map(|(&pid, &tokens)| TappedPassage { pid, tokens });
-        let mut taps = match sink {
-            Some(sink) => TapsOfBatch::of(sink, batch.number, passages),
-            None => TapsOfBatch::none(),
-        };
+        let mut taps = TapsOfBatch::of(taps, replacements, batch.number, passages);
         let keep = self.tokenizer.keep_mask(&batch.ids);
         let rows = PackedRows {
             ids: &batch.ids,

@@ -6,11 +6,15 @@ use std::collections::{BTreeMap, HashMap};
 use concord_tensor::{BitHash, ByteHasher};
 
 use crate::artifact;
+use crate::graph::Graph;
 use crate::grid::Grid;
 use crate::manifest::{ArtifactRecord, ChunkRecord};
-use crate::observe::{ArtifactEvent, NoProgress, Observer, Progress, TapSink};
-use crate::stage::{Call, Graph, Input, Inputs, Keep, Scope, Stage, StageError};
+use crate::observe::{ArtifactEvent, Observer};
+use crate::progress::{NoProgress, Progress};
+use crate::stage::{Call, Input, Inputs, Keep, Scope, Stage};
+use crate::stage_error::StageError;
 use crate::store::{Store, StoreError};
+use crate::tap::TapSink;
 use crate::value::Value;
 
 /// Why an artifact could not be had.
@@ -445,12 +449,12 @@ impl<'a> Evaluator<'a> {
 }
 
 impl Inputs for Evaluator<'_> {
-    fn chunks(&self, name: &str) -> Result<usize, EvaluateError> {
-        Evaluator::chunks(self, name)
+    fn chunks(&self, name: &str) -> Result<usize, StageError> {
+        Ok(Evaluator::chunks(self, name)?)
     }
 
-    fn load(&self, name: &str, chunk: usize) -> Result<Value, EvaluateError> {
-        Evaluator::load(self, name, chunk)
+    fn load(&self, name: &str, chunk: usize) -> Result<Value, StageError> {
+        Ok(Evaluator::load(self, name, chunk)?)
     }
 }
 

@@ -7,90 +7,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use concord_tensor::{BitHash, FileError, Tensor, TensorError, TensorSource};
+use concord_tensor::{BitHash, Tensor, TensorSource};
 
-use crate::observe::{Tap, TapSink};
 use crate::pattern::ModulePattern;
-use crate::run::{RecordedRun, TapRecord, TapRows};
-use crate::stage::StageError;
-use crate::store::StoreError;
-
-/// What stands in the place of what modules compute.
-pub trait Replacements: Send + Sync {
-    /// The rows `(tokens, width)` that the passage `pid` has at the module at `path` from here on; `None`
-    /// leaves what was computed.
-    ///
-    /// # Errors
-    /// When there are such rows and they cannot be had.
-    fn rows(&self, path: &str, pid: usize) -> Result<Option<Tensor>, ForcingError>;
-}
-
-/// Why modules cannot be given what a run computed.
-#[derive(Debug, thiserror::Error)]
-pub enum ForcingError {
-    /// The run has no values to give.
-    #[error(
-        "the run of `{0}` kept no values of taps, so no module can be given what it computed there: record \
-         it with --taps '*' --keep taps"
-    )]
-    NoValues(String),
-    /// A pattern at none of the modules whose values the run kept.
-    #[error("the run of `{subject}` kept no values of taps at `{pattern}`")]
-    NothingAt {
-        /// The subject of the run.
-        subject: String,
-        /// The pattern.
-        pattern: ModulePattern,
-    },
-    /// A blob cannot be opened.
-    #[error(transparent)]
-    Blob(#[from] StoreError),
-    /// A blob cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A blob that was recorded is not there.
-    #[error("the run no longer has the tensor {0}; was it changed meanwhile?")]
-    Gone(BitHash),
-    /// A blob does not hold what was recorded.
-    #[error(
-        "{blob} is damaged: the rows of passage {pid} at `{path}` are not those that were recorded"
-    )]
-    Damaged {
-        /// The module.
-        path: String,
-        /// The passage.
-        pid: usize,
-        /// The file.
-        blob: String,
-    },
-    /// Rows that do not go where they should.
-    #[error(
-        "passage {pid} has {tokens} rows of {width} values at `{path}`, and would be given rows of the shape \
-         {found:?}: the two runs differ in their tokens or in the modules before it"
-    )]
-    Shape {
-        /// The module.
-        path: String,
-        /// The passage.
-        pid: usize,
-        /// Its rows there.
-        tokens: usize,
-        /// The values of a row.
-        width: usize,
-        /// The shape of the replacement.
-        found: Vec<usize>,
-    },
-    /// Rows that cannot be converted.
-    #[error("the replacement of passage {pid} at `{path}`: {source}")]
-    Tensor {
-        /// The module.
-        path: String,
-        /// The passage.
-        pid: usize,
-        /// Why not.
-        source: TensorError,
-    },
-}
+use crate::replacements::{ForcingError, Replacements};
+use crate::run::record::{TapRecord, TapRows};
+use crate::run::recorded::RecordedRun;
 
 /// The rows of one passage in a blob of a run.
 #[derive(Clone, Copy)]
@@ -214,42 +136,5 @@ impl Replacements for Forcing<'_> {
                 blob: source.path().display().to_string(),
             }),
         }
-    }
-}
-
-/// A sink that records what another one wants, if there is another, while modules are given other outputs.
-pub struct ForcedSink<'a> {
-    recorder: Option<&'a dyn TapSink>,
-    replacements: &'a dyn Replacements,
-}
-
-impl<'a> ForcedSink<'a> {
-    /// Records to `recorder` and gives modules what `replacements` has.
-    pub fn new(
-        recorder: Option<&'a dyn TapSink>,
-        replacements: &'a dyn Replacements,
-    ) -> ForcedSink<'a> {
-        ForcedSink {
-            recorder,
-            replacements,
-        }
-    }
-}
-
-impl TapSink for ForcedSink<'_> {
-    fn wants_passage(&self, pid: usize) -> bool {
-        self.recorder.is_some_and(|sink| sink.wants_passage(pid))
-    }
-
-    fn wants_path(&self, path: &str) -> bool {
-        self.recorder.is_some_and(|sink| sink.wants_path(path))
-    }
-
-    fn tap(&self, tap: Tap) -> Result<(), StageError> {
-        self.recorder.map_or(Ok(()), |sink| sink.tap(tap))
-    }
-
-    fn replacements(&self) -> Option<&dyn Replacements> {
-        Some(self.replacements)
     }
 }

@@ -1,15 +1,11 @@
-//! Stages, and the graph they form.
-
-use std::error::Error;
+//! Stages: pure functions from artifacts to artifacts.
 
 use concord_tensor::Tensor;
 
-use crate::evaluate::EvaluateError;
-use crate::observe::{Progress, TapSink};
+use crate::progress::Progress;
+use crate::stage_error::StageError;
+use crate::tap::TapSink;
 use crate::value::Value;
-
-/// Why a stage failed: whatever its crate has to say.
-pub type StageError = Box<dyn Error + Send + Sync>;
 
 /// What a stage reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +109,8 @@ pub struct Call<'a> {
 
 /// Where a call gets its inputs from.
 pub(crate) trait Inputs {
-    fn chunks(&self, name: &str) -> Result<usize, EvaluateError>;
-    fn load(&self, name: &str, chunk: usize) -> Result<Value, EvaluateError>;
+    fn chunks(&self, name: &str) -> Result<usize, StageError>;
+    fn load(&self, name: &str, chunk: usize) -> Result<Value, StageError>;
 }
 
 impl<'a> Call<'a> {
@@ -143,7 +139,7 @@ impl<'a> Call<'a> {
         } else {
             self.chunk
         };
-        Ok(self.inputs.load(name, chunk)?)
+        self.inputs.load(name, chunk)
     }
 
     /// The single tensor of the input named.
@@ -173,7 +169,7 @@ impl<'a> Call<'a> {
         name: &'a str,
     ) -> Result<impl Iterator<Item = Result<Value, StageError>> + 'a, StageError> {
         let (count, inputs) = (self.inputs.chunks(name)?, self.inputs);
-        Ok((0..count).map(move |chunk| Ok(inputs.load(name, chunk)?)))
+        Ok((0..count).map(move |chunk| inputs.load(name, chunk)))
     }
 
     /// Where taps go; `None` when nobody asked for any.
@@ -190,49 +186,5 @@ impl<'a> Call<'a> {
     pub fn progress(&self) -> impl Fn(u64, u64, &str) + Send + Sync + 'a {
         let (stage, progress) = (self.stage, self.progress);
         move |done, total, unit| progress.advanced(stage, done, total, unit)
-    }
-}
-
-/// The stages, each reading what sources and earlier ones make.
-#[derive(Default)]
-pub struct Graph {
-    stages: Vec<Box<dyn Stage>>,
-}
-
-impl Graph {
-    /// An empty graph.
-    pub fn new() -> Graph {
-        Graph::default()
-    }
-
-    /// Adds a stage behind those it reads from.
-    #[must_use]
-    pub fn with(mut self, stage: impl Stage + 'static) -> Graph {
-        self.stages.push(Box::new(stage));
-        self
-    }
-
-    /// The stages in order.
-    pub fn stages(&self) -> impl Iterator<Item = &dyn Stage> {
-        self.stages.iter().map(AsRef::as_ref)
-    }
-
-    /// Puts `stage` in the place of whatever stage makes the same artifacts: a swap. What else the
-    /// replaced stage makes, it goes on making.
-    #[must_use]
-    pub fn swapped(mut self, stage: impl Stage + 'static) -> Graph {
-        self.stages.insert(0, Box::new(stage));
-        self
-    }
-
-    /// The stage that makes an artifact, and which of its outputs that is.
-    pub(crate) fn producer(&self, name: &str) -> Option<(&dyn Stage, usize)> {
-        self.stages.iter().find_map(|stage| {
-            let output = stage
-                .outputs()
-                .iter()
-                .position(|output| output.name == name)?;
-            Some((stage.as_ref(), output))
-        })
     }
 }

@@ -34,7 +34,7 @@ pub enum Storage {
 }
 
 pub(crate) mod sealed {
-    use super::Storage;
+    use crate::element::Storage;
 
     pub trait Stored: Sized {
         fn store(data: Vec<Self>) -> Storage;

@@ -4,8 +4,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::file_error::{FileError, FileProblem};
+use crate::npy;
+use crate::pt;
+use crate::safetensors;
 use crate::source::TensorSource;
-use crate::{npy, pt, safetensors};
 
 /// All tensors in a file, by name, in the order in which the file has them.
 ///

@@ -2,8 +2,7 @@
 
 use std::io::BufRead;
 
-use super::external_ids::ExternalIds;
-use super::passages::{Collection, TITLE_SEPARATOR};
+use super::passages::{Collection, ExternalIds, TITLE_SEPARATOR};
 use crate::error::{CorpusError, LineProblem};
 use crate::json_fields;
 use crate::lines::Lines;

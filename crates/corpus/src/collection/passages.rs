@@ -1,9 +1,8 @@
-//! Passages in memory.
+//! The passages of a collection in memory.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::external_ids::ExternalIds;
 use crate::document_ids::{DocumentIds, PlainPids};
 use crate::error::LineProblem;
 use crate::packed_strings::PackedStrings;
@@ -20,6 +19,14 @@ pub struct Collection {
     pub(super) texts: PackedStrings,
     pub(super) external_ids: Option<ExternalIds>,
     pub(super) notices: Vec<String>,
+}
+
+/// The ids of a collection that brought its own.
+#[derive(Debug, Clone)]
+pub(super) struct ExternalIds {
+    by_pid: PackedStrings,
+    /// All pids, in the order of their ids: a lookup is a binary search.
+    sorted: Vec<u32>,
 }
 
 impl Collection {
@@ -71,7 +78,7 @@ impl Collection {
         self.external_ids.is_some()
     }
 
-    /// Notices for the user about what was read: a header that became a passage, columns that
+    /// Remarks for the user about what was read: a header that became a passage, columns that
     /// were ignored.
     pub fn notices(&self) -> &[String] {
         &self.notices
@@ -104,5 +111,43 @@ impl DocumentIds for Collection {
                 .pid_of(external_id)
                 .filter(|&pid| (pid as usize) < self.len()),
         }
+    }
+}
+
+/// An id that two passages have.
+#[derive(Debug)]
+pub(super) struct RepeatedId {
+    pub(super) id: String,
+    pub(super) first: u32,
+    pub(super) second: u32,
+}
+
+impl ExternalIds {
+    /// The ids given, in the order of their pids.
+    ///
+    /// # Errors
+    /// An id that is used twice; of several the one whose second use comes first.
+    pub(super) fn new(by_pid: PackedStrings) -> Result<ExternalIds, RepeatedId> {
+        let id = |pid: u32| by_pid.get(pid as usize).unwrap_or_default();
+        let mut sorted: Vec<u32> = (0..by_pid.len() as u32).collect();
+        // Stable: among equal ids the earlier passage stays first.
+        sorted.sort_by(|&a, &b| id(a).cmp(id(b)));
+        let equal = sorted.windows(2).filter(|pair| id(pair[0]) == id(pair[1]));
+        match equal.map(|pair| (pair[1], pair[0])).min() {
+            Some((second, first)) => Err(RepeatedId {
+                id: id(first).to_owned(),
+                first,
+                second,
+            }),
+            None => Ok(ExternalIds { by_pid, sorted }),
+        }
+    }
+
+    fn pid_of(&self, external_id: &str) -> Option<u32> {
+        let id = |pid: u32| self.by_pid.get(pid as usize).unwrap_or_default();
+        let found = self
+            .sorted
+            .binary_search_by(|&pid| id(pid).cmp(external_id));
+        found.ok().map(|place| self.sorted[place])
     }
 }

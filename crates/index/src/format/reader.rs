@@ -10,12 +10,13 @@ use concord_pipeline::artifact::{
 use concord_tensor::{DType, FileError, Tensor, TensorError, TensorSource, pt};
 use serde_json::Value as Json;
 
-use super::{
-    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, IndexManifest, METADATA_FILE,
-    ManifestError, codes_file, doclens_file, residuals_file,
+use super::finding::Finding;
+use super::manifest::{IndexManifest, ManifestError};
+use super::names::{
+    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, codes_file,
+    doclens_file, residuals_file,
 };
 use crate::codec::can_pack;
-use crate::verify::Finding;
 
 /// Why an index cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -13,9 +13,10 @@ use concord_tensor::{DType, FileError, Tensor, TensorError};
 use serde::Serialize;
 
 use super::json::{ChunkMetadata, Metadata, PlanJson, write_compact, write_indented};
-use super::{
-    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, FileRecord, IVF_FILE, METADATA_FILE,
-    PLAN_FILE, chunk_metadata_file, codes_file, doclens_file, residuals_file,
+use super::manifest::FileRecord;
+use super::names::{
+    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, PLAN_FILE,
+    chunk_metadata_file, codes_file, doclens_file, residuals_file,
 };
 use crate::sample::{Plan, single};
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use concord_engine::swap::Swap;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS, IVF,
     IVF_LENGTHS, LOCAL_SAMPLE_EMBS, ORDER, PLAN, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
@@ -10,8 +11,7 @@ use concord_pipeline::artifact::{
 };
 use concord_pipeline::{Progress, RecordedRun};
 use concord_subject::downstream::Downstream;
-use concord_subject::live::Live;
-use concord_subject::swap::Swap;
+use concord_subject::runner::Runner;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +69,7 @@ pub(super) fn told_otherwise<'w>(wanted: &[&'w str], given: &BTreeSet<&str>) -> 
 /// Runs each stage of `live`, whose run is `own`, on the inputs that the stage had in `other`, where
 /// something of what it makes is among `wanted`. `None` where its stages cannot be run one by one.
 pub(super) fn on_other_inputs(
-    live: &Live,
+    live: &Runner,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     wanted: &[&str],
@@ -151,7 +151,7 @@ pub(super) fn swappable(artifact: &str) -> Option<&'static str> {
 
 /// Puts `artifact` of `other` into the graph of `live`, whose run is `own`.
 pub(super) fn closure(
-    live: &Live,
+    live: &Runner,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     artifact: &'static str,

@@ -47,10 +47,11 @@ impl<'a> TapsOfBatch<'a> {
         }
     }
 
-    /// Takes what `sink` wants of a batch of passages, given as pids and numbers of tokens, and replaces
-    /// what it has replacements for.
+    /// Takes what `sink` wants of a batch of passages, given as pids and numbers of tokens, and gives modules
+    /// what `replacements` has.
     pub fn of(
-        sink: &'a dyn TapSink,
+        sink: Option<&'a dyn TapSink>,
+        replacements: Option<&'a dyn Replacements>,
         batch: usize,
         passages: impl Iterator<Item = TappedPassage>,
     ) -> TapsOfBatch<'a> {
@@ -60,13 +61,13 @@ impl<'a> TapsOfBatch<'a> {
             placed.push(Passage {
                 first_row,
                 tapped,
-                wanted: sink.wants_passage(tapped.pid),
+                wanted: sink.is_some_and(|sink| sink.wants_passage(tapped.pid)),
             });
             first_row += tapped.tokens;
         }
         TapsOfBatch {
-            sink: Some(sink).filter(|_| placed.iter().any(|passage| passage.wanted)),
-            replacements: sink.replacements(),
+            sink: sink.filter(|_| placed.iter().any(|passage| passage.wanted)),
+            replacements,
             batch,
             passages: placed,
             ..TapsOfBatch::none()

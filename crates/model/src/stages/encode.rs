@@ -132,7 +132,7 @@ impl Stage for Encode {
             }
         };
         self.encoder
-            .encode(&batches, call.taps(), batch_done, keep)?;
+            .encode(&batches, call.taps(), None, batch_done, keep)?;
         let mask = self.encoder.tokenizer.keep_mask(&ids);
         Ok(vec![Value::of_fields([
             (

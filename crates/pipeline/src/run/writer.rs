@@ -8,11 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use concord_tensor::{BitHash, Tensor};
 use rayon::prelude::*;
 
-use super::{Capture, Event, RecordedRun, RunError, RunManifest, TapRecord, TapRows};
-use crate::observe::{ArtifactEvent, Observer, Tap, TapSink};
+use crate::observe::{ArtifactEvent, Observer};
 use crate::publish::{PublishError, Staging, write_json, writing};
-use crate::stage::StageError;
+use crate::run::error::RunError;
+use crate::run::record::{Capture, Event, RunManifest, TapRecord, TapRows};
+use crate::run::recorded::RecordedRun;
+use crate::stage_error::StageError;
 use crate::store::{blob_path, put_blobs};
+use crate::tap::{Tap, TapSink};
 use crate::value::Value;
 
 /// Writes a run. It is an [`Observer`]: hand it to an evaluator, then call [`RunWriter::finish`].
@@ -81,7 +84,7 @@ impl RunWriter {
     /// # Errors
     /// When the other run cannot be read, or this one not be written.
     pub fn take_over(&self, run: &RecordedRun) -> Result<(), RunError> {
-        let theirs = run.folder.join("blobs");
+        let theirs = run.folder().join("blobs");
         let take = |hash: BitHash| {
             let (from, to) = (blob_path(&theirs, hash), blob_path(&self.blobs, hash));
             if !from.exists() || to.exists() {

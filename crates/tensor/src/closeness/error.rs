@@ -1,4 +1,4 @@
-//! Why a comparison fails.
+//! What can keep two streams of elements from being compared.
 
 use crate::error::TensorError;
 

@@ -10,7 +10,6 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use header::Header;
-
 pub use problem::NpyProblem;
 
 use crate::container::Container;

@@ -2,6 +2,9 @@
 
 use crate::dtype::DType;
 
+/// The most dimensions a tensor can have in PyTorch.
+pub(super) const MAX_DIMENSIONS: usize = 64;
+
 /// Why a PyTorch file could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PtProblem {

@@ -1,7 +1,7 @@
-//! What calling the classes and functions that pickles name gives.
+//! The classes and functions that pickles of tensors name, and what calling them gives.
 
 use super::global::Global;
-use super::limits::MAX_DIMENSIONS;
+use super::problem::MAX_DIMENSIONS;
 use super::unpickled::{Id, StorageRef, Value, Values, View};
 
 /// The longest key of a storage read. PyTorch numbers storages, so keys have a few digits; a bound

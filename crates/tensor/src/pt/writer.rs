@@ -3,13 +3,11 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::limits::MAX_DIMENSIONS;
 use super::pickle_writer::{pickle, pickle_of_tensor};
-use super::problem::PtProblem;
+use super::problem::{MAX_DIMENSIONS, PtProblem};
 use super::value::PtValue;
 use super::zip_writer::ZipWriter;
 use crate::dtype::DType;
-use crate::error::TensorError;
 use crate::file_error::{FileError, FileProblem};
 use crate::partial_file::{Action, PartialFile};
 use crate::tensor::Tensor;
@@ -144,7 +142,7 @@ impl TensorFileWriter {
     pub fn append(&mut self, part: &Tensor) -> Result<(), FileError> {
         if part.dtype() != self.dtype {
             let (requested, actual) = (self.dtype, part.dtype());
-            let source = TensorError::DTypeMismatch { requested, actual };
+            let source = crate::error::TensorError::DTypeMismatch { requested, actual };
             let problem = FileProblem::Tensor {
                 name: String::new(),
                 source,

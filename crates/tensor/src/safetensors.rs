@@ -11,9 +11,9 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
 
-pub use problem::SafetensorsProblem;
-
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+pub use self::problem::SafetensorsProblem;
 
 use crate::container::Container;
 use crate::dtype::DType;

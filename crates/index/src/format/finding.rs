@@ -1,0 +1,87 @@
+//! What is wrong with a file of an index.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::manifest::FileRecord;
+
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "problem")]
+pub enum Finding {
+    /// It is not there.
+    Missing {
+        /// The file.
+        file: String,
+    },
+    /// It is shorter or longer than it was.
+    Size {
+        /// The file.
+        file: String,
+        /// Bytes by the manifest.
+        expected: u64,
+        /// Bytes on disk.
+        found: u64,
+    },
+    /// It has the right size and other bytes.
+    Altered {
+        /// The file.
+        file: String,
+    },
+    /// It cannot be read.
+    Unreadable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        error: String,
+    },
+    /// It is there and the manifest does not know it.
+    Unknown {
+        /// The file.
+        file: String,
+    },
+}
+
+impl Finding {
+    /// What is wrong with a file that the manifest knows, if anything is.
+    pub fn of(folder: &Path, record: &FileRecord) -> Option<Finding> {
+        let file = record.name.clone();
+        match FileRecord::of(folder, &record.name) {
+            Ok(now) if now == *record => None,
+            Ok(now) if now.bytes != record.bytes => Some(Finding::Size {
+                file,
+                expected: record.bytes,
+                found: now.bytes,
+            }),
+            Ok(_) => Some(Finding::Altered { file }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Some(Finding::Missing { file })
+            }
+            Err(error) => Some(Finding::Unreadable {
+                file,
+                error: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Missing { file } => write!(f, "{file} is missing"),
+            Finding::Size {
+                file,
+                expected,
+                found,
+            } => {
+                write!(f, "{file} has {found} bytes instead of {expected}")
+            }
+            Finding::Altered { file } => write!(f, "{file} was altered"),
+            Finding::Unreadable { file, error } => write!(f, "{file} cannot be read: {error}"),
+            Finding::Unknown { file } => write!(f, "{file} does not belong to the index"),
+        }
+    }
+}

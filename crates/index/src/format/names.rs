@@ -1,0 +1,28 @@
+//! The names of the files of an index.
+
+/// The name of a chunk's codes.
+pub(crate) fn codes_file(chunk: usize) -> String {
+    format!("{chunk}.codes.pt")
+}
+
+/// The name of a chunk's residuals.
+pub(crate) fn residuals_file(chunk: usize) -> String {
+    format!("{chunk}.residuals.pt")
+}
+
+/// The name of a chunk's passage lengths.
+pub(crate) fn doclens_file(chunk: usize) -> String {
+    format!("doclens.{chunk}.json")
+}
+
+/// The name of what is said of a chunk.
+pub(crate) fn chunk_metadata_file(chunk: usize) -> String {
+    format!("{chunk}.metadata.json")
+}
+
+pub(crate) const CENTROIDS_FILE: &str = "centroids.pt";
+pub(crate) const BUCKETS_FILE: &str = "buckets.pt";
+pub(crate) const AVG_RESIDUAL_FILE: &str = "avg_residual.pt";
+pub(crate) const IVF_FILE: &str = "ivf.pid.pt";
+pub(crate) const PLAN_FILE: &str = "plan.json";
+pub(crate) const METADATA_FILE: &str = "metadata.json";

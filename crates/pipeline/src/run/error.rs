@@ -1,0 +1,58 @@
+//! Why a run cannot be written or read.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::manifest::MANIFEST_VERSION;
+use crate::publish::{PublishError, StagingError};
+use crate::store::StoreError;
+
+/// Why a run cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The output is there already.
+    #[error("{path} exists: choose another --out, or remove it", path = .0.display())]
+    Exists(PathBuf),
+    /// The staging folder cannot be had.
+    #[error(transparent)]
+    Staging(#[from] StagingError),
+    /// Something could not be written.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// A blob could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something could not be read.
+    #[error("cannot read {path}: {source}", path = path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line or file is not what a run has there.
+    #[error("{path}, line {line}: {source}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The folder holds something else, or a run of another version.
+    #[error(
+        "{path} is a manifest of {found}, version {version}; this program reads those of a run, \
+         version {MANIFEST_VERSION}: record the run again, or use the version of Concord that recorded \
+         it",
+        path = path.display()
+    )]
+    NotARun {
+        /// The manifest.
+        path: PathBuf,
+        /// The kind it says it is.
+        found: String,
+        /// The version it says it has.
+        version: u32,
+    },
+}

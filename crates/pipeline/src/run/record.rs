@@ -1,0 +1,98 @@
+//! What a recording keeps, and how it is written down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use concord_tensor::{BitHash, DType};
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::MANIFEST_VERSION;
+use crate::observe::ArtifactEvent;
+use crate::pattern::ModulePattern;
+
+/// What a recording keeps beside hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capture {
+    /// Keep the values of artifacts.
+    pub artifact_values: bool,
+    /// Take taps at the modules that one of these covers.
+    pub taps: Vec<ModulePattern>,
+    /// Keep the values of taps.
+    pub tap_values: bool,
+    /// Take taps of these passages only; `None` means all.
+    pub passages: Option<BTreeSet<usize>>,
+}
+
+/// What ran, on what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunManifest {
+    /// Always `run`.
+    pub concord: String,
+    /// [`MANIFEST_VERSION`].
+    pub version: u32,
+    /// The subject in one word, as the command line has it.
+    pub subject: String,
+    /// The version of the numeric contract, where the native engine ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<u32>,
+    /// The hash of each input, by name.
+    pub inputs: BTreeMap<String, BitHash>,
+    /// The options that the results depend on, by name.
+    pub options: BTreeMap<String, serde_json::Value>,
+}
+
+impl RunManifest {
+    /// A manifest of the current version.
+    pub fn new(
+        subject: String,
+        contract: Option<u32>,
+        inputs: BTreeMap<String, BitHash>,
+        options: BTreeMap<String, serde_json::Value>,
+    ) -> RunManifest {
+        let concord = "run".to_owned();
+        RunManifest {
+            concord,
+            version: MANIFEST_VERSION,
+            subject,
+            contract,
+            inputs,
+            options,
+        }
+    }
+}
+
+/// One tap of one batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapRecord {
+    /// The path of the module.
+    pub tap: String,
+    /// The batch.
+    pub batch: usize,
+    /// The dtype of the values.
+    pub dtype: DType,
+    /// Values per token.
+    pub width: usize,
+    /// The passages of the batch, in the order of their rows.
+    pub passages: Vec<TapRows>,
+    /// The blob that holds the rows of all of them, where values are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<BitHash>,
+}
+
+/// The rows of one passage in a tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapRows {
+    /// The passage.
+    pub pid: usize,
+    /// How many rows.
+    pub tokens: usize,
+    /// The hash of the tensor `(tokens, width)`.
+    pub hash: BitHash,
+}
+
+/// A line of `events.jsonl`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Event {
+    Artifact(ArtifactEvent),
+    Tap(TapRecord),
+}
