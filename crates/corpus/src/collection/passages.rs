@@ -78,7 +78,7 @@ impl Collection {
         self.external_ids.is_some()
     }
 
-    /// Remarks for the user about what was read: a header that became a passage, columns that
+    /// Notices for the user about what was read: a header that became a passage, columns that
     /// were ignored.
     pub fn notices(&self) -> &[String] {
         &self.notices
