@@ -12,7 +12,6 @@ pub enum CorpusError {
     Open {
         /// The path as it was given.
         path: PathBuf,
-        /// What the operating system said.
         source: std::io::Error,
     },
     /// The file's name says that it is in a format this reader does not know.
@@ -34,27 +33,20 @@ pub enum CorpusError {
     /// Reading failed part of the way.
     #[error("{file}:{line}: reading failed: {source}")]
     Read {
-        /// The file's name.
         file: String,
         /// The line being read, counted from 1.
         line: u64,
-        /// What the operating system said.
         source: std::io::Error,
     },
     /// The file holds no lines at all.
     #[error("{file} is empty: at least one line is needed")]
-    Empty {
-        /// The file's name.
-        file: String,
-    },
+    Empty { file: String },
     /// One line is not what the format asks for.
     #[error("{file}:{line}: {problem}")]
     Line {
-        /// The file's name.
         file: String,
         /// The line, counted from 1.
         line: u64,
-        /// What is wrong with it.
         problem: LineProblem,
     },
     /// A ranking could not be written.
@@ -64,20 +56,12 @@ pub enum CorpusError {
     #[error(
         "query {qid}: pid {pid} has the score {score}, which JSON cannot hold; write a TSV or TREC file instead"
     )]
-    ScoreNotInJson {
-        /// The query.
-        qid: String,
-        /// The passage.
-        pid: u32,
-        /// Its score.
-        score: f64,
-    },
+    ScoreNotInJson { qid: String, pid: u32, score: f64 },
     /// A query id, a document id or a tag cannot be a field of the file that is to be written.
     #[error("{id:?} cannot be a field of a {format} file, whose fields end at white space")]
     IdNotInFormat {
         /// The offending text.
         id: String,
-        /// The file format.
         format: &'static str,
     },
 }
@@ -172,25 +156,19 @@ pub enum LineProblem {
     /// An object's field of the wrong type.
     #[error("the field {field:?} should be {expected}, found {found}")]
     FieldType {
-        /// The field.
         field: &'static str,
-        /// What it should be.
         expected: &'static str,
         /// The kind of value found.
         found: &'static str,
     },
     /// An id that is the empty string.
     #[error("{field} is empty")]
-    EmptyId {
-        /// The field.
-        field: &'static str,
-    },
+    EmptyId { field: &'static str },
     /// An id that was already used.
     #[error("{field} {id:?} was already used on line {first_line}")]
     DuplicateId {
         /// The kind of id: "the query id", "the document id".
         field: &'static str,
-        /// The id.
         id: String,
         /// Where it was first used, counted from 1.
         first_line: u64,
@@ -200,33 +178,25 @@ pub enum LineProblem {
         "query {qid:?} and document {document:?} are judged {grade} here and {first_grade} on line {first_line}"
     )]
     ContradictoryJudgement {
-        /// The query.
         qid: String,
-        /// The document.
         document: String,
         /// The grade on this line.
         grade: i64,
-        /// The grade given first.
         first_grade: i64,
-        /// Where that was, counted from 1.
+        /// The line of the first grade, counted from 1.
         first_line: u64,
     },
     /// A document that appears twice in the ranking of one query.
     #[error("pid {pid} was already ranked for query {qid:?} on line {first_line}")]
     RankedTwice {
-        /// The query.
         qid: String,
-        /// The passage.
         pid: u32,
         /// Where it was first, counted from 1.
         first_line: u64,
     },
     /// A document id that the collection does not have.
     #[error("the document {id:?} is not in the collection")]
-    UnknownDocument {
-        /// The id.
-        id: String,
-    },
+    UnknownDocument { id: String },
     /// A rank of zero; ranks count from 1.
     #[error("the rank is 0: ranks count from 1")]
     RankZero,

@@ -26,12 +26,12 @@ pub mod document_ids;
 pub mod error;
 mod json_fields;
 mod lines;
+mod notices;
 mod packed_strings;
 pub mod python_float;
 pub mod qrels;
 pub mod queries;
 pub mod ranking;
-mod remarks;
 mod whitespace;
 
 pub use collection::Collection;

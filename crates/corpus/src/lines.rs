@@ -76,7 +76,6 @@ impl<R: BufRead> Lines<R> {
         self.number
     }
 
-    /// The name of the file.
     pub(crate) fn file(&self) -> &str {
         &self.file
     }

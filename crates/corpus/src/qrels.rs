@@ -73,7 +73,6 @@ impl Qrels {
         self.queries.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.queries.is_empty()
     }

@@ -7,18 +7,16 @@ use std::path::Path;
 use crate::error::{CorpusError, LineProblem};
 use crate::json_fields;
 use crate::lines::{Lines, open_file};
-use crate::remarks::Remarks;
+use crate::notices::Notices;
 use crate::whitespace::strip;
 
 const COLUMNS: &str = "qid TAB text";
 const MORE_COLUMNS: &str = "columns after the second are ignored, as ColBERT does";
 
-/// One query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// The id as the file writes it; a number in a JSON file, written out.
     pub qid: String,
-    /// The text.
     pub text: String,
 }
 
@@ -64,7 +62,7 @@ impl Queries {
     /// [`CorpusError`] naming the line; a qid used twice names both.
     pub fn parse_tsv(name: &str, reader: impl BufRead) -> Result<Queries, CorpusError> {
         let mut builder = Builder::default();
-        let mut remarks = Remarks::default();
+        let mut notices = Notices::default();
         let mut lines = Lines::new(name, reader);
         while let Some(line) = lines.next()? {
             let mut fields = strip(line).split('\t');
@@ -79,11 +77,11 @@ impl Queries {
             let more_columns = fields.next().is_some();
             builder.push(&lines, pushed)?;
             if more_columns {
-                remarks.note(MORE_COLUMNS, lines.number());
+                notices.note(MORE_COLUMNS, lines.number());
             }
         }
         let mut queries = builder.finish();
-        queries.notices = remarks.into_notices(name);
+        queries.notices = notices.into_texts(name);
         Ok(queries)
     }
 
@@ -125,7 +123,6 @@ impl Queries {
         self.queries.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.queries.is_empty()
     }
@@ -149,7 +146,7 @@ impl Queries {
         self
     }
 
-    /// Remarks for the user about what was read.
+    /// Notices for the user about what was read.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }

@@ -7,7 +7,8 @@ use concord_pipeline::{RecordedRun, StoreError};
 use concord_tensor::closeness::ClosenessError;
 use concord_tensor::{BitHash, FileError, Tensor, TensorError, TensorSource};
 
-use crate::side::{Form, Part};
+use crate::side::form::Form;
+use crate::side::part::Part;
 
 /// The most bytes of one side that are in memory at a time.
 ///

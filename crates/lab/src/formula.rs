@@ -15,6 +15,7 @@
 //! that an evaluation is the same on every machine.
 
 mod approximations;
+mod choices;
 mod error;
 mod gelu;
 mod layer_norm;
@@ -89,9 +90,7 @@ impl Recognition {
 /// A short operation of a subject: how far it errs, and what it probably computes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoundFormula {
-    /// The subject.
     pub subject: String,
-    /// The operation.
     pub operation: ShortOperation,
     /// The values of a row.
     pub width: usize,
@@ -180,18 +179,6 @@ pub fn recognise(sweep: &Sweep, results: &[f32]) -> Result<Recognition, FormulaE
     }
     Ok(ranked(guesses, results.len()))
 }
-
-/// What a formula is given to: its words and its values for a sweep.
-type Hold<'a> = dyn FnMut(String, &[f32]) + 'a;
-
-/// One choice of several, with its words.
-type Named<T> = (&'static str, T);
-
-/// A function of one value.
-type Unary = fn(f32) -> f32;
-
-/// A function of two values.
-type Binary = fn(f32, f32) -> f32;
 
 fn ranked(mut guesses: Vec<Guess>, samples: usize) -> Recognition {
     let formulas = guesses.len();

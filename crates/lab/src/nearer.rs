@@ -10,9 +10,7 @@ const NO_DIFFERENCE: f64 = 0.02;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nearer {
-    /// The first.
     A,
-    /// The second.
     B,
     /// Neither: their errors are the same, or differ by less than a fiftieth.
     Neither,

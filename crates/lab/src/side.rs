@@ -1,7 +1,10 @@
 //! What can be compared.
 
 mod artifact;
+mod error;
+pub(crate) mod form;
 mod index_folder;
+pub(crate) mod part;
 mod recorded_run;
 mod tensor_file;
 
@@ -10,15 +13,19 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use concord_index::format::{IndexError, IndexTensors, ManifestError};
+use concord_index::format::IndexTensors;
+use concord_pipeline::RecordedRun;
 use concord_pipeline::artifact::DOCLENS;
-use concord_pipeline::{RecordedRun, RunError};
-use concord_tensor::{BitHash, FileError};
+use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-pub(crate) use artifact::{Artifact, Field, Form, Part, Recorded, Values};
+pub use error::SideError;
+
+pub(crate) use artifact::{Artifact, Field, Recorded};
+pub(crate) use form::Form;
 pub(crate) use index_folder::IndexFolder;
+pub(crate) use part::Part;
 use tensor_file::TensorFile;
 
 /// One of the two things that are compared. Its elements stay on disk until they are needed.
@@ -59,106 +66,6 @@ impl fmt::Display for SideKind {
             SideKind::ForeignIndex => "index without concord.json",
             SideKind::File => "tensor file",
         })
-    }
-}
-
-/// The kinds of side, for messages about what is none of them.
-const KINDS: &str = "a side is a recorded run (a folder with manifest.json and events.jsonl), a ColBERT \
-                     index (a folder with metadata.json), a tensor file (.pt, .pth, .bin, .safetensors, \
-                     .npy), or a .json file with a list of integers";
-
-/// Why something cannot be one side of a comparison.
-#[derive(Debug, thiserror::Error)]
-pub enum SideError {
-    /// There is nothing at the path.
-    #[error("{path} does not exist", path = .0.display())]
-    Missing(PathBuf),
-    /// The folder is neither a run nor an index.
-    #[error("{path} is neither a recorded run nor an index; {KINDS}", path = .0.display())]
-    UnknownFolder(PathBuf),
-    /// The file's ending is that of no kind.
-    #[error("cannot tell from its name what {path} is; {KINDS}", path = .0.display())]
-    UnknownFile(PathBuf),
-    /// The path or a JSON file cannot be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The path.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A `.json` file holds something else than a list of integers.
-    #[error("{path} is not a list of integers such as doclens.0.json: {source}", path = path.display())]
-    NotAList {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        source: serde_json::Error,
-    },
-    /// A file has no tensors in it.
-    #[error("{path} holds no tensors", path = .0.display())]
-    NoTensors(PathBuf),
-    /// The run cannot be read.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The index cannot be read.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The index's manifest cannot be used.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// The tensor file cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The chunks of an artifact do not make one tensor.
-    #[error(
-        "{path}: chunk {chunk} of `{artifact}`{field} does not continue the chunks before it: {what}",
-        path = path.display(), field = in_field(field)
-    )]
-    Ragged {
-        /// The run or index.
-        path: PathBuf,
-        /// The artifact.
-        artifact: String,
-        /// Its field; empty where it has only one.
-        field: String,
-        /// The chunk, from 0.
-        chunk: usize,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// A file of an index holds another tensor than its manifest says.
-    #[error(
-        "{path}: the files of `{artifact}` have shape {found:?}, and concord.json says {recorded:?}; \
-         `concord verify` tells which file was altered",
-        path = path.display()
-    )]
-    NotAsRecorded {
-        /// The index.
-        path: PathBuf,
-        /// The artifact.
-        artifact: String,
-        /// The shape by the manifest.
-        recorded: Vec<usize>,
-        /// The shape of what is in the files.
-        found: Vec<usize>,
-    },
-    /// The lengths of the inverted lists are impossible.
-    #[error("{path}: the lengths of the inverted lists {what}", path = path.display())]
-    InvertedLists {
-        /// The index.
-        path: PathBuf,
-        /// What is wrong with them.
-        what: String,
-    },
-}
-
-/// A field in a message; nothing for the only field of an artifact.
-pub(crate) fn in_field(field: &str) -> String {
-    if field.is_empty() {
-        String::new()
-    } else {
-        format!(", field `{field}`,")
     }
 }
 

@@ -40,9 +40,7 @@ impl Shape {
 /// A module under all shapes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
-    /// The subject.
     pub subject: String,
-    /// The module.
     pub module: String,
     /// The batch size that the others are held against.
     pub reference: usize,

@@ -14,15 +14,10 @@ use serde::{Deserialize, Serialize};
 pub enum DType {
     /// A truth value in one byte, 0 or 1.
     Bool,
-    /// An unsigned 8-bit integer.
     U8,
-    /// A signed 8-bit integer.
     I8,
-    /// A signed 16-bit integer.
     I16,
-    /// A signed 32-bit integer.
     I32,
-    /// A signed 64-bit integer.
     I64,
     /// IEEE 754 binary16: 5 exponent bits, 10 mantissa bits.
     F16,

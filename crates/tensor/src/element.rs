@@ -64,7 +64,6 @@ macro_rules! elements {
         )*
 
         impl Storage {
-            /// The dtype of the elements.
             pub(crate) fn dtype(&self) -> DType {
                 match self {
                     $(Storage::$variant(_) => DType::$variant,)*

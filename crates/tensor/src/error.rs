@@ -8,7 +8,6 @@ pub enum TensorError {
     /// The number of elements given is not the product of the shape.
     #[error("{actual} elements do not fill shape {shape:?}, which holds {expected}")]
     LengthMismatch {
-        /// The shape asked for.
         shape: Vec<usize>,
         /// How many elements that shape holds.
         expected: usize,
@@ -20,9 +19,7 @@ pub enum TensorError {
         "{actual} bytes do not fill a {dtype} tensor of shape {shape:?}, which takes {expected}"
     )]
     ByteLengthMismatch {
-        /// The dtype asked for.
         dtype: DType,
-        /// The shape asked for.
         shape: Vec<usize>,
         /// How many bytes that takes.
         expected: usize,
@@ -31,16 +28,10 @@ pub enum TensorError {
     },
     /// The shape names more bytes than memory can address.
     #[error("a {dtype} tensor of shape {shape:?} is larger than memory can address")]
-    ShapeTooLarge {
-        /// The dtype asked for.
-        dtype: DType,
-        /// The shape asked for.
-        shape: Vec<usize>,
-    },
+    ShapeTooLarge { dtype: DType, shape: Vec<usize> },
     /// The elements were asked for as another type than they have.
     #[error("the tensor holds {actual}, not {requested}")]
     DTypeMismatch {
-        /// The dtype asked for.
         requested: DType,
         /// The dtype the tensor has.
         actual: DType,
@@ -50,7 +41,6 @@ pub enum TensorError {
     InvalidBool {
         /// Flat index of the element.
         index: usize,
-        /// The byte found there.
         byte: u8,
     },
     /// A value has no counterpart in the integer type it was to be cast to.
@@ -87,9 +77,7 @@ pub enum TensorError {
     RowsDiffer {
         /// Position of the part that does not fit.
         index: usize,
-        /// Its dtype.
         dtype: DType,
-        /// Its shape.
         shape: Vec<usize>,
         /// The dtype of the first part.
         expected_dtype: DType,

@@ -37,7 +37,6 @@ pub enum FileProblem {
     Io {
         /// What was being done, as a verb phrase.
         action: &'static str,
-        /// What the system answered.
         source: io::Error,
     },
     /// The file ends before something it should hold.
@@ -74,7 +73,6 @@ pub enum FileProblem {
     Tensor {
         /// The tensor's name in the file; empty if the format gives it none.
         name: String,
-        /// What is wrong with it.
         source: TensorError,
     },
     /// A range of elements ends past the last element.

@@ -56,7 +56,6 @@ impl TensorSource {
         })
     }
 
-    /// The file.
     pub fn path(&self) -> &Path {
         self.container.path()
     }
@@ -67,7 +66,6 @@ impl TensorSource {
         &self.entry
     }
 
-    /// The type of the elements.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
@@ -82,7 +80,6 @@ impl TensorSource {
         self.len
     }
 
-    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

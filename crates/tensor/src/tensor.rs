@@ -116,7 +116,6 @@ impl Tensor {
         })
     }
 
-    /// The type of the elements.
     pub fn dtype(&self) -> DType {
         self.storage.dtype()
     }
@@ -131,7 +130,6 @@ impl Tensor {
         self.len
     }
 
-    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

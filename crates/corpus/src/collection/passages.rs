@@ -51,7 +51,6 @@ impl Collection {
         self.texts.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -79,7 +78,7 @@ impl Collection {
         self.external_ids.is_some()
     }
 
-    /// Remarks for the user about what was read: a header that became a passage, columns that
+    /// Notices for the user about what was read: a header that became a passage, columns that
     /// were ignored.
     pub fn notices(&self) -> &[String] {
         &self.notices

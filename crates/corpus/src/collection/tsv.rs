@@ -5,7 +5,7 @@ use std::io::BufRead;
 use super::passages::{Collection, TITLE_SEPARATOR};
 use crate::error::{CorpusError, LineProblem};
 use crate::lines::Lines;
-use crate::remarks::Remarks;
+use crate::notices::Notices;
 
 const COLUMNS: &str = "pid TAB text, or pid TAB text TAB title";
 const HEADER: &str = "the pid is the word \"id\", as in a header; the line is a passage all the same, \
@@ -14,24 +14,24 @@ const MORE_COLUMNS: &str = "columns after the third are ignored, as ColBERT does
 
 pub(super) fn parse(name: &str, reader: impl BufRead) -> Result<Collection, CorpusError> {
     let mut collection = Collection::default();
-    let mut remarks = Remarks::default();
+    let mut notices = Notices::default();
     let mut lines = Lines::new(name, reader);
     while let Some(line) = lines.next()? {
         let seen = push_line(&mut collection, line);
         let number = lines.number();
         let seen = seen.map_err(|problem| lines.error(problem))?;
         if seen.header {
-            remarks.note(HEADER, number);
+            notices.note(HEADER, number);
         }
         if seen.more_columns {
-            remarks.note(MORE_COLUMNS, number);
+            notices.note(MORE_COLUMNS, number);
         }
     }
-    collection.notices = remarks.into_notices(name);
+    collection.notices = notices.into_texts(name);
     Ok(collection)
 }
 
-/// What a line had that deserves a remark.
+/// What a line had that deserves a notice.
 struct Seen {
     header: bool,
     more_columns: bool,

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 /// One passage in the ranking of a query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ranked {
-    /// The passage.
     pub pid: u32,
     /// Its rank, from 1.
     pub rank: u32,
@@ -50,7 +49,6 @@ impl Ranking {
         self.queries.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.queries.is_empty()
     }

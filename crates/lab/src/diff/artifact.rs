@@ -2,9 +2,12 @@
 
 use concord_tensor::closeness::Tolerance;
 
+use super::error::DiffError;
+use super::field;
+use super::names::merged;
 use super::passages::Passages;
+use super::progress::DiffProgress;
 use super::report::{Bits, DiffRow, Evidence, Outcome, Presence, RowKind, Spots, Unknown};
-use super::{DiffError, DiffProgress, field, merged};
 use crate::side::{Artifact, Field, Side, SideKind};
 
 /// The row of the artifact of that name, which at least one side has.

@@ -3,7 +3,7 @@
 use concord_pipeline::artifact::{BATCHES, CODES, D, DOCLENS, EMBS, RESIDUALS, TENSORIZE_OUTPUT};
 use concord_tensor::DType;
 
-use super::DiffError;
+use super::error::DiffError;
 use super::report::Spot;
 use crate::elements::{Elements, ElementsError, PIECE};
 use crate::side::{Field, Side};

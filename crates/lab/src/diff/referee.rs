@@ -26,10 +26,12 @@ use concord_tensor::DType;
 use concord_tensor::closeness::{Closeness, Tolerance};
 
 use super::artifact::named;
+use super::error::DiffError;
+use super::field;
 use super::judgement::{Distance, Judgement, NotComparable};
+use super::progress::DiffProgress;
 use super::report::{Bits, DiffReport, DiffRow, FieldDiff, Presence, RowKind};
 use super::taps::{self, Taps};
-use super::{DiffError, DiffProgress, field};
 use crate::elements::{Elements, ElementsError, PIECE};
 use crate::side::{Form, Holding, Part, Side};
 
@@ -75,7 +77,7 @@ pub fn judge(
     truth: &Side,
     progress: &mut dyn FnMut(DiffProgress<'_>),
 ) -> Result<(), DiffError> {
-    let mut court = Court {
+    let mut referee = Referee {
         sides: [a, b],
         truth,
         agreements: BTreeMap::new(),
@@ -89,7 +91,7 @@ pub fn judge(
         let passages = row.passages.map_or(0, |passages| passages.common);
         for field in row.fields.iter_mut().filter(|field| is_disputed(field)) {
             field.referee = match (row.kind, &taps) {
-                (RowKind::Artifact, _) => Some(court.artifact(name, &field.name, progress)?),
+                (RowKind::Artifact, _) => Some(referee.artifact(name, &field.name, progress)?),
                 (RowKind::Tap, Some(taps)) => Some(module(name, field, passages, taps, progress)?),
                 (RowKind::Tap, None) | (RowKind::Tensor, _) => None,
             };
@@ -108,8 +110,8 @@ fn is_disputed(field: &FieldDiff) -> bool {
     matches!(field.bits, Bits::Different(_)) && field.numbers.is_some()
 }
 
-/// The three parties.
-struct Court<'a> {
+/// Two sides and the run that they are judged by.
+struct Referee<'a> {
     sides: [&'a Side; 2],
     truth: &'a Side,
     /// Whether both sides have the referee's values of a tensor, by artifact and field.
@@ -132,7 +134,7 @@ fn keys_of(artifact: &str) -> &'static [Key] {
     }
 }
 
-impl Court<'_> {
+impl Referee<'_> {
     fn artifact(
         &mut self,
         name: &str,

@@ -110,13 +110,9 @@ pub enum RowKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// Both.
     Both,
-    /// The first.
     OnlyA,
-    /// The second.
     OnlyB,
-    /// None.
     Neither,
 }
 
@@ -176,7 +172,6 @@ pub struct FieldDiff {
 /// Dtype and shape of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorForm {
-    /// The dtype.
     pub dtype: DType,
     /// The shape, outermost dimension first; rows of all chunks.
     pub shape: Vec<usize>,
@@ -267,13 +262,9 @@ pub struct Numbers {
 /// Places told by passage, where rows belong to passages and the lengths of the passages are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spots {
-    /// The first difference.
     pub first_difference: Option<Spot>,
-    /// The largest absolute difference.
     pub max_abs: Option<Spot>,
-    /// The largest relative difference.
     pub max_rel: Option<Spot>,
-    /// The largest distance in ULPs.
     pub worst_ulps: Option<Spot>,
 }
 

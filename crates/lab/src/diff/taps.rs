@@ -9,12 +9,13 @@ use concord_pipeline::{RecordedRun, TapRecord, TapRows};
 use concord_tensor::closeness::{Closeness, Tolerance};
 use concord_tensor::{BitHash, Tensor, TensorSource};
 
-use super::merged;
+use super::error::DiffError;
+use super::names::merged;
+use super::progress::DiffProgress;
 use super::report::{
     Bits, DiffRow, Evidence, FieldDiff, Numbers, Outcome, Presence, RowKind, Spot, Spots,
     TappedPassages, TensorForm, Unknown,
 };
-use super::{DiffError, DiffProgress};
 use crate::elements::{ElementsError, open_blob};
 use crate::side::Form;
 

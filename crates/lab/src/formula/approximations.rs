@@ -5,7 +5,7 @@
 
 use concord_kernels::elementary;
 
-use super::{Named, Unary};
+use super::choices::{Named, Unary};
 
 /// The ways to compute an exponential, with their words.
 pub(super) const EXPONENTIALS: [Named<Unary>; 3] = [
@@ -53,8 +53,8 @@ pub(super) fn exp_sleef(x: f32) -> f32 {
 /// downwards, and a polynomial of degree 5 in `r`, fused. Zero for the least normal results
 /// and below.
 pub(super) fn exp_onednn(x: f32) -> f32 {
-    const LEAST: f32 = f32::from_bits(0xc2ae_ac50);
-    const LARGEST: f32 = f32::from_bits(0x42b1_7218);
+    const MIN: f32 = f32::from_bits(0xc2ae_ac50);
+    const MAX: f32 = f32::from_bits(0x42b1_7218);
     const COEFFICIENTS: [f32; 5] = [
         0.999_999_7,
         0.499_991_5,
@@ -62,10 +62,10 @@ pub(super) fn exp_onednn(x: f32) -> f32 {
         0.041_897_822,
         0.008_289_291,
     ];
-    if x < LEAST {
+    if x < MIN {
         return 0.0;
     }
-    let x = if x > LARGEST { LARGEST } else { x };
+    let x = if x > MAX { MAX } else { x };
     let n = (x * std::f32::consts::LOG2_E + 0.5).floor();
     let r = n.mul_add(-std::f32::consts::LN_2, x);
     let series = COEFFICIENTS.iter().rev().copied();

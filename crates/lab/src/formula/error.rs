@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 /// the true value rounded to `f32`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UlpError {
-    /// The largest distance.
     pub max: u64,
-    /// The mean distance.
     pub mean: f64,
     /// How many results are how far away, in ranges that double, without those that are empty.
     pub histogram: Vec<UlpBucket>,

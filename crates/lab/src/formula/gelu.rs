@@ -10,7 +10,8 @@ use concord_kernels::elementary;
 use concord_kernels::gelu::{Gelu, gelu};
 
 use super::approximations::{EXPONENTIALS, gelu_abramowitz_stegun};
-use super::{Binary, Hold, Named, Unary, reference};
+use super::choices::{Binary, Hold, Named, Unary};
+use super::reference;
 
 /// What a formula of one value is given to.
 type Each<'a> = dyn FnMut(&str, &dyn Fn(f32) -> f32) + 'a;

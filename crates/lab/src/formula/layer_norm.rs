@@ -1,8 +1,9 @@
 //! Formulas of layer normalisation.
 
+use super::choices::{Binary, Hold, Named};
 use super::moments::{Moments, product_sum};
+use super::reference;
 use super::sweep::Sweep;
-use super::{Binary, Hold, Named, reference};
 
 /// How the reciprocal of the standard deviation is computed.
 const RECIPROCALS: [Named<Binary>; 2] = [

@@ -1,20 +1,20 @@
 //! Formulas of the division by the Euclidean length.
 
-use super::reference::{self, LEAST_NORM};
+use super::choices::{Hold, Named};
+use super::reference::{self, MIN_NORM};
 use super::sums::SumOrder;
 use super::sweep::Sweep;
-use super::{Hold, Named};
 
 /// How a row is brought to unit length, given the sum of its squares.
 const QUOTIENTS: [Named<ScaleOf>; 3] = [
     ("x / max(√sum, eps)", |sum| {
-        Scale::Divisor(sum.sqrt().max(LEAST_NORM))
+        Scale::Divisor(sum.sqrt().max(MIN_NORM))
     }),
     ("x · (1 / max(√sum, eps))", |sum| {
-        Scale::Factor(1.0 / sum.sqrt().max(LEAST_NORM))
+        Scale::Factor(1.0 / sum.sqrt().max(MIN_NORM))
     }),
     ("x · rsqrt(max(sum, eps²)), rsqrt rounded once", |sum| {
-        Scale::Factor((1.0 / f64::from(sum.max(LEAST_NORM * LEAST_NORM)).sqrt()) as f32)
+        Scale::Factor((1.0 / f64::from(sum.max(MIN_NORM * MIN_NORM)).sqrt()) as f32)
     }),
 ];
 
@@ -83,6 +83,6 @@ fn scaled_first(row: &[f32], order: SumOrder, fused: bool) -> Vec<f32> {
     let largest = row.iter().fold(0f32, |largest, x| largest.max(x.abs()));
     let divisor = if largest > 0.0 { largest } else { 1.0 };
     let smaller: Vec<f32> = row.iter().map(|x| x / divisor).collect();
-    let norm = (largest * order.sum_of_squares(&smaller, fused).sqrt()).max(LEAST_NORM);
+    let norm = (largest * order.sum_of_squares(&smaller, fused).sqrt()).max(MIN_NORM);
     row.iter().map(|x| x / norm).collect()
 }

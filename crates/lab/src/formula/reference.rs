@@ -5,7 +5,7 @@ use concord_model::referee::elementary;
 use super::sweep::{ShortOperation, Sweep};
 
 /// The norm below which a row is divided by this instead, as an `f32`: PyTorch's `F.normalize(eps=1e-12)`.
-pub(super) const LEAST_NORM: f32 = 1e-12;
+pub(super) const MIN_NORM: f32 = 1e-12;
 
 /// The results of a sweep in `f64`, rounded to `f32` once, row after row.
 ///
@@ -31,7 +31,7 @@ pub(super) fn gelu(x: f32) -> f32 {
 
 pub(super) fn normalize(row: &[f32]) -> Vec<f32> {
     let squares = sum(row.iter().map(|&x| f64::from(x) * f64::from(x)));
-    let norm = squares.sqrt().max(f64::from(LEAST_NORM));
+    let norm = squares.sqrt().max(f64::from(MIN_NORM));
     row.iter().map(|&x| (f64::from(x) / norm) as f32).collect()
 }
 

@@ -1,9 +1,10 @@
 //! Formulas of softmax.
 
 use super::approximations::EXPONENTIALS;
+use super::choices::Hold;
+use super::reference;
 use super::sums::SumOrder;
 use super::sweep::Sweep;
-use super::{Hold, reference};
 
 /// Gives each formula's values for a sweep to `hold`.
 pub(super) fn evaluate(sweep: &Sweep, hold: &mut Hold<'_>) {

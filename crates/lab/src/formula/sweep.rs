@@ -31,7 +31,6 @@ pub enum ShortOperation {
     LayerNorm,
     /// Division by the Euclidean length, or by `1e-12` where that is more.
     Normalize,
-    /// Softmax.
     Softmax,
 }
 

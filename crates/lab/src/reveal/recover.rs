@@ -7,233 +7,23 @@
 //! more units than the result can count are counted in blocks.
 
 mod ask;
+mod error;
 mod grow;
+mod options;
+mod recovery;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde::Serialize;
+pub use error::RecoverError;
+pub use options::RecoverOptions;
+pub use recovery::{FoundOrder, Recovery, Region, Statistics};
 
 use ask::{Asker, Stop};
 use grow::Growth;
 
-use super::probe::{Probe, Summation};
+use super::probe::Summation;
 use super::random::Random;
-use super::tree::{SumTree, TreeError};
-
-/// How a recovery goes about its questions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecoverOptions {
-    /// Decides pivots and the pairs of checks. The same seed asks the same questions.
-    pub seed: u64,
-    /// Whether every launch is made twice, the second time with the probes in other slots: sums that
-    /// change from run to run, or from slot to slot, are then found.
-    pub twice: bool,
-    /// How many probes are sent to all slots at once beforehand, to find slots that add differently.
-    pub survey: usize,
-    /// How many launches full of random pairs the recovered trees must predict.
-    pub checks: usize,
-    /// The most launches.
-    pub max_launches: usize,
-    /// The most trees that one operation may have before it counts as having no fixed order.
-    pub max_orders: usize,
-}
-
-impl Default for RecoverOptions {
-    fn default() -> RecoverOptions {
-        RecoverOptions {
-            seed: 0,
-            twice: true,
-            survey: 4,
-            checks: 1,
-            max_launches: 4096,
-            max_orders: 64,
-        }
-    }
-}
-
-/// What was asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Statistics {
-    /// Pairs of terms whose join was measured to recover the tree of the most places: the number of
-    /// probes that the paper counts.
-    pub pairs: usize,
-    /// Probes sent to find all trees, without repetitions. More than `pairs` where there are several
-    /// trees, and where units are counted in blocks.
-    pub probes: usize,
-    /// Launches, with repetitions, survey and checks.
-    pub launches: usize,
-    /// Levels of the recursion.
-    pub levels: usize,
-}
-
-/// Places and slots that add in one order: all of `slots` at each of `places`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Region {
-    /// Ranges of places, ascending.
-    pub places: Vec<Range<usize>>,
-    /// Ranges of slots, ascending.
-    pub slots: Vec<Range<usize>>,
-}
-
-/// A tree, and where it was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundOrder {
-    /// The order of additions.
-    pub tree: SumTree,
-    /// Where sums are added so.
-    pub regions: Vec<Region>,
-    /// How many sums of a launch these are.
-    pub sums: usize,
-}
-
-/// How an operation adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovery {
-    /// Every order found, that of the most sums first. Never empty.
-    pub orders: Vec<FoundOrder>,
-    /// What was asked.
-    pub statistics: Statistics,
-}
-
-impl Recovery {
-    /// Which of the orders the sum at a place and slot has.
-    pub fn order_at(&self, place: usize, slot: usize) -> Option<&FoundOrder> {
-        let within = |ranges: &[Range<usize>], at| ranges.iter().any(|range| range.contains(&at));
-        self.orders.iter().find(|order| {
-            (order.regions.iter())
-                .any(|region| within(&region.places, place) && within(&region.slots, slot))
-        })
-    }
-
-    /// Whether all sums of the launch are added in one order.
-    pub fn is_uniform(&self) -> bool {
-        self.orders.len() == 1
-    }
-}
-
-/// Why no tree was recovered.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError<E: std::error::Error + 'static> {
-    /// A launch failed.
-    #[error(transparent)]
-    Operation(E),
-    /// There is nothing to add, or nowhere to ask.
-    #[error("nothing to ask: {terms} terms, {slots} slots and {places} places")]
-    Nothing {
-        /// Terms of a sum.
-        terms: usize,
-        /// Probes of a launch.
-        slots: usize,
-        /// Answers to each.
-        places: usize,
-    },
-    /// A launch gave too few or too many answers.
-    #[error("a launch gave {found} results where {expected} were asked for")]
-    WrongCount {
-        /// Places times slots.
-        expected: usize,
-        /// What came.
-        found: usize,
-    },
-    /// Results cannot count the units, and zeros are not allowed.
-    #[error(
-        "a sum of {terms} terms needs results that count to {needed}, and these are exact only to {exact}: \
-         have the operation give its result as f32, or let terms be zero"
-    )]
-    RangeTooSmall {
-        /// Terms of a sum.
-        terms: usize,
-        /// Units to be counted.
-        needed: usize,
-        /// What a result counts exactly.
-        exact: usize,
-    },
-    /// An answer is no number of units.
-    #[error(
-        "not a plain sum: place {place} gave {answer} units for {}, which no order of additions does",
-        asked(probe)
-    )]
-    NotAPureSum {
-        /// What was asked.
-        probe: Probe,
-        /// Where it was asked.
-        place: usize,
-        /// The result in units.
-        answer: f64,
-    },
-    /// Answers are counts, but those of no tree.
-    #[error(
-        "not a plain sum: at place {place}, {terms} terms meet term {pivot} in a sum of {joined} terms, where \
-         a tree allows {allowed}"
-    )]
-    NotATree {
-        /// Where it was asked.
-        place: usize,
-        /// The term that was `big`.
-        pivot: usize,
-        /// How many terms gave the answer.
-        terms: usize,
-        /// The answer: terms under their join.
-        joined: usize,
-        /// What it would have had to be.
-        allowed: usize,
-    },
-    /// The nodes found do not make a tree.
-    #[error("not a plain sum: {0}")]
-    Tree(#[from] TreeError),
-    /// The tree does not predict the answer to a further probe.
-    #[error(
-        "not a plain sum: terms {plus} and {minus} meet in a sum of {joined} terms at place {place}, where \
-         the recovered tree has {predicted}"
-    )]
-    NotPredicted {
-        /// The term that was huge.
-        plus: usize,
-        /// The term that was its negative.
-        minus: usize,
-        /// Where it was asked.
-        place: usize,
-        /// Terms under their join, by the answer.
-        joined: usize,
-        /// Terms under their join, by the tree.
-        predicted: usize,
-    },
-    /// The same launch gave different answers.
-    #[error(
-        "the order changes from run to run: asked twice for {}, place {place} gave {first} and {second} units",
-        asked(probe)
-    )]
-    Unstable {
-        /// What was asked.
-        probe: Probe,
-        /// Where it was asked.
-        place: usize,
-        /// The first answer, in units.
-        first: usize,
-        /// The second.
-        second: usize,
-    },
-    /// There are more orders than a kernel has reason for.
-    #[error(
-        "more than {0} different orders in one launch: the order is not fixed, or this is no plain sum"
-    )]
-    TooManyOrders(usize),
-    /// The bound on launches was reached.
-    #[error("not recovered within {0} launches")]
-    TooManyLaunches(usize),
-}
-
-/// A probe in words.
-fn asked(probe: &Probe) -> String {
-    let units = probe.count();
-    match probe.pair {
-        Some((plus, minus)) => {
-            format!("+M at term {plus}, -M at term {minus} and {units} units elsewhere")
-        }
-        None => format!("{units} units alone"),
-    }
-}
 
 /// Finds the order in which an operation adds its terms, at every place and slot.
 ///
@@ -443,12 +233,4 @@ fn ranges(ascending: &[usize]) -> Vec<Range<usize>> {
         }
     }
     ranges
-}
-
-/// A probe of a pair in which the units are counted that lie in a range.
-fn probe(pair: (usize, usize), units: Range<usize>) -> Probe {
-    Probe {
-        pair: Some(pair),
-        units,
-    }
 }

@@ -7,11 +7,12 @@ use concord_subject::runner::Runner;
 use concord_tensor::{BitHash, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    LinearProbes, LinearShape, Masked, Operands, RecoverError, RecoverOptions, Recovery, Replay,
-    Sample, SumProbes, label, recover, replay,
-};
-use crate::reveal::MaskError;
+use super::label::label;
+use super::linear::{LinearProbes, LinearShape, Masked, Operands};
+use super::mask::MaskError;
+use super::recover::{RecoverError, RecoverOptions, Recovery, recover};
+use super::replay::{Replay, Sample, replay};
+use super::vectors::SumProbes;
 
 /// Why the order of a subject's additions cannot be told.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,6 @@ pub enum RevealError {
 /// What adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Adding {
-    /// A linear layer.
     Linear(LinearShape),
     /// The sum of a vector.
     Sum {
@@ -47,9 +47,7 @@ pub enum Adding {
 /// The orders in which an operation adds.
 #[derive(Debug)]
 pub struct Revealed {
-    /// The subject.
     pub subject: String,
-    /// The operation.
     pub operation: Adding,
     /// The orders, that of the most sums first.
     pub recovery: Recovery,

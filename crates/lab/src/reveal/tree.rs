@@ -100,16 +100,10 @@ pub enum TreeError {
     },
     /// A node takes part in two additions.
     #[error("node {node} is added twice")]
-    AddedTwice {
-        /// The node.
-        node: usize,
-    },
+    AddedTwice { node: usize },
     /// A node does not reach the total.
     #[error("node {node} is not part of the total")]
-    LeftOut {
-        /// The node.
-        node: usize,
-    },
+    LeftOut { node: usize },
 }
 
 impl SumTree {

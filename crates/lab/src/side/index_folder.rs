@@ -7,8 +7,10 @@ use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
 use concord_tensor::{DType, TensorSource};
 use serde_json::Value as Json;
 
-use super::artifact::{Joined, recorded_fields};
-use super::{Artifact, Field, Form, Part, SideError, Values};
+use super::artifact::{Artifact, Field, Values, recorded_fields};
+use super::error::SideError;
+use super::form::{Form, Joined};
+use super::part::Part;
 
 /// An index opened for comparison.
 pub(crate) struct IndexFolder {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use concord_pipeline::RecordedRun;
 
-use super::artifact::recorded_fields;
-use super::{Artifact, Field, SideError, Values};
+use super::artifact::{Artifact, Field, Values, recorded_fields};
+use super::error::SideError;
 
 /// The artifact of that name, its values to be looked for under the hashes of its chunks.
 pub(super) fn artifact<'a>(

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use concord_tensor::{FileProblem, Tensor, TensorSource, open_tensors};
 
-use super::{Artifact, Form, Part, SideError};
+use super::artifact::Artifact;
+use super::error::SideError;
+use super::form::Form;
+use super::part::Part;
 
 /// What the only tensor of a file is called, which has no name there.
 const UNNAMED: &str = "tensor";

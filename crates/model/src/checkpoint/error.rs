@@ -26,24 +26,15 @@ pub enum CheckpointError {
     Hub(#[from] HubError),
     /// A folder without a file that is needed.
     #[error("the checkpoint {folder} has no {file}")]
-    MissingFile {
-        /// The folder.
-        folder: String,
-        /// The file.
-        file: &'static str,
-    },
+    MissingFile { folder: String, file: &'static str },
     /// A folder without weights.
     #[error("the checkpoint {folder} has neither model.safetensors nor pytorch_model.bin")]
-    NoWeights {
-        /// The folder.
-        folder: String,
-    },
+    NoWeights { folder: String },
     /// Weights that are spread over several files.
     #[error(
         "the weights of {folder} are spread over several files ({index}); save the model again in one file"
     )]
     Sharded {
-        /// The folder.
         folder: String,
         /// The file that lists the parts.
         index: &'static str,
@@ -51,15 +42,12 @@ pub enum CheckpointError {
     /// A file could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// What the operating system said.
         source: std::io::Error,
     },
     /// A text file that is not UTF-8.
     #[error("{file} is not UTF-8 (byte {byte})")]
     NotUtf8 {
-        /// The file.
         file: String,
         /// Offset of the first offending byte.
         byte: usize,
@@ -76,29 +64,22 @@ pub enum CheckpointError {
     /// The weights are not those of the configured encoder.
     #[error("{file}: {source}")]
     Weights {
-        /// The file.
         file: String,
-        /// What is wrong.
         source: Box<WeightsError>,
     },
     /// A `.dnn` file that is not the dictionary that ColBERT used to save.
     #[error("{file} is not a ColBERT checkpoint: {what} should be {expected}, found {found}")]
     Dnn {
-        /// The file.
         file: String,
         /// The part of it.
         what: &'static str,
-        /// What that should be.
         expected: &'static str,
-        /// What it is.
         found: &'static str,
     },
     /// The base model of a `.dnn` file could not be had.
     #[error("{file} was trained from {base:?}, which is needed for its tokenizer: {source}")]
     DnnBase {
-        /// The file.
         file: String,
-        /// The base model.
         base: String,
         /// Why it could not be had.
         source: Box<CheckpointError>,

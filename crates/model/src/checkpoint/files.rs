@@ -9,9 +9,7 @@ use crate::tokenizer::{TokenizerError, TokenizerFiles};
 
 /// The files of a checkpoint.
 pub(super) enum Files<'a> {
-    /// In a folder.
     Folder(&'a Path),
-    /// In memory.
     Memory {
         /// What the checkpoint is called.
         name: &'a str,

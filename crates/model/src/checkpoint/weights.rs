@@ -145,7 +145,7 @@ impl Weights {
         self.has_pooler
     }
 
-    /// Remarks for the user: what was ignored and what is missing without harm.
+    /// Notices for the user: what was ignored and what is missing without harm.
     pub(super) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         if !self.has_pooler {

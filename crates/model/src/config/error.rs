@@ -10,15 +10,12 @@ pub enum ConfigError {
     /// The file could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// What the operating system said.
         source: std::io::Error,
     },
     /// The file is not JSON.
     #[error("{file} is not valid JSON: {source}")]
     Json {
-        /// The file.
         file: String,
         /// The parser's message, with line and column.
         source: serde_json::Error,
@@ -26,27 +23,18 @@ pub enum ConfigError {
     /// The file is JSON, but not an object.
     #[error("{file} should hold a JSON object, found {found}")]
     NotAnObject {
-        /// The file.
         file: String,
         /// The kind of value found.
         found: &'static str,
     },
     /// A key that is needed and is not there.
     #[error("{file} lacks the key {key:?}")]
-    MissingKey {
-        /// The file.
-        file: String,
-        /// The key.
-        key: &'static str,
-    },
+    MissingKey { file: String, key: &'static str },
     /// A key whose value has the wrong type or lies outside what it may be.
     #[error("{file}: {key:?} should be {expected}, found {found}")]
     Value {
-        /// The file.
         file: String,
-        /// The key.
         key: &'static str,
-        /// What it should be.
         expected: &'static str,
         /// The value found, as JSON.
         found: String,
@@ -54,7 +42,6 @@ pub enum ConfigError {
     /// An encoder of another architecture.
     #[error("{file}: the model type is {found:?}; Concord runs encoders of the type \"bert\" only")]
     Architecture {
-        /// The file.
         file: String,
         /// The `model_type` found.
         found: String,
@@ -62,19 +49,15 @@ pub enum ConfigError {
     /// A BERT with a feature that is not implemented.
     #[error("{file}: {key:?} is {found}; supported: {supported}")]
     Unsupported {
-        /// The file.
         file: String,
-        /// The key.
         key: &'static str,
         /// The value found, as JSON.
         found: String,
-        /// What is supported.
         supported: &'static str,
     },
     /// A hidden size that cannot be divided among the attention heads.
     #[error("{file}: a hidden size of {hidden} cannot be divided among {heads} attention heads")]
     Heads {
-        /// The file.
         file: String,
         /// `hidden_size`.
         hidden: usize,

@@ -107,7 +107,6 @@ impl DocTokenizer {
         self.marker.id
     }
 
-    /// The checkpoint's word pieces.
     pub fn word_pieces(&self) -> &WordPieces {
         &self.pieces
     }

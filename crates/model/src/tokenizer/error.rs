@@ -9,42 +9,27 @@ use thiserror::Error;
 pub enum TokenizerError {
     /// A folder without tokenizer files.
     #[error("{folder} has neither tokenizer.json nor vocab.txt", folder = folder.display())]
-    NoFiles {
-        /// The folder.
-        folder: PathBuf,
-    },
+    NoFiles { folder: PathBuf },
     /// A file could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// What the operating system said.
         source: std::io::Error,
     },
-    /// A file that is not UTF-8.
     #[error("{file} is not UTF-8 (byte {byte})")]
     NotUtf8 {
-        /// The file.
         file: &'static str,
         /// Offset of the first offending byte.
         byte: usize,
     },
     /// A file that is not JSON, or not a JSON object.
     #[error("{file} is not a JSON object: {problem}")]
-    Json {
-        /// The file.
-        file: &'static str,
-        /// What is wrong.
-        problem: String,
-    },
+    Json { file: &'static str, problem: String },
     /// A key of a JSON file with a value of the wrong type.
     #[error("{file}: {key:?} should be {expected}, found {found}")]
     Value {
-        /// The file.
         file: &'static str,
-        /// The key.
         key: String,
-        /// What it should be.
         expected: &'static str,
         /// The value found, as JSON.
         found: String,
@@ -58,11 +43,8 @@ pub enum TokenizerError {
     /// A setting that would change the layout of ids and is not implemented.
     #[error("tokenizer_config.json: {key:?} is {found}; supported: {supported}")]
     Unsupported {
-        /// The key.
         key: &'static str,
-        /// The value found.
         found: String,
-        /// What is supported.
         supported: &'static str,
     },
     /// Tokens added beside the vocabulary in the oldest of the file layouts.
@@ -73,7 +55,6 @@ pub enum TokenizerError {
     /// A special token that the vocabulary does not have.
     #[error("the vocabulary lacks {token:?}, the {role} token")]
     NoSpecialToken {
-        /// The token.
         token: String,
         /// What it is for: "cls", "sep", "pad", "mask", "unk".
         role: &'static str,
@@ -106,7 +87,6 @@ pub enum TokenizerError {
         "the tokenizer has ids up to {highest}, but the encoder's word table has {rows} rows (vocab_size): the files do not belong together"
     )]
     Vocabulary {
-        /// The highest id.
         highest: u32,
         /// The rows of the word table.
         rows: usize,

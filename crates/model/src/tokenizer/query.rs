@@ -138,7 +138,6 @@ impl QueryTokenizer {
         self.marker.id
     }
 
-    /// The checkpoint's word pieces.
     pub fn word_pieces(&self) -> &WordPieces {
         &self.pieces
     }

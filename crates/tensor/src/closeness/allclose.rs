@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 pub struct Tolerance {
     /// The tolerance relative to `b`.
     pub rtol: f64,
-    /// The absolute tolerance.
     pub atol: f64,
     /// Whether two NaNs are close.
     pub equal_nan: bool,

@@ -16,7 +16,6 @@ pub enum ClosenessError {
     /// The chunks do not make up tensors of the shape announced.
     #[error("tensors of shape {shape:?} were announced, and {elements} elements given")]
     WrongCount {
-        /// The shape announced.
         shape: Vec<usize>,
         /// The number of elements given.
         elements: usize,

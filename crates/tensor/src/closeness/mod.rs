@@ -29,7 +29,7 @@ use ulps::UlpHistogram;
 /// Elements compared at once by their bytes before they are looked at one by one.
 const BLOCK: usize = 4096;
 
-/// Compares two tensors.
+/// How far apart two tensors in memory are; of whichever dtypes, as [`Closeness::between`] casts them.
 pub fn compare(a: &Tensor, b: &Tensor, tolerance: Tolerance) -> Comparison {
     if a.shape() != b.shape() {
         return Comparison::ShapesDiffer {

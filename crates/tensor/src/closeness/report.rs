@@ -127,7 +127,6 @@ pub struct UlpReport {
 /// The largest distance and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UlpPeak {
-    /// The distance.
     pub ulps: u64,
     /// Where it is.
     pub at: Place,

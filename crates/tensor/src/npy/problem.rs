@@ -50,7 +50,6 @@ pub enum NpyProblem {
     TooManyDimensions {
         /// Its number of dimensions.
         actual: usize,
-        /// The largest number allowed.
         limit: usize,
     },
     /// The elements do not fill the rest of the file.

@@ -92,7 +92,6 @@ impl Archive {
         })
     }
 
-    /// The container the archive is in.
     pub(crate) fn container(&self) -> &Container {
         &self.container
     }

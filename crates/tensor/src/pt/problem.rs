@@ -35,7 +35,6 @@ pub enum PtProblem {
     /// The archive's directory does not point to the header of an entry.
     #[error("entry {entry:?} does not begin at byte {at}, where the archive's directory has it")]
     DamagedEntryHeader {
-        /// The entry's name.
         entry: String,
         /// Where its header should be.
         at: u64,
@@ -58,21 +57,16 @@ pub enum PtProblem {
          so this archive was packed by something else; save it again with torch.save"
     )]
     CompressedEntry {
-        /// The entry's name.
         entry: String,
         /// The ZIP number of the compression method.
         method: u16,
     },
     /// An entry is encrypted.
     #[error("entry {entry:?} is encrypted")]
-    EncryptedEntry {
-        /// The entry's name.
-        entry: String,
-    },
+    EncryptedEntry { entry: String },
     /// An entry that is not compressed has two sizes.
     #[error("entry {entry:?} has {size} bytes, of which the archive claims to store {stored}")]
     EntrySizesDiffer {
-        /// The entry's name.
         entry: String,
         /// Its size.
         size: u64,
@@ -107,14 +101,10 @@ pub enum PtProblem {
     },
     /// The pickle has a protocol that is not known.
     #[error("data.pkl has pickle protocol {protocol}, and protocols 2 to 5 can be read")]
-    PickleProtocol {
-        /// The protocol.
-        protocol: u8,
-    },
+    PickleProtocol { protocol: u8 },
     /// The pickle has an instruction that no tensor needs.
     #[error("data.pkl has opcode {opcode:#04x} at byte {at}, which files of tensors do not use")]
     UnsupportedOpcode {
-        /// The instruction.
         opcode: u8,
         /// Where in the pickle.
         at: usize,
@@ -122,7 +112,6 @@ pub enum PtProblem {
     /// An instruction finds something else on the stack than it works on.
     #[error("data.pkl is damaged at byte {at}: opcode {opcode:#04x} needs {needs}")]
     BadOperand {
-        /// The instruction.
         opcode: u8,
         /// Where in the pickle.
         at: usize,
@@ -143,11 +132,9 @@ pub enum PtProblem {
     /// A known function is called with arguments it does not take.
     #[error("data.pkl calls {function} at byte {at} with wrong arguments: {problem}")]
     BadCall {
-        /// The function.
         function: &'static str,
         /// Where in the pickle.
         at: usize,
-        /// What is wrong.
         problem: &'static str,
     },
     /// A text is not UTF-8.
@@ -190,14 +177,10 @@ pub enum PtProblem {
     },
     /// A storage has no entry.
     #[error("the archive lacks entry {entry:?}, which a tensor lies in")]
-    MissingStorage {
-        /// The entry's name.
-        entry: String,
-    },
+    MissingStorage { entry: String },
     /// A storage's entry has another size than the pickle says.
     #[error("entry {entry:?} has {actual} bytes, but its {count} {dtype} elements take {expected}")]
     StorageSize {
-        /// The entry's name.
         entry: String,
         /// The type of its elements.
         dtype: DType,
@@ -214,7 +197,6 @@ pub enum PtProblem {
          {count} elements of entry {entry:?}"
     )]
     ViewOutOfStorage {
-        /// The entry's name.
         entry: String,
         /// The tensor's shape.
         shape: Vec<usize>,
@@ -230,7 +212,6 @@ pub enum PtProblem {
     TooManyDimensions {
         /// Its number of dimensions.
         actual: usize,
-        /// The largest number allowed.
         limit: usize,
     },
     /// Tensors and texts repeat the file's bytes so often that it looks like an attack on memory.

@@ -38,8 +38,5 @@ pub enum SafetensorsProblem {
     ReservedName,
     /// Two tensors to write have the same name.
     #[error("there are two tensors of the name {name:?}")]
-    DuplicateName {
-        /// The name.
-        name: String,
-    },
+    DuplicateName { name: String },
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{RecoverError, RecoverOptions, Statistics, probe};
+use super::error::RecoverError;
+use super::options::RecoverOptions;
+use super::recovery::Statistics;
 use crate::reveal::probe::{Probe, Summation};
 use crate::reveal::random::Random;
 
@@ -253,5 +255,13 @@ impl<'a, S: Summation> Asker<'a, S> {
             }
         }
         Ok(answers)
+    }
+}
+
+/// A probe of a pair in which the units are counted that lie in a range.
+fn probe(pair: (usize, usize), units: Range<usize>) -> Probe {
+    Probe {
+        pair: Some(pair),
+        units,
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{RecoverError, SumTree, TreeError};
+use super::error::RecoverError;
 use crate::reveal::random::Random;
+use crate::reveal::tree::{SumTree, TreeError};
 
 /// The tree of some places, as far as their answers go.
 #[derive(Clone)]

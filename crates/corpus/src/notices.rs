@@ -1,23 +1,23 @@
-//! Remarks about lines that were read, but not quite as one might expect.
+//! Notices about lines that were read, but not quite as one might expect.
 
-/// Gathers remarks line by line: however many lines a remark is true of, it makes one notice.
+/// Gathers notices line by line, one for each kind however many lines it is true of.
 #[derive(Default)]
-pub(crate) struct Remarks {
-    kinds: Vec<Remark>,
+pub(crate) struct Notices {
+    kinds: Vec<Kind>,
 }
 
-struct Remark {
+struct Kind {
     text: &'static str,
     first_line: u64,
     lines: u64,
 }
 
-impl Remarks {
+impl Notices {
     /// Notes that `text` is true of `line`.
     pub(crate) fn note(&mut self, text: &'static str, line: u64) {
         match self.kinds.iter_mut().find(|kind| kind.text == text) {
             Some(kind) => kind.lines += 1,
-            None => self.kinds.push(Remark {
+            None => self.kinds.push(Kind {
                 text,
                 first_line: line,
                 lines: 1,
@@ -26,9 +26,9 @@ impl Remarks {
     }
 
     /// One notice for each kind, naming the first line and how many there were.
-    pub(crate) fn into_notices(self, file: &str) -> Vec<String> {
-        let notice = |kind: Remark| {
-            let Remark {
+    pub(crate) fn into_texts(self, file: &str) -> Vec<String> {
+        let notice = |kind: Kind| {
+            let Kind {
                 text, first_line, ..
             } = kind;
             match kind.lines {
