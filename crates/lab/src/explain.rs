@@ -27,6 +27,7 @@ use std::path::Path;
 use concord_pipeline::artifact::BATCHES;
 use concord_pipeline::{EvaluateError, ForcingError, Progress, RecordedRun, RunError, StoreError};
 use concord_subject::agent::AgentError;
+use concord_subject::graph;
 use concord_subject::live::Live;
 use concord_subject::operations::OperationError;
 use concord_subject::record::RecordError;
@@ -307,7 +308,7 @@ fn after_the_encoder(
     }
     let mut swapped = Vec::new();
     for culprit in explanation.culprits() {
-        if let Some(artifact) = stages::swappable(culprit)
+        if let Some(artifact) = graph::stand_in(culprit)
             && !swapped.contains(&artifact)
         {
             swapped.push(artifact);

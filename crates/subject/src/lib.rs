@@ -14,6 +14,7 @@
 pub mod agent;
 pub mod build;
 pub mod downstream;
+pub mod graph;
 pub mod live;
 pub mod native;
 pub mod operations;

@@ -23,6 +23,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, AgentError, AgentProgress, Fields};
+use crate::graph;
 use crate::native::{DEFAULT_SEED, IndexSettings, Native, NativeError};
 use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
@@ -209,7 +210,7 @@ impl Torch {
                     Ok::<_, RecordError>(native.notices(Some(evaluator))?)
                 })?;
                 for (name, value) in native.options() {
-                    if ["nbits", "kmeans_niters", "seed"].contains(&name.as_str()) {
+                    if graph::decides_after_encoder(&name) {
                         manifest.options.insert(name, value);
                     }
                 }

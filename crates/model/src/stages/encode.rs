@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use concord_kernels::CONTRACT_VERSION;
 use concord_pipeline::artifact::{BATCHES, TENSORIZE_OUTPUT};
 use concord_pipeline::grid::GROUP;
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{BitHash, Tensor};
 
 use crate::document::{Batch, DocEncoder};
@@ -59,35 +61,37 @@ impl Encode {
     }
 }
 
+impl Encode {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "ids")),
+            Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "lengths")),
+        ],
+        outputs: &[Output::transient(BATCHES).absorbed_by("the encoder")],
+        other_inputs: &["checkpoint"],
+        configuration: &["dim", "mask_punctuation", "similarity"],
+        arithmetic: &["contract", "numerics", "precision", "batch"],
+        ..StageDeclaration::named("encode", Scope::EachChunk)
+    };
+}
+
 impl Stage for Encode {
-    fn name(&self) -> &'static str {
-        "encode"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Encode::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        let mut settings = format!("checkpoint={} contract={CONTRACT_VERSION}", self.checkpoint);
-        for word in self.numerics.words() {
-            settings.push_str(&format!(" {word}"));
-        }
-        if self.precision != Precision::default() {
-            settings.push_str(&format!(" precision={}", self.precision));
-        }
+    fn settings(&self) -> Vec<Setting> {
+        let mut settings = vec![
+            Setting::new("checkpoint", self.checkpoint),
+            Setting::new("contract", CONTRACT_VERSION),
+            Setting::new("numerics", self.numerics.words().join(" ")),
+            Setting::new("precision", self.precision),
+        ];
         if !self.numerics.is_batch_invariant() {
-            settings.push_str(&format!(" batch={}", self.batch));
+            settings.push(Setting::new("batch", self.batch));
         }
         settings
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::SameChunk(TENSORIZE_OUTPUT)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::transient(BATCHES)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
     }
 
     fn has_taps(&self) -> bool {
