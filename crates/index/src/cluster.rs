@@ -225,6 +225,24 @@ mod tests {
     }
 
     #[test]
+    fn settings_are_written_out() {
+        for (normalize, written) in [
+            (Normalize::Divide, "normalize=divide"),
+            (Normalize::Rsqrt, "normalize=rsqrt"),
+        ] {
+            let stage = Cluster {
+                iterations: 4,
+                normalize,
+                isa: Isa::Scalar,
+            };
+            let settings = stage.settings();
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let contract = format!("contract={CONTRACT_VERSION}");
+            assert_eq!(settings, ["kmeans_niters=4", &contract, written]);
+        }
+    }
+
+    #[test]
     fn as_many_rows_as_centroids_are_the_centroids() {
         let rows = spread(8, 4);
         assert_eq!(kmeans(Isa::fastest(), &rows, 4, 8, 3, &|_| ()), rows);

@@ -191,12 +191,44 @@ pub fn can_pack(dim: usize, nbits: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use concord_kernels::library::Library;
     use proptest::prelude::*;
 
     fn packed(nbits: usize, buckets: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         pack(buckets.iter().copied(), nbits, &mut bytes);
         bytes
+    }
+
+    #[test]
+    fn settings_are_written_out() {
+        for (gemm, last_of_ties, written) in [
+            (Gemm::Native, false, ["gemm=native", "ties=first"]),
+            (Gemm::Native, true, ["gemm=native", "ties=last"]),
+            (Gemm::Chunk(7), false, ["gemm=chunk:7", "ties=first"]),
+            (Gemm::SplitK(4), false, ["gemm=split-k:4", "ties=first"]),
+            (
+                Gemm::Library(Library::MatrixMultiply),
+                false,
+                ["gemm=matrixmultiply", "ties=first"],
+            ),
+            (
+                Gemm::Library(Library::Gemm),
+                false,
+                ["gemm=gemm", "ties=first"],
+            ),
+        ] {
+            let stage = Compress {
+                nbits: 2,
+                gemm,
+                last_of_ties,
+                isa: Isa::Scalar,
+            };
+            let settings = stage.settings();
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let contract = format!("contract={CONTRACT_VERSION}");
+            assert_eq!(settings, ["nbits=2", &contract, written[0], written[1]]);
+        }
     }
 
     #[test]

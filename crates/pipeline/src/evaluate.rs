@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use concord_tensor::{BitHash, ByteHasher};
+use concord_tensor::BitHash;
 
 use crate::artifact;
 use crate::call::{Call, Inputs};
@@ -11,22 +11,18 @@ use crate::declaration::{Chunks, Field, Input, Keep, Scope};
 use crate::evaluate_error::{EvaluateError, NotReproducible};
 use crate::graph::Graph;
 use crate::grid::Grid;
+use crate::made_from::MadeFrom;
 use crate::manifest::{ArtifactRecord, ChunkRecord, hash_in_order};
 use crate::observe::{ArtifactEvent, Observer};
 use crate::progress::{NoProgress, Progress};
 use crate::read_error::ReadError;
+use crate::setting::Setting;
 use crate::source::Source;
 use crate::stage::Stage;
 use crate::stage_error::StageError;
 use crate::store::Store;
 use crate::tap::TapSink;
 use crate::value::Value;
-
-/// The version of the text that the hash of what an artifact was made from is taken of. It is part of that
-/// text, so that work of another version is not taken for that of this one.
-///
-/// In version 2, settings are named and written out one by one, and inputs are named by field.
-const MADE_FROM_VERSION: u32 = 2;
 
 /// What is known of a chunk.
 #[derive(Clone)]
@@ -367,21 +363,16 @@ impl<'a> Evaluator<'a> {
 
     /// The hash of everything that the outputs of a stage for one chunk depend on.
     fn key(&self, stage: &dyn Stage, chunk: usize) -> Result<BitHash, EvaluateError> {
-        let declaration = stage.declaration();
-        let mut text = format!(
-            "made from {MADE_FROM_VERSION}\nstage {}\n",
-            declaration.name
-        );
-        for setting in stage.settings() {
-            if !declaration.has_setting(setting.name) {
-                return Err(EvaluateError::UndeclaredSetting {
-                    stage: declaration.name,
-                    setting: setting.name,
-                });
-            }
-            text.push_str(&format!("setting {setting}\n"));
+        let (declaration, settings) = (stage.declaration(), stage.settings());
+        let undeclared = |setting: &&Setting| !declaration.has_setting(setting.name);
+        if let Some(setting) = settings.iter().find(undeclared) {
+            return Err(EvaluateError::UndeclaredSetting {
+                stage: declaration.name,
+                setting: setting.name,
+            });
         }
         let mut told_apart = declaration.scope == Scope::Once;
+        let mut inputs = Vec::with_capacity(declaration.inputs.len());
         for &Input { field, chunks } in declaration.inputs {
             let hash = match chunks {
                 Chunks::Same => {
@@ -394,15 +385,15 @@ impl<'a> Evaluator<'a> {
                     hash_in_order(hashes.collect::<Result<Vec<_>, _>>()?.into_iter())
                 }
             };
-            text.push_str(&format!("input {field} {hash}\n"));
+            inputs.push((field, hash));
         }
-        if !told_apart {
-            // Nothing but its number distinguishes this call from that for another chunk.
-            text.push_str(&format!("chunk {chunk}\n"));
-        }
-        let mut hasher = ByteHasher::new();
-        hasher.update(text.as_bytes());
-        Ok(hasher.finish())
+        let made_from = MadeFrom {
+            stage: declaration.name,
+            settings: &settings,
+            inputs: &inputs,
+            chunk: (!told_apart).then_some(chunk),
+        };
+        Ok(made_from.hash())
     }
 }
 

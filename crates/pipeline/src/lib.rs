@@ -21,6 +21,7 @@ mod evaluate_error;
 mod forcing;
 mod graph;
 pub mod grid;
+mod made_from;
 mod manifest;
 mod observe;
 mod pattern;
