@@ -1,14 +1,14 @@
 //! Concord's encoder, called as an index build calls it: batches side by side on so many threads.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::{Compute, ComputeOptions};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::document::{AnyEncoder, Batch, DocEncoder};
 use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Value, json};
 
 use crate::rounds;
@@ -20,7 +20,7 @@ pub struct Concord {
     tokens: Tokens,
     passages: Vec<Batch>,
     query: Vec<Batch>,
-    threads: ThreadPool,
+    compute: Compute,
 }
 
 impl Concord {
@@ -36,10 +36,10 @@ impl Concord {
     ) -> Result<Concord, String> {
         let config = checkpoint.colbert_config([]).map_err(|e| e.to_string())?;
         let tokenizer = checkpoint.doc_tokenizer(&config);
-        let encoder =
-            AnyEncoder::build(checkpoint, &Numerics::default(), precision, Isa::fastest())
-                .map_err(|e| e.to_string())?;
-        let threads = ThreadPoolBuilder::new().num_threads(threads).build();
+        let options = ComputeOptions::default().with_threads(NonZeroUsize::new(threads));
+        let compute = Compute::new(&options).map_err(|e| e.to_string())?;
+        let encoder = AnyEncoder::build(checkpoint, &Numerics::default(), precision, &compute)
+            .map_err(|e| e.to_string())?;
         let batch = |(number, passages): (usize, &Vec<usize>)| Batch {
             number,
             pids: passages.clone(),
@@ -66,7 +66,7 @@ impl Concord {
                 lengths: vec![tokens.query.len()],
             }],
             tokens,
-            threads: threads.map_err(|e| e.to_string())?,
+            compute,
         })
     }
 
@@ -92,7 +92,7 @@ impl Concord {
         let mut encoded = Vec::with_capacity(batches.len());
         let take = |_: &Batch, embeddings| encoded.push(embeddings);
         let done = self
-            .threads
+            .compute
             .install(|| self.encoder.encode(batches, None, None, |_| {}, take));
         done.map_err(|e| e.to_string())?;
         Ok(encoded)

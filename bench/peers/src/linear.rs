@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use concord_kernels::bf16::{Bf16Rows, Bf16Weights, linear_bf16};
+use concord_kernels::compute::Compute;
 use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
-use concord_kernels::isa::Isa;
 use concord_kernels::linear::{PackedWeights, linear};
 
 /// Rows, inputs and outputs: about a hundred passages through the first half of a feed-forward part.
@@ -27,24 +27,26 @@ fn layer(precision: &str) -> Result<Call, String> {
     let x = numbers(rows * inputs, 1);
     let weights = numbers(outputs * inputs, 2);
     let mut y = vec![0.0; rows * outputs];
-    let isa = Isa::fastest();
+    let compute = Compute::fastest();
     match precision {
         "f32" => {
             let weights = PackedWeights::pack(&weights, outputs, inputs);
-            Ok(Box::new(move || linear(isa, &x, &weights, None, &mut y)))
+            Ok(Box::new(move || {
+                linear(&compute, &x, &weights, None, &mut y)
+            }))
         }
         "bf16" => {
             let weights = Bf16Weights::pack(&weights, outputs, inputs);
             Ok(Box::new(move || {
-                let x = Bf16Rows::round(isa, &x, inputs);
-                linear_bf16(isa, &x, &weights, None, &mut y);
+                let x = Bf16Rows::round(&compute, &x, inputs);
+                linear_bf16(&compute, &x, &weights, None, &mut y);
             }))
         }
         "int8" => {
             let weights = Int8Weights::quantise(&weights, outputs, inputs);
             Ok(Box::new(move || {
-                let x = Int8Rows::quantise(isa, &x, inputs);
-                linear_int8(isa, &x, &weights, None, &mut y);
+                let x = Int8Rows::quantise(&compute, &x, inputs);
+                linear_int8(&compute, &x, &weights, None, &mut y);
             }))
         }
         other => Err(format!("concord-kernels has no linear layer in {other}")),

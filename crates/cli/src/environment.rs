@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use concord_kernels::isa::{Isa, IsaError};
+use concord_kernels::compute::{ComputeOptions, IsaError};
 use concord_model::hub::HubOptions;
 use concord_report::Style;
 use concord_subject::python::{Downloads, Environments, Settings};
@@ -41,10 +41,11 @@ fn is_set(name: &str) -> bool {
 }
 
 /// The instruction set that `CONCORD_ISA` forces, for tests that start the program.
-pub fn isa() -> Result<Option<Isa>, IsaError> {
+pub fn compute() -> Result<ComputeOptions, IsaError> {
+    let options = ComputeOptions::default();
     match env::var("CONCORD_ISA") {
-        Ok(name) if !name.is_empty() => Ok(Some(name.parse::<Isa>()?.checked()?)),
-        _ => Ok(None),
+        Ok(name) if !name.is_empty() => options.with_isa(&name),
+        _ => Ok(options),
     }
 }
 

@@ -1,21 +1,22 @@
 //! Arguments that several commands share, and the inputs they name.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, value_parser};
 use concord_corpus::Collection;
-use concord_kernels::isa::Isa;
+use concord_engine::embedded;
+use concord_engine::options::{MAX_THREADS, NativeOptions};
+use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
+use concord_engine::swap::Swap;
+use concord_kernels::compute::ComputeOptions;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::{Precision, UnknownPrecision};
 use concord_subject::agent::PATIENCE;
-use concord_subject::build::Origin;
-use concord_subject::native::{DEFAULT_SEED, IndexSettings};
-use concord_subject::swap::Swap;
-use concord_subject::word::{MOST_THREADS, NativeOptions, Subject, TorchOptions};
+use concord_subject::specification::{SubjectSpec, TorchOptions};
 
-use crate::embedded;
+use crate::embedded_collection;
 use crate::environment;
 use crate::output::Failure;
 
@@ -30,7 +31,7 @@ pub struct ComputeArguments {
     pub threads: Option<NonZeroUsize>,
     /// The instruction set: scalar, avx2, avx512 or neon [default: the fastest there is]
     #[arg(long, value_name = "ISA", value_parser = isa)]
-    pub isa: Option<Isa>,
+    pub isa: Option<ComputeOptions>,
 }
 
 /// What the index depends on.
@@ -66,8 +67,8 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = text.parse::<NonZeroUsize>();
     threads
         .ok()
-        .filter(|threads| threads.get() <= MOST_THREADS)
-        .ok_or_else(|| format!("a whole number from 1 to {MOST_THREADS} is needed"))
+        .filter(|threads| threads.get() <= MAX_THREADS)
+        .ok_or_else(|| format!("a whole number from 1 to {MAX_THREADS} is needed"))
 }
 
 /// A distance between values: not negative, not infinite.
@@ -100,9 +101,9 @@ pub fn seed(text: &str) -> Result<u32, String> {
         .map_err(|_| format!("a whole number from 0 to {} is needed", u32::MAX))
 }
 
-fn isa(text: &str) -> Result<Isa, String> {
-    text.parse::<Isa>()
-        .and_then(Isa::checked)
+fn isa(name: &str) -> Result<ComputeOptions, String> {
+    ComputeOptions::default()
+        .with_isa(name)
         .map_err(|error| error.to_string())
 }
 
@@ -159,8 +160,7 @@ impl ComputeArguments {
         index: &IndexArguments,
     ) -> Result<NativeOptions, Failure> {
         options.batch = self.batch.or(options.batch);
-        options.threads = self.threads.or(options.threads);
-        options.isa = self.isa.or(options.isa).or(environment::isa()?);
+        options.compute = self.asked().or(options.compute).or(environment::compute()?);
         options.precision = index.precision.unwrap_or(options.precision);
         Ok(options)
     }
@@ -178,63 +178,33 @@ impl ComputeArguments {
         }
         options.batch = self.batch.or(options.batch);
         options.threads = self.threads.or(options.threads);
-        if let Some(isa) = self.isa {
-            options.isa = Some(isa.try_into()?);
+        if let Some(isa) = self.asked().isa() {
+            options.isa = Some(isa.parse()?);
         }
         Ok(options)
     }
 
-    /// The instruction set asked for, by argument or environment; the fastest otherwise.
-    pub fn isa(&self) -> Result<Isa, Failure> {
-        Ok(self
-            .isa
-            .or(environment::isa()?)
-            .unwrap_or_else(Isa::fastest))
+    /// The threads and the instruction set asked for, by argument or environment.
+    pub fn options(&self) -> Result<ComputeOptions, Failure> {
+        Ok(self.asked().or(environment::compute()?))
     }
 
-    /// The threads asked for; 0 stands for all.
-    pub fn threads(&self) -> usize {
-        self.threads.map_or(0, NonZeroUsize::get)
+    fn asked(&self) -> ComputeOptions {
+        self.isa.unwrap_or_default().with_threads(self.threads)
     }
 }
 
-/// Loads a checkpoint: the embedded one by its name, any other from where it lies.
-pub fn checkpoint(spec: &str) -> Result<Checkpoint, Failure> {
-    if spec == embedded::CHECKPOINT {
-        return embedded::checkpoint();
-    }
-    Ok(Checkpoint::load(spec, &environment::hub())?)
-}
-
-/// Where the inputs lie, as the log of an index has it.
-pub fn origin(checkpoint: &str, collection: &Path) -> Origin {
-    let absolute = |path: &Path| {
-        // A path that ends in `..` has no name of its own before it is resolved.
-        let path = match path.file_name() {
-            Some(_) => std::path::absolute(path),
-            None => path.canonicalize(),
-        }
-        .unwrap_or_else(|_| path.to_owned());
-        path.to_string_lossy().into_owned()
-    };
-    let folder = Path::new(checkpoint);
-    let checkpoint = if folder.exists() && checkpoint != embedded::CHECKPOINT {
-        absolute(folder)
-    } else {
-        checkpoint.to_owned()
-    };
-    Origin {
-        checkpoint,
-        collection: absolute(collection),
-    }
+/// The checkpoint of that name.
+pub fn checkpoint(name: &str) -> Result<Checkpoint, Failure> {
+    Ok(concord_engine::checkpoint::load(name, &environment::hub())?)
 }
 
 /// The options of a subject that builds an index: `native`, with options.
-pub fn native_word(word: &str) -> Result<NativeOptions, Failure> {
-    match word.parse()? {
-        Subject::Native(options) => Ok(options),
-        Subject::Torch(_) | Subject::Recorded(_) => Err(format!(
-            "{word}: an index that stays is built by `native`, with options after commas; other subjects \
+pub fn native_options(subject: &str) -> Result<NativeOptions, Failure> {
+    match subject.parse()? {
+        SubjectSpec::Native(options) => Ok(options),
+        SubjectSpec::Torch(_) | SubjectSpec::Recorded(_) => Err(format!(
+            "{subject}: an index that stays is built by `native`, with options after commas; other subjects \
              are for record, diff and matrix"
         )
         .into()),
@@ -280,7 +250,7 @@ impl SubjectInputs {
     pub fn collection(&self) -> Result<Arc<Collection>, Failure> {
         let whole = match &self.collection {
             Some(path) => Arc::new(Collection::open(path)?),
-            None => embedded::Data::read()?.collection,
+            None => embedded_collection::Data::read()?.collection,
         };
         Ok(match self.passages {
             Some(first) => Arc::new(Collection::from_passages(whole.texts(0..first.get()))),

@@ -3,7 +3,7 @@
 //! Exit codes are those of `diff` and `grep`: 0 the same (or done), 1 different, 2 trouble.
 
 mod commands;
-mod embedded;
+mod embedded_collection;
 mod environment;
 mod inputs;
 mod matches;
@@ -37,9 +37,9 @@ fn main() -> ExitCode {
     match Arguments::parse().command.run() {
         Ok(Outcome::Same) => ExitCode::SUCCESS,
         Ok(Outcome::Different) => ExitCode::from(1),
-        Err(error) if output::reader_went_away(&*error) => ExitCode::SUCCESS,
+        Err(error) if output::is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::tell(format_args!("concord: {error}"));
+            output::status(format_args!("concord: {error}"));
             ExitCode::from(2)
         }
     }

@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
+use concord_engine::open::OpenIndex;
 use concord_index::search::Searcher;
-use concord_model::checkpoint::Checkpoint;
-use concord_model::config::ColbertConfig;
 use concord_model::tokenizer::{DocTokenizer, QueryTokenizer};
 use concord_report::WordMatch;
 
@@ -12,20 +11,16 @@ use crate::output::Failure;
 
 /// Finds them, from the embeddings that the score is made of.
 pub struct Matcher<'a> {
-    searcher: &'a Searcher<'a>,
+    searcher: &'a Searcher,
     queries: QueryTokenizer,
     passages: DocTokenizer,
 }
 
 impl<'a> Matcher<'a> {
-    /// For an index that was built with this checkpoint under these settings.
-    pub fn new(
-        searcher: &'a Searcher<'a>,
-        checkpoint: &Checkpoint,
-        config: &ColbertConfig,
-    ) -> Result<Matcher<'a>, Failure> {
+    pub fn new(index: &'a OpenIndex) -> Result<Matcher<'a>, Failure> {
+        let (checkpoint, config) = (index.checkpoint(), index.config());
         Ok(Matcher {
-            searcher,
+            searcher: index.searcher(),
             queries: checkpoint.query_tokenizer(config)?,
             passages: checkpoint.doc_tokenizer(config)?,
         })

@@ -41,7 +41,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Writes a line to standard error. That nobody reads it is no reason to stop working.
-pub fn tell(line: fmt::Arguments<'_>) {
+pub fn status(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
@@ -51,14 +51,14 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 /// Remarks go where they are not taken for results.
-pub fn remark(notices: &[String]) {
+pub fn warn(notices: &[String]) {
     for notice in notices {
-        tell(format_args!("note: {notice}"));
+        status(format_args!("note: {notice}"));
     }
 }
 
 /// Whether the failure is that whoever reads our output has closed it, as `head` does.
-pub fn reader_went_away(error: &(dyn Error + 'static)) -> bool {
+pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use concord_pipeline::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::output::tell;
+use crate::output::status;
 
 /// How often a plain line is printed for one stage.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const HIDDEN: [&str; 2] = ["tokenize", "gather"];
 const SWAP: &str = "swap ";
 
 /// Shows how far each stage is, on standard error.
-pub struct Shown {
+pub struct TerminalProgress {
     bars: Option<MultiProgress>,
     stages: Mutex<HashMap<String, Stage>>,
 }
@@ -48,18 +48,18 @@ impl Stage {
     }
 }
 
-impl Shown {
+impl TerminalProgress {
     /// Bars if standard error is a terminal, lines if not.
-    pub fn new() -> Shown {
+    pub fn new() -> TerminalProgress {
         let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        Shown {
+        TerminalProgress {
             bars,
             stages: Mutex::default(),
         }
     }
 }
 
-impl Progress for Shown {
+impl Progress for TerminalProgress {
     fn advanced(&self, stage: &str, done: u64, total: u64, unit: &str) {
         if HIDDEN.contains(&stage) || stage.starts_with(SWAP) {
             return;
@@ -91,7 +91,7 @@ impl Progress for Shown {
             None if done >= total || entry.told.elapsed() >= BETWEEN_LINES => {
                 entry.told = Instant::now();
                 let pace = entry.pace(done, total);
-                tell(format_args!("{stage}: {done} of {total} {unit}{pace}"));
+                status(format_args!("{stage}: {done} of {total} {unit}{pace}"));
             }
             None => {}
         }

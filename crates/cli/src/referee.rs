@@ -3,10 +3,12 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use concord_engine::log::BuildLog;
+use concord_engine::native::Native;
+use concord_engine::origin::Origin;
+use concord_engine::settings::IndexSettings;
 use concord_lab::{Side, SideKind};
 use concord_model::stages::Passages;
-use concord_subject::build::{BuildLog, Origin};
-use concord_subject::native::{IndexSettings, Native};
 use concord_subject::python::Downloads;
 use concord_tensor::BitHash;
 use serde_json::Value as Json;

@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concord_corpus::Collection;
+use concord_engine::embedded;
+use concord_engine::native::Native;
+use concord_engine::options::NativeOptions;
+use concord_engine::settings::IndexSettings;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::Precision;
-use concord_subject::live::Live;
-use concord_subject::native::{IndexSettings, Native};
 use concord_subject::python::{Downloads, Environments, Progress};
+use concord_subject::runner::Runner;
+use concord_subject::specification::{SubjectSpec, TorchOptions};
 use concord_subject::torch::{Torch, TorchInputs, check, recipe};
-use concord_subject::word::{NativeOptions, Subject, TorchOptions};
 use tempfile::TempDir;
 
-use crate::embedded;
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
-use crate::output::{Failure, tell};
+use crate::output::{Failure, status};
 
 /// The subjects of one command.
 pub struct Subjects<'a> {
@@ -91,9 +93,9 @@ impl<'a> Subjects<'a> {
     }
 
     /// The subject, ready to run. For PyTorch, the environment is made if it is not there.
-    pub fn live(&self, subject: Subject) -> Result<Live, Failure> {
+    pub fn live(&self, subject: SubjectSpec) -> Result<Runner, Failure> {
         match subject {
-            Subject::Native(options) => {
+            SubjectSpec::Native(options) => {
                 let options = self.compute.applied_to(options, self.index)?;
                 let native = Native::new(
                     Arc::clone(&self.checkpoint),
@@ -101,10 +103,10 @@ impl<'a> Subjects<'a> {
                     options,
                     self.index.settings()?,
                 )?;
-                Ok(Live::Native(Box::new(native)))
+                Ok(Runner::Native(Box::new(native)))
             }
-            Subject::Torch(options) => Ok(Live::Torch(Box::new(self.torch(options)?))),
-            Subject::Recorded(path) => {
+            SubjectSpec::Torch(options) => Ok(Runner::Torch(Box::new(self.torch(options)?))),
+            SubjectSpec::Recorded(path) => {
                 Err(format!("{} is a folder, which cannot be run", path.display()).into())
             }
         }
@@ -162,5 +164,5 @@ pub fn show(progress: &Progress<'_>) {
     {
         return;
     }
-    tell(format_args!("{progress}"));
+    status(format_args!("{progress}"));
 }

@@ -1,7 +1,7 @@
 //! The buckets of the residuals: where they are cut, and what each stands for.
 
 use concord_kernels::CONTRACT_VERSION;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
 use concord_pipeline::artifact::{
@@ -21,8 +21,8 @@ use rayon::prelude::*;
 pub struct Calibrate {
     /// Bits per residual dimension.
     pub nbits: usize,
-    /// The instruction set to compute on.
-    pub isa: Isa,
+    /// What to compute on.
+    pub compute: Compute,
 }
 
 impl Calibrate {
@@ -62,7 +62,7 @@ impl Stage for Calibrate {
         let heldout = call.tensor(SAMPLE_HELDOUT)?.cast(DType::F32)?;
         let centroids = call.tensor(CENTROIDS)?.cast(DType::F32)?;
         let mut residuals = residuals(
-            self.isa,
+            &self.compute,
             heldout.as_slice()?,
             centroids.as_slice()?,
             heldout.row_len(),
@@ -82,11 +82,11 @@ impl Stage for Calibrate {
     }
 }
 
-fn residuals(isa: Isa, rows: &[f32], centroids: &[f32], width: usize) -> Vec<f32> {
+fn residuals(compute: &Compute, rows: &[f32], centroids: &[f32], width: usize) -> Vec<f32> {
     let packed = PackedWeights::pack(centroids, centroids.len() / width, width);
     rows.par_chunks(1024 * width)
         .flat_map_iter(|rows| {
-            let codes = nearest_by_dot(isa, rows, &packed);
+            let codes = nearest_by_dot(compute, rows, &packed);
             let centroids = codes
                 .into_iter()
                 .flat_map(|code| &centroids[code as usize * width..][..width]);

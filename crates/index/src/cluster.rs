@@ -1,7 +1,7 @@
 //! K-means with the semantics of faiss: the centroids.
 
 use concord_kernels::CONTRACT_VERSION;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::{nearest_by_l2, squared_norms};
 use concord_kernels::normalize::{Normalize, normalize};
@@ -40,8 +40,8 @@ pub struct Cluster {
     pub iterations: usize,
     /// How the centroids are brought to unit length.
     pub normalize: Normalize,
-    /// The instruction set to compute on.
-    pub isa: Isa,
+    /// What to compute on.
+    pub compute: Compute,
 }
 
 impl Cluster {
@@ -87,21 +87,21 @@ impl Stage for Cluster {
             call.advanced(done as u64, self.iterations as u64, "iterations");
         };
         let mut centroids = kmeans(
-            self.isa,
+            &self.compute,
             sample.as_slice()?,
             width,
             count,
             self.iterations,
             &advanced,
         );
-        normalize(self.isa, self.normalize, &mut centroids, width);
+        normalize(&self.compute, self.normalize, &mut centroids, width);
         Ok(vec![Tensor::new(vec![count, width], centroids)?.into()])
     }
 }
 
 /// faiss' k-means: `count` centroids of `rows` `(n, width)`, `n ≥ count`.
 fn kmeans(
-    isa: Isa,
+    compute: &Compute,
     rows: &[f32],
     width: usize,
     count: usize,
@@ -127,7 +127,7 @@ fn kmeans(
     let mut before = Vec::new();
     for iteration in 0..iterations {
         advanced(iteration);
-        let assigned = assign(isa, rows, width, &centroids);
+        let assigned = assign(compute, rows, width, &centroids);
         let split = update(rows, width, &assigned, &mut centroids);
         if !split && assigned == before {
             // The centroids are those of the last iteration, and will be those of every further one.
@@ -149,11 +149,11 @@ fn gather(rows: &[f32], width: usize, chosen: &[u32]) -> Vec<f32> {
         .collect()
 }
 
-fn assign(isa: Isa, rows: &[f32], width: usize, centroids: &[f32]) -> Vec<u32> {
+fn assign(compute: &Compute, rows: &[f32], width: usize, centroids: &[f32]) -> Vec<u32> {
     let packed = PackedWeights::pack(centroids, centroids.len() / width, width);
-    let norms = squared_norms(isa, centroids, width);
+    let norms = squared_norms(compute, centroids, width);
     rows.par_chunks(ROWS_PER_TASK * width)
-        .flat_map_iter(|rows| nearest_by_l2(isa, rows, &packed, &norms))
+        .flat_map_iter(|rows| nearest_by_l2(compute, rows, &packed, &norms))
         .map(|(centroid, _)| centroid)
         .collect()
 }
@@ -233,7 +233,7 @@ mod tests {
             let stage = Cluster {
                 iterations: 4,
                 normalize,
-                isa: Isa::Scalar,
+                compute: Compute::scalar(),
             };
             let settings = stage.settings();
             let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn as_many_rows_as_centroids_are_the_centroids() {
         let rows = spread(8, 4);
-        assert_eq!(kmeans(Isa::fastest(), &rows, 4, 8, 3, &|_| ()), rows);
+        assert_eq!(kmeans(&Compute::fastest(), &rows, 4, 8, 3, &|_| ()), rows);
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             .flat_map(|i| if i % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
             .collect();
         let mut centroids = gather(&rows, 2, &[0, 1, 2, 3]);
-        let assigned = assign(Isa::Scalar, &rows, 2, &centroids);
+        let assigned = assign(&Compute::scalar(), &rows, 2, &centroids);
         assert!(update(&rows, 2, &assigned, &mut centroids));
         assert_eq!(centroids.iter().filter(|v| v.is_nan()).count(), 0);
         let distinct: std::collections::BTreeSet<Vec<u32>> = centroids
@@ -268,8 +268,11 @@ mod tests {
     #[test]
     fn stopping_at_a_fixed_point_changes_nothing() {
         let rows = spread(400, 8);
-        let long = kmeans(Isa::fastest(), &rows, 8, 16, 200, &|_| ());
-        assert_eq!(long, kmeans(Isa::fastest(), &rows, 8, 16, 1000, &|_| ()));
+        let long = kmeans(&Compute::fastest(), &rows, 8, 16, 200, &|_| ());
+        assert_eq!(
+            long,
+            kmeans(&Compute::fastest(), &rows, 8, 16, 1000, &|_| ())
+        );
     }
 
     #[test]
@@ -280,7 +283,7 @@ mod tests {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| kmeans(Isa::fastest(), &rows, 8, 32, 5, &|_| ()))
+            pool.install(|| kmeans(&Compute::fastest(), &rows, 8, 32, 5, &|_| ()))
         };
         assert_eq!(run(1), run(3));
     }

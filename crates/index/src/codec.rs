@@ -1,8 +1,8 @@
 //! Residual codec: an embedding as a centroid and a few bits per dimension.
 
 use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::Compute;
 use concord_kernels::gemm::Gemm;
-use concord_kernels::isa::Isa;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
 use concord_pipeline::artifact::{BUCKET_CUTOFFS, CENTROIDS, CODES, EMBS, RESIDUALS};
@@ -26,20 +26,20 @@ pub struct Compress {
     pub gemm: Gemm,
     /// Whether of equally near centroids the last is taken instead of the first.
     pub last_of_ties: bool,
-    /// The instruction set to compute on.
-    pub isa: Isa,
+    /// What to compute on.
+    pub compute: Compute,
 }
 
 impl Compress {
     /// The nearest centroid of each row.
     fn codes(&self, rows: &[f32], centroids: &PackedWeights) -> Vec<u32> {
         if self.gemm == Gemm::Native && !self.last_of_ties {
-            return nearest_by_dot(self.isa, rows, centroids);
+            return nearest_by_dot(&self.compute, rows, centroids);
         }
         let count = centroids.outputs();
         let mut products = vec![0.0; rows.len() / centroids.inputs() * count];
         self.gemm
-            .linear(self.isa, rows, centroids, None, &mut products);
+            .linear(&self.compute, rows, centroids, None, &mut products);
         let nearest = |products: &[f32]| {
             let mut best = (0, f32::NEG_INFINITY);
             for (at, &product) in products.iter().enumerate() {
@@ -222,7 +222,7 @@ mod tests {
                 nbits: 2,
                 gemm,
                 last_of_ties,
-                isa: Isa::Scalar,
+                compute: Compute::scalar(),
             };
             let settings = stage.settings();
             let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();

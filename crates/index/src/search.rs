@@ -11,7 +11,9 @@
 
 mod filter;
 
-use concord_kernels::isa::Isa;
+use std::sync::Arc;
+
+use concord_kernels::compute::Compute;
 use concord_kernels::linear::{PackedWeights, linear};
 use concord_kernels::maxsim::{Floor, maxsim};
 use concord_kernels::normalize::{Normalize, normalize};
@@ -82,24 +84,29 @@ pub struct TokenMatch {
     pub similarity: f32,
 }
 
-/// Searches one index.
-pub struct Searcher<'a> {
-    index: &'a Index,
+/// Searches one index, which it shares with whoever else needs it.
+pub struct Searcher {
+    index: Arc<Index>,
     centroids: PackedWeights,
     unpacker: Unpacker,
-    isa: Isa,
+    compute: Compute,
 }
 
-impl<'a> Searcher<'a> {
+impl Searcher {
     /// A searcher of `index`.
-    pub fn new(index: &'a Index, isa: Isa) -> Searcher<'a> {
+    pub fn new(index: Arc<Index>, compute: &Compute) -> Searcher {
         let count = index.centroids.len() / index.dim;
         Searcher {
-            index,
             centroids: PackedWeights::pack(&index.centroids, count, index.dim),
             unpacker: Unpacker::new(index.nbits, &index.bucket_weights),
-            isa,
+            index,
+            compute: compute.clone(),
         }
+    }
+
+    /// What is searched.
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The best `k` passages for a query `(tokens, dim)`, best first. The first `query_maxlen` tokens
@@ -138,7 +145,7 @@ impl<'a> Searcher<'a> {
             .iter()
             .map(|&pid| Hit {
                 pid,
-                score: maxsim(self.isa, &query, &self.embeddings(pid), floor),
+                score: maxsim(&self.compute, &query, &self.embeddings(pid), floor),
             })
             .collect();
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.pid.cmp(&b.pid)));
@@ -153,7 +160,7 @@ impl<'a> Searcher<'a> {
         let passage = PackedWeights::pack(&passage, passage.len() / dim, dim);
         let width = passage.outputs();
         let mut similarities = vec![0.0; query.len() / dim * width];
-        linear(self.isa, query, &passage, None, &mut similarities);
+        linear(&self.compute, query, &passage, None, &mut similarities);
         let nearest = |of_token: &[f32]| {
             let nearest = |a: TokenMatch, b: TokenMatch| match b.similarity > a.similarity {
                 true => b,
@@ -170,7 +177,7 @@ impl<'a> Searcher<'a> {
     /// The decompressed embeddings `(tokens, dim)` of a passage: centroid plus the weights of the
     /// residual, brought to unit length.
     pub fn embeddings(&self, pid: u32) -> Vec<f32> {
-        let Index { dim, nbits, .. } = *self.index;
+        let Index { dim, nbits, .. } = *self.index.as_ref();
         let tokens = self.tokens(pid);
         let width = dim / 8 * nbits;
         let mut embeddings = vec![0.0; tokens.len() * dim];
@@ -183,7 +190,7 @@ impl<'a> Searcher<'a> {
             let centroid = &self.index.centroids[code as usize * dim..][..dim];
             self.unpacker.add(residual, centroid, embedding);
         }
-        normalize(self.isa, Normalize::Divide, &mut embeddings, dim);
+        normalize(&self.compute, Normalize::Divide, &mut embeddings, dim);
         embeddings
     }
 
@@ -195,7 +202,7 @@ impl<'a> Searcher<'a> {
     fn centroid_scores(&self, query: &[f32]) -> Vec<f32> {
         let (count, tokens) = (self.centroids.outputs(), query.len() / self.index.dim);
         let mut by_token = vec![0.0; tokens * count];
-        linear(self.isa, query, &self.centroids, None, &mut by_token);
+        linear(&self.compute, query, &self.centroids, None, &mut by_token);
         let mut scores = vec![0.0; by_token.len()];
         for (token, of_token) in by_token.chunks_exact(count.max(1)).enumerate() {
             for (centroid, &score) in of_token.iter().enumerate() {

@@ -6,9 +6,10 @@ mod golden;
 
 use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::maxsim::Floor;
 use serde::Deserialize;
+use std::sync::Arc;
 
 use golden::{Golden, OLD, VERSIONS};
 
@@ -93,8 +94,8 @@ fn largest_difference(found: &[Hit], expected: &[Hit]) -> f32 {
 #[test]
 fn every_setting_finds_the_passages_and_scores_of_the_reference() {
     for golden in VERSIONS {
-        let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let index = Arc::new(Index::open(&golden.path("index")).unwrap());
+        let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
         let queries = queries(&golden);
         let mut largest: f32 = 0.0;
         for way in golden.json::<Vec<Way>>("search.json") {
@@ -133,8 +134,8 @@ fn what_is_left_open_follows_from_k_as_in_the_reference() {
 #[test]
 fn cells_and_filters_leave_the_passages_that_they_leave_in_the_reference() {
     for golden in VERSIONS {
-        let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let index = Arc::new(Index::open(&golden.path("index")).unwrap());
+        let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
         let mut filtered = 0;
         for way in golden.json::<Vec<Way>>("search.json") {
             // All that is left can be seen where as many are asked for as there are, and all that
@@ -161,8 +162,8 @@ fn cells_and_filters_leave_the_passages_that_they_leave_in_the_reference() {
 #[test]
 fn the_exact_score_of_every_passage_is_that_of_the_reference() {
     for golden in VERSIONS {
-        let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let index = Arc::new(Index::open(&golden.path("index")).unwrap());
+        let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
         let all: Vec<u32> = (0..PASSAGES).collect();
         let mut largest: f32 = 0.0;
         let expected: Vec<Vec<f32>> = golden.json("scores.json");
@@ -184,8 +185,8 @@ fn the_exact_score_of_every_passage_is_that_of_the_reference() {
 #[test]
 fn passages_of_the_same_text_tie_and_come_in_the_order_of_their_pids() {
     for golden in VERSIONS {
-        let index = Index::open(&golden.path("index")).unwrap();
-        let searcher = Searcher::new(&index, Isa::fastest());
+        let index = Arc::new(Index::open(&golden.path("index")).unwrap());
+        let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
         for query in queries(&golden) {
             let hits = searcher.score(&query, &[3, 2], Floor::Zero);
             assert_eq!(pids(&hits), [2, 3]);
@@ -196,8 +197,8 @@ fn passages_of_the_same_text_tie_and_come_in_the_order_of_their_pids() {
 
 #[test]
 fn clipping_at_zero_raises_some_scores_and_lowers_none() {
-    let index = Index::open(&OLD.path("index")).unwrap();
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let index = Arc::new(Index::open(&OLD.path("index")).unwrap());
+    let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
     let mut raised = 0;
     for query in queries(&OLD) {
         for pid in 0..PASSAGES {
@@ -212,12 +213,21 @@ fn clipping_at_zero_raises_some_scores_and_lowers_none() {
 
 #[test]
 fn the_instruction_sets_find_the_same_with_the_same_bits() {
-    let index = Index::open(&OLD.path("index")).unwrap();
+    let index = Arc::new(Index::open(&OLD.path("index")).unwrap());
     let options = SearchOptions::default();
     for query in queries(&OLD) {
-        let scalar = Searcher::new(&index, Isa::Scalar).search(&query, QUERY_MAXLEN, 20, &options);
-        let fastest =
-            Searcher::new(&index, Isa::fastest()).search(&query, QUERY_MAXLEN, 20, &options);
+        let scalar = Searcher::new(Arc::clone(&index), &Compute::scalar()).search(
+            &query,
+            QUERY_MAXLEN,
+            20,
+            &options,
+        );
+        let fastest = Searcher::new(Arc::clone(&index), &Compute::fastest()).search(
+            &query,
+            QUERY_MAXLEN,
+            20,
+            &options,
+        );
         let bits = |hits: &[Hit]| -> Vec<(u32, u32)> {
             hits.iter()
                 .map(|hit| (hit.pid, hit.score.to_bits()))
@@ -230,13 +240,13 @@ fn the_instruction_sets_find_the_same_with_the_same_bits() {
 #[test]
 fn an_index_in_three_chunks_is_read_as_one() {
     let (whole, parts) = (OLD.path("index"), OLD.path("index-chunks-of-50"));
-    let whole = Index::open(&whole).unwrap();
-    let parts = Index::open(&parts).unwrap();
+    let whole = Arc::new(Index::open(&whole).unwrap());
+    let parts = Arc::new(Index::open(&parts).unwrap());
     assert_eq!(parts.setting("num_chunks").unwrap(), 3);
     assert_eq!(parts.passages(), whole.passages());
     let (whole, parts) = (
-        Searcher::new(&whole, Isa::fastest()),
-        Searcher::new(&parts, Isa::fastest()),
+        Searcher::new(Arc::clone(&whole), &Compute::fastest()),
+        Searcher::new(Arc::clone(&parts), &Compute::fastest()),
     );
     for pid in 0..PASSAGES {
         assert_eq!(
@@ -249,8 +259,8 @@ fn an_index_in_three_chunks_is_read_as_one() {
 
 #[test]
 fn the_matches_of_a_passages_tokens_make_up_its_score() {
-    let index = Index::open(&OLD.path("index")).unwrap();
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let index = Arc::new(Index::open(&OLD.path("index")).unwrap());
+    let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
     for query in queries(&OLD) {
         for hit in searcher.score(&query, &[0, 7, 119], Floor::None) {
             let matches = searcher.matches(&query, hit.pid);

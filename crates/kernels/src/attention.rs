@@ -2,11 +2,13 @@
 
 use std::marker::PhantomData;
 
+use crate::compute::Compute;
 use crate::exponential::exp;
-use crate::isa::{Isa, on_isa};
-use crate::lanes::{LANES, Lanes, lane_reduce};
+use crate::isa::on_isa;
+use crate::lanes::Lanes;
 use crate::linear::Single;
 use crate::machine::Machine;
+use crate::reduction::{LANES, lane_reduce};
 use crate::rounding::Format;
 use crate::tile::{Tiled, chains, cover, stretches};
 
@@ -46,7 +48,7 @@ pub struct Projections<'a> {
 ///
 /// # Panics
 /// When the lengths do not match, or `heads` does not divide the width.
-pub fn attention(isa: Isa, projections: &Projections<'_>, context: &mut [f32]) {
+pub fn attention(compute: &Compute, projections: &Projections<'_>, context: &mut [f32]) {
     let Projections {
         query,
         key,
@@ -76,7 +78,7 @@ pub fn attention(isa: Isa, projections: &Projections<'_>, context: &mut [f32]) {
         return;
     }
     let keys = keys.as_slice();
-    on_isa!(isa, body(projections: &Projections<'_>, keys: &[usize], context: &mut [f32]));
+    on_isa!(compute.isa(), body(projections: &Projections<'_>, keys: &[usize], context: &mut [f32]));
 }
 
 #[inline(always)]

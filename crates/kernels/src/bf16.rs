@@ -2,9 +2,11 @@
 
 use std::marker::PhantomData;
 
+use crate::compute::Compute;
 use crate::isa::{Isa, on_isa};
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
 use crate::machine::Machine;
+use crate::reduction::LANES;
 use crate::rounding::Format;
 use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
@@ -78,7 +80,7 @@ impl Bf16Rows {
     ///
     /// # Panics
     /// When `x` is not a whole number of rows.
-    pub fn round(isa: Isa, x: &[f32], inputs: usize) -> Bf16Rows {
+    pub fn round(compute: &Compute, x: &[f32], inputs: usize) -> Bf16Rows {
         assert_eq!(x.len() % inputs.max(1), 0, "x is (rows, inputs)");
         let rows = x.len() / inputs.max(1);
         let mut rounded = Bf16Rows {
@@ -87,7 +89,7 @@ impl Bf16Rows {
             inputs,
         };
         let out = &mut rounded;
-        on_isa!(isa, round_rows(x: &[f32], out: &mut Bf16Rows));
+        on_isa!(compute.isa(), round_rows(x: &[f32], out: &mut Bf16Rows));
         rounded
     }
 }
@@ -118,7 +120,7 @@ fn round_rows<M: Machine>(x: &[f32], out: &mut Bf16Rows) {
 /// # Panics
 /// When a length does not match its shape.
 pub fn linear_bf16(
-    isa: Isa,
+    compute: &Compute,
     x: &Bf16Rows,
     weights: &Bf16Weights,
     bias: Option<&[f32]>,
@@ -132,7 +134,7 @@ pub fn linear_bf16(
         "bias is (outputs,)"
     );
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512 && has_dot_product() {
+    if compute.isa() == Isa::Avx512 && has_dot_product() {
         #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
         fn dot_product(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]) {
             body_of::<DotProduct>(x, weights, bias, y);
@@ -141,13 +143,16 @@ pub fn linear_bf16(
         return unsafe { dot_product(x, weights, bias, y) };
     }
     // Without the instruction, wider registers than those of AVX2 gain nothing.
-    let isa = if isa == Isa::Avx512 { Isa::Avx2 } else { isa };
+    let isa = match compute.isa() {
+        Isa::Avx512 => Isa::Avx2,
+        isa => isa,
+    };
     on_isa!(isa, body(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
 }
 
-/// How a product of `bf16` is computed on `isa`, in words.
-pub fn instructions(isa: Isa) -> &'static str {
-    if isa == Isa::Avx512 && has_dot_product() {
+/// How a product of `bf16` is computed, in words.
+pub fn instructions(compute: &Compute) -> &'static str {
+    if compute.isa() == Isa::Avx512 && has_dot_product() {
         "avx512bf16"
     } else {
         "fused multiply-adds of widened operands"
@@ -156,7 +161,7 @@ pub fn instructions(isa: Isa) -> &'static str {
 
 #[cfg(target_arch = "x86_64")]
 fn has_dot_product() -> bool {
-    is_x86_feature_detected!("avx512bf16") && Isa::Avx512.checked().is_ok()
+    is_x86_feature_detected!("avx512bf16") && Isa::Avx512.is_available()
 }
 
 #[cfg(not(target_arch = "x86_64"))]

@@ -1,6 +1,7 @@
 //! The exponential function in `f32`, as fast as softmax wants it.
 
-use crate::isa::{Isa, on_isa};
+use crate::compute::Compute;
+use crate::isa::on_isa;
 use crate::machine::Machine;
 
 /// `1/2, 1/6, 1/24, …` nearly: what is left of `exp(r)` behind `1 + r`, divided by `r²`, on
@@ -23,8 +24,8 @@ const LN_2_LOW: f32 = -1.904_654_2e-9;
 /// `r = fma(n, −low, fma(n, −high, x))` with `ln 2 = high + low`, `p` a polynomial of degree 4 in `r` by
 /// Horner's rule, fused, `y = 1 + fma(r · r, p, r)`; the result is `y · 2^⌊n/2⌋ · 2^(n − ⌊n/2⌋)`. Arguments
 /// below −104 count as −104, above 89 as 89: their results are zero and infinity. NaN gives NaN.
-pub fn exponential(isa: Isa, x: &mut [f32]) {
-    on_isa!(isa, body(x: &mut [f32]));
+pub fn exponential(compute: &Compute, x: &mut [f32]) {
+    on_isa!(compute.isa(), body(x: &mut [f32]));
 }
 
 #[inline(always)]

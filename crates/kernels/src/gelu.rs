@@ -1,9 +1,11 @@
 //! GELU, elementwise.
 
+use crate::compute::Compute;
 use crate::elementary::gelu_tanh;
-use crate::isa::{Isa, on_isa};
-use crate::lanes::{LANES, Lanes};
+use crate::isa::on_isa;
+use crate::lanes::Lanes;
 use crate::machine::Machine;
+use crate::reduction::LANES;
 
 /// Which formula of GELU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,10 +57,10 @@ const TAIL: [Lanes; 6] = [
 /// `fma(a, 8/3, −½)` (ties to even) and `u = a − (i + ½) · 3/8` (exact), `Q` is a polynomial of degree 5 in `u` by Horner's rule, fused, and zero
 /// for `a = 6`; the result is `fma(−a, Q, max(x, 0))`. It errs by at most 1.6 ULP where `x` is
 /// positive, and by 3e-8 where it is negative.
-pub fn gelu(isa: Isa, form: Gelu, x: &mut [f32]) {
+pub fn gelu(compute: &Compute, form: Gelu, x: &mut [f32]) {
     match form {
-        Gelu::Erf => on_isa!(isa, erf_body(x: &mut [f32])),
-        Gelu::Tanh => on_isa!(isa, tanh_body(x: &mut [f32])),
+        Gelu::Erf => on_isa!(compute.isa(), erf_body(x: &mut [f32])),
+        Gelu::Tanh => on_isa!(compute.isa(), tanh_body(x: &mut [f32])),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::isa::Isa;
+use crate::compute::Compute;
 use crate::library::Library;
 use crate::linear::{PackedWeights, RUN, linear_in_runs};
 
@@ -39,16 +39,16 @@ impl Gemm {
     /// `y = x · Wᵀ + bias` in this order; shapes as in [`linear_in_runs`]. The bias is added last.
     pub fn linear(
         self,
-        isa: Isa,
+        compute: &Compute,
         x: &[f32],
         weights: &PackedWeights,
         bias: Option<&[f32]>,
         y: &mut [f32],
     ) {
         match self {
-            Gemm::Native => linear_in_runs(isa, x, weights, bias, RUN, y),
-            Gemm::Chunk(run) => linear_in_runs(isa, x, weights, bias, run, y),
-            Gemm::SplitK(parts) => split_k(isa, x, weights, bias, parts, y),
+            Gemm::Native => linear_in_runs(compute, x, weights, bias, RUN, y),
+            Gemm::Chunk(run) => linear_in_runs(compute, x, weights, bias, run, y),
+            Gemm::SplitK(parts) => split_k(compute, x, weights, bias, parts, y),
             Gemm::Library(library) => of_library(library, x, weights, bias, y),
         }
     }
@@ -58,7 +58,7 @@ impl Gemm {
 /// one chain of fused multiply-adds. The sums are added pairwise: part `i` takes part `i + 1`, then
 /// `i + 2`, and so on by doubling strides.
 fn split_k(
-    isa: Isa,
+    compute: &Compute,
     x: &[f32],
     weights: &PackedWeights,
     bias: Option<&[f32]>,
@@ -78,7 +78,7 @@ fn split_k(
                 .collect();
             let part = weights.slice_inputs(start..end);
             let mut sum = vec![0.0; y.len()];
-            linear_in_runs(isa, &x, &part, None, part.inputs(), &mut sum);
+            linear_in_runs(compute, &x, &part, None, part.inputs(), &mut sum);
             sum
         })
         .collect();

@@ -2,9 +2,11 @@
 
 use std::marker::PhantomData;
 
+use crate::compute::Compute;
 use crate::isa::{Isa, on_isa};
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
 use crate::machine::{Bits, Machine, Scalar};
+use crate::reduction::LANES;
 use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
 /// The largest magnitude of a quantised value.
@@ -147,7 +149,7 @@ impl Int8Rows {
     ///
     /// # Panics
     /// When `x` is not a whole number of rows.
-    pub fn quantise(isa: Isa, x: &[f32], inputs: usize) -> Int8Rows {
+    pub fn quantise(compute: &Compute, x: &[f32], inputs: usize) -> Int8Rows {
         assert_eq!(x.len() % inputs.max(1), 0, "x is (rows, inputs)");
         let rows = x.len() / inputs.max(1);
         let mut quantised = Int8Rows {
@@ -156,7 +158,7 @@ impl Int8Rows {
             inputs,
         };
         let out = &mut quantised;
-        on_isa!(isa, quantise_rows(x: &[f32], out: &mut Int8Rows));
+        on_isa!(compute.isa(), quantise_rows(x: &[f32], out: &mut Int8Rows));
         quantised
     }
 }
@@ -185,7 +187,7 @@ fn quantise_rows<M: Machine>(x: &[f32], out: &mut Int8Rows) {
 /// # Panics
 /// When a length does not match its shape.
 pub fn linear_int8(
-    isa: Isa,
+    compute: &Compute,
     x: &Int8Rows,
     weights: &Int8Weights,
     bias: Option<&[f32]>,
@@ -199,7 +201,7 @@ pub fn linear_int8(
         "bias is (outputs,)"
     );
     #[cfg(target_arch = "x86_64")]
-    match chosen(isa) {
+    match chosen(compute.isa()) {
         Instructions::Avx512Vnni => {
             #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
             fn vnni(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]) {
@@ -226,7 +228,7 @@ pub fn linear_int8(
         }
         Instructions::Plain => {}
     }
-    on_isa!(isa, body(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
+    on_isa!(compute.isa(), body(x: &Int8Rows, weights: &Int8Weights, bias: Option<&[f32]>, y: &mut [f32]));
 }
 
 /// What multiplies and adds the integers.
@@ -240,11 +242,11 @@ enum Instructions {
 
 #[cfg(target_arch = "x86_64")]
 fn chosen(isa: Isa) -> Instructions {
-    match isa.checked() {
-        Ok(Isa::Avx512) if is_x86_feature_detected!("avx512vnni") => Instructions::Avx512Vnni,
+    match isa {
+        Isa::Avx512 if is_x86_feature_detected!("avx512vnni") => Instructions::Avx512Vnni,
         // Without the instruction, wider registers than those of AVX2 gain nothing.
-        Ok(Isa::Avx512 | Isa::Avx2) if is_x86_feature_detected!("avxvnni") => Instructions::AvxVnni,
-        Ok(Isa::Avx512 | Isa::Avx2) => Instructions::Avx2,
+        Isa::Avx512 | Isa::Avx2 if is_x86_feature_detected!("avxvnni") => Instructions::AvxVnni,
+        Isa::Avx512 | Isa::Avx2 => Instructions::Avx2,
         _ => Instructions::Plain,
     }
 }
@@ -254,9 +256,9 @@ fn chosen(_: Isa) -> Instructions {
     Instructions::Plain
 }
 
-/// How a product of 8-bit integers is computed on `isa`, in words.
-pub fn instructions(isa: Isa) -> &'static str {
-    match chosen(isa) {
+/// How a product of 8-bit integers is computed, in words.
+pub fn instructions(compute: &Compute) -> &'static str {
+    match chosen(compute.isa()) {
         Instructions::Avx512Vnni => "avx512vnni",
         Instructions::AvxVnni => "avxvnni",
         Instructions::Avx2 => "avx2",

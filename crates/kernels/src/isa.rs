@@ -4,9 +4,6 @@
 //! by side, and is compiled once per instruction set by the macro `on_isa!`, so that the instances cannot
 //! drift apart. An instruction set decides how many of the sixteen lanes a register holds and nothing else.
 
-use std::fmt;
-use std::str::FromStr;
-
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -27,21 +24,21 @@ pub enum IsaError {
     #[error("unknown instruction set `{0}`: choose one of scalar, avx2, avx512, neon")]
     Unknown(String),
     /// The name exists, but this machine does not have it.
-    #[error("this machine does not have {0}: it has {has}", has = names(&Isa::available()))]
-    Unavailable(Isa),
-}
-
-fn names(isas: &[Isa]) -> String {
-    isas.iter()
-        .map(Isa::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    #[error("this machine does not have {name}: it has {has}")]
+    Unavailable {
+        /// What was asked for.
+        name: &'static str,
+        /// What there is, with commas.
+        has: String,
+    },
 }
 
 impl Isa {
+    const ALL: [Isa; 4] = [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Neon];
+
     /// Every instruction set this machine can run, slowest first. Never empty.
     pub fn available() -> Vec<Isa> {
-        [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Neon]
+        Isa::ALL
             .into_iter()
             .filter(|isa| isa.is_available())
             .collect()
@@ -52,16 +49,31 @@ impl Isa {
         Isa::available().pop().unwrap_or(Isa::Scalar)
     }
 
-    /// Checks that this machine can run `self`.
-    pub fn checked(self) -> Result<Isa, IsaError> {
-        if self.is_available() {
-            Ok(self)
-        } else {
-            Err(IsaError::Unavailable(self))
+    /// The instruction set of that name, if this machine can run it.
+    pub fn of_this_machine(name: &str) -> Result<Isa, IsaError> {
+        let known = Isa::ALL.into_iter().find(|isa| isa.name() == name);
+        let isa = known.ok_or_else(|| IsaError::Unknown(name.to_owned()))?;
+        if isa.is_available() {
+            return Ok(isa);
+        }
+        let has: Vec<_> = Isa::available().into_iter().map(Isa::name).collect();
+        Err(IsaError::Unavailable {
+            name: isa.name(),
+            has: has.join(", "),
+        })
+    }
+
+    /// Its name, as the program's option has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Scalar => "scalar",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Neon => "neon",
         }
     }
 
-    fn is_available(self) -> bool {
+    pub fn is_available(self) -> bool {
         match self {
             Isa::Scalar => true,
             #[cfg(target_arch = "x86_64")]
@@ -85,31 +97,6 @@ impl Isa {
     }
 }
 
-impl fmt::Display for Isa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Isa::Scalar => "scalar",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512 => "avx512",
-            Isa::Neon => "neon",
-        })
-    }
-}
-
-impl FromStr for Isa {
-    type Err = IsaError;
-
-    fn from_str(name: &str) -> Result<Isa, IsaError> {
-        match name {
-            "scalar" => Ok(Isa::Scalar),
-            "avx2" => Ok(Isa::Avx2),
-            "avx512" => Ok(Isa::Avx512),
-            "neon" => Ok(Isa::Neon),
-            other => Err(IsaError::Unknown(other.to_owned())),
-        }
-    }
-}
-
 /// Compiles one kernel body for every instruction set and calls the instance that `isa` names.
 ///
 /// `on_isa!(isa, body(args: Types) -> Ret)`: `body` is an `#[inline(always)]` function generic over
@@ -128,23 +115,22 @@ macro_rules! on_isa {
         fn neon($($arg: $ty),*) $(-> $ret)? { $body::<$crate::machine::Neon>($($arg),*) }
         fn scalar($($arg: $ty),*) $(-> $ret)? { $body::<$crate::machine::Scalar>($($arg),*) }
 
-        match $isa.checked() {
+        match $isa {
             #[cfg(target_arch = "x86_64")]
-            Ok($crate::isa::Isa::Avx2) => {
-                // SAFETY: `Isa::checked` found AVX2 and FMA on this machine.
+            $crate::isa::Isa::Avx2 if $crate::isa::Isa::Avx2.is_available() => {
+                // SAFETY: `is_available` found AVX2 and FMA on this machine.
                 unsafe { avx2($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
-            Ok($crate::isa::Isa::Avx512) => {
-                // SAFETY: `Isa::checked` found AVX-512 F, BW, DQ, VL and FMA on this machine.
+            $crate::isa::Isa::Avx512 if $crate::isa::Isa::Avx512.is_available() => {
+                // SAFETY: `is_available` found AVX-512 F, BW, DQ, VL and FMA on this machine.
                 unsafe { avx512($($arg),*) }
             }
             #[cfg(target_arch = "aarch64")]
-            Ok($crate::isa::Isa::Neon) => {
-                // SAFETY: `Isa::checked` found NEON on this machine.
+            $crate::isa::Isa::Neon if $crate::isa::Isa::Neon.is_available() => {
+                // SAFETY: `is_available` found NEON on this machine.
                 unsafe { neon($($arg),*) }
             }
-            // The scalar instance gives the same bits, so it stands in wherever the others cannot run.
             _ => scalar($($arg),*),
         }
     }};
@@ -157,16 +143,30 @@ mod tests {
 
     #[test]
     fn a_name_reads_back_as_the_same_instruction_set() {
-        for isa in [Isa::Scalar, Isa::Avx2, Isa::Avx512, Isa::Neon] {
-            assert_eq!(isa.to_string().parse(), Ok(isa));
+        for isa in Isa::available() {
+            assert_eq!(Isa::of_this_machine(isa.name()), Ok(isa));
         }
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_those_that_exist() {
-        let error = "sse9".parse::<Isa>().unwrap_err().to_string();
+        let error = Isa::of_this_machine("sse9").unwrap_err().to_string();
         assert!(
             error.contains("sse9") && error.contains("avx512"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_name_of_another_architecture_is_answered_with_those_of_this_machine() {
+        let other = if cfg!(target_arch = "aarch64") {
+            "avx2"
+        } else {
+            "neon"
+        };
+        let error = Isa::of_this_machine(other).unwrap_err().to_string();
+        assert!(
+            error.contains(other) && error.contains("it has scalar"),
             "{error}"
         );
     }

@@ -1,8 +1,9 @@
 //! Layer normalisation over the last axis.
 
-use crate::isa::{Isa, on_isa};
-use crate::lanes::lane_reduce;
+use crate::compute::Compute;
+use crate::isa::on_isa;
 use crate::machine::Machine;
+use crate::reduction::lane_reduce;
 
 /// How the variance of a row is computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,14 +27,14 @@ pub enum Variance {
 /// # Panics
 /// When `gamma` and `beta` differ in length or `x` is not a whole number of rows.
 pub fn layer_norm(
-    isa: Isa,
+    compute: &Compute,
     variance: Variance,
     x: &mut [f32],
     gamma: &[f32],
     beta: &[f32],
     eps: f32,
 ) {
-    add_layer_norm(isa, variance, x, &[], gamma, beta, eps);
+    add_layer_norm(compute, variance, x, &[], gamma, beta, eps);
 }
 
 /// The same of the sums `x + residual`, in the place of `x`; each sum rounds once. No residual is an empty
@@ -42,7 +43,7 @@ pub fn layer_norm(
 /// # Panics
 /// As [`layer_norm`], and when `residual` is not empty and not as long as `x`.
 pub fn add_layer_norm(
-    isa: Isa,
+    compute: &Compute,
     variance: Variance,
     x: &mut [f32],
     residual: &[f32],
@@ -56,7 +57,7 @@ pub fn add_layer_norm(
         residual.is_empty() || residual.len() == x.len(),
         "a residual is as long as what it is added to"
     );
-    on_isa!(isa, body(variance: Variance, x: &mut [f32], residual: &[f32], gamma: &[f32], beta: &[f32], eps: f32));
+    on_isa!(compute.isa(), body(variance: Variance, x: &mut [f32], residual: &[f32], gamma: &[f32], beta: &[f32], eps: f32));
 }
 
 #[inline(always)]

@@ -10,10 +10,11 @@
 //! it makes an index reproducible on one machine and unexplainable on the next.
 //!
 //! How it is done:
-//! * one body per kernel over sixteen virtual [`lanes`], compiled once per instruction set ([`isa`]);
+//! * one body per kernel over sixteen virtual lanes (`lanes.rs`), compiled once per instruction set
+//!   (`isa.rs`); callers say by a [`compute::Compute`] where to run, and see no instruction;
 //! * outputs are computed side by side, the terms of one output one after another, so that wider
 //!   registers and larger tiles change what runs in parallel and never the order of a sum;
-//! * short reductions share one order, [`lanes::lane_reduce`];
+//! * short reductions share one order, [`reduction::lane_reduce`];
 //! * [`elementary`] functions are the project's own.
 //!
 //! Kernels check shapes with assertions: a wrong shape here is a defect of the caller, never of a
@@ -31,20 +32,22 @@
 
 pub mod attention;
 pub mod bf16;
+pub mod compute;
 pub mod elementary;
 pub mod exponential;
 pub mod gelu;
 pub mod gemm;
 pub mod int8;
-pub mod isa;
-pub mod lanes;
+mod isa;
+mod lanes;
 pub mod layer_norm;
 pub mod library;
 pub mod linear;
-pub mod machine;
+mod machine;
 pub mod maxsim;
 pub mod nearest;
 pub mod normalize;
+pub mod reduction;
 pub mod rounding;
 mod tile;
 

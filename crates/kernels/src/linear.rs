@@ -3,9 +3,11 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::isa::{Isa, on_isa};
-use crate::lanes::{LANES, Lanes};
+use crate::compute::Compute;
+use crate::isa::on_isa;
+use crate::lanes::Lanes;
 use crate::machine::Machine;
+use crate::reduction::LANES;
 use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
 
 /// How many products are chained before their sum joins the total: the contract's run length.
@@ -100,7 +102,7 @@ impl PackedWeights {
 /// # Panics
 /// When a length does not match its shape, or `run` is zero.
 pub fn linear_in_runs(
-    isa: Isa,
+    compute: &Compute,
     x: &[f32],
     weights: &PackedWeights,
     bias: Option<&[f32]>,
@@ -116,12 +118,18 @@ pub fn linear_in_runs(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    on_isa!(isa, body(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, run: usize, y: &mut [f32]));
+    on_isa!(compute.isa(), body(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, run: usize, y: &mut [f32]));
 }
 
 /// [`linear_in_runs`] with the contract's own run length, [`RUN`].
-pub fn linear(isa: Isa, x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, y: &mut [f32]) {
-    linear_in_runs(isa, x, weights, bias, RUN, y);
+pub fn linear(
+    compute: &Compute,
+    x: &[f32],
+    weights: &PackedWeights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    linear_in_runs(compute, x, weights, bias, RUN, y);
 }
 
 #[inline(always)]

@@ -3,7 +3,8 @@
 //! Every operation has one result, which its documentation states; a machine chooses the instructions. The
 //! bodies are generic over [`Machine`] and are compiled for each by `on_isa!` (see [`crate::isa`]).
 
-use crate::lanes::{LANES, Lanes};
+use crate::lanes::Lanes;
+use crate::reduction::LANES;
 
 /// An instruction set as the bodies see it.
 ///
@@ -64,6 +65,7 @@ pub struct Avx2;
 pub struct Avx512;
 
 /// NEON: thirty-two registers of four lanes.
+#[cfg(target_arch = "aarch64")]
 pub struct Neon;
 
 impl Machine for Scalar {
@@ -221,6 +223,7 @@ impl Machine for Avx512 {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
 impl Machine for Neon {
     const PANELS: usize = 1;
 

@@ -1,9 +1,10 @@
 //! The nearest centroid of each row: k-means' assignment and the codec's codes.
 
-use crate::isa::{Isa, on_isa};
-use crate::lanes::{LANES, lane_reduce};
+use crate::compute::Compute;
+use crate::isa::on_isa;
 use crate::linear::{PackedWeights, linear};
 use crate::machine::Machine;
+use crate::reduction::{LANES, lane_reduce};
 
 /// Rows whose products are held at once.
 const BLOCK: usize = 64;
@@ -13,15 +14,15 @@ const BLOCK: usize = 64;
 ///
 /// # Order of operations
 /// The products are those of [`linear`]. A NaN is never the largest.
-pub fn nearest_by_dot(isa: Isa, x: &[f32], centroids: &PackedWeights) -> Vec<u32> {
-    for_each_row_of_products(isa, x, centroids, |_, products| {
-        first_largest(isa, products).0
+pub fn nearest_by_dot(compute: &Compute, x: &[f32], centroids: &PackedWeights) -> Vec<u32> {
+    for_each_row_of_products(compute, x, centroids, |_, products| {
+        first_largest(compute, products).0
     })
 }
 
 /// The squared L2 norm of every row of `x` `(rows, width)`: [`lane_reduce`] with fused squares.
-pub fn squared_norms(isa: Isa, x: &[f32], width: usize) -> Vec<f32> {
-    on_isa!(isa, squared_norms_body(x: &[f32], width: usize) -> Vec<f32>)
+pub fn squared_norms(compute: &Compute, x: &[f32], width: usize) -> Vec<f32> {
+    on_isa!(compute.isa(), squared_norms_body(x: &[f32], width: usize) -> Vec<f32>)
 }
 
 #[inline(always)]
@@ -39,16 +40,16 @@ fn squared_norms_body<M: Machine>(x: &[f32], width: usize) -> Vec<f32> {
 /// `distance = (‖x‖² + ‖c‖²) − 2·⟨x, c⟩`, not below zero, as faiss computes it for many queries; the
 /// products are those of [`linear`], each operation rounds once.
 pub fn nearest_by_l2(
-    isa: Isa,
+    compute: &Compute,
     x: &[f32],
     centroids: &PackedWeights,
     norms: &[f32],
 ) -> Vec<(u32, f32)> {
-    let own = squared_norms(isa, x, centroids.inputs());
-    for_each_row_of_products(isa, x, centroids, |row, products| {
+    let own = squared_norms(compute, x, centroids.inputs());
+    for_each_row_of_products(compute, x, centroids, |row, products| {
         let own = own[row];
-        on_isa!(isa, negate_distances(products: &mut [f32], norms: &[f32], own: f32));
-        let (centroid, negated) = first_largest(isa, products);
+        on_isa!(compute.isa(), negate_distances(products: &mut [f32], norms: &[f32], own: f32));
+        let (centroid, negated) = first_largest(compute, products);
         (centroid, -negated)
     })
 }
@@ -63,7 +64,7 @@ fn negate_distances<M: Machine>(products: &mut [f32], norms: &[f32], own: f32) {
 }
 
 fn for_each_row_of_products<T>(
-    isa: Isa,
+    compute: &Compute,
     x: &[f32],
     centroids: &PackedWeights,
     mut choose: impl FnMut(usize, &mut [f32]) -> T,
@@ -74,7 +75,7 @@ fn for_each_row_of_products<T>(
     let mut products = vec![0.0; BLOCK * count];
     for block in x.chunks(BLOCK * width) {
         let products = &mut products[..block.len() / width * count];
-        linear(isa, block, centroids, None, products);
+        linear(compute, block, centroids, None, products);
         for products in products.chunks_exact_mut(count) {
             chosen.push(choose(chosen.len(), products));
         }
@@ -83,8 +84,8 @@ fn for_each_row_of_products<T>(
 }
 
 /// The first of the largest values and its position; position 0 where all are NaN.
-fn first_largest(isa: Isa, values: &[f32]) -> (u32, f32) {
-    on_isa!(isa, first_largest_body(values: &[f32]) -> (u32, f32))
+fn first_largest(compute: &Compute, values: &[f32]) -> (u32, f32) {
+    on_isa!(compute.isa(), first_largest_body(values: &[f32]) -> (u32, f32))
 }
 
 #[inline(always)]

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::isa::{Isa, on_isa};
-use crate::lanes::lane_reduce;
+use crate::compute::Compute;
+use crate::isa::on_isa;
 use crate::machine::Machine;
+use crate::reduction::lane_reduce;
 
 /// The norm below which a row counts as zero and is divided by this instead: PyTorch's
 /// `F.normalize(eps=1e-12)`.
@@ -38,11 +39,11 @@ impl fmt::Display for Normalize {
 ///
 /// # Panics
 /// When `x` is not a whole number of rows.
-pub fn normalize(isa: Isa, form: Normalize, x: &mut [f32], width: usize) {
+pub fn normalize(compute: &Compute, form: Normalize, x: &mut [f32], width: usize) {
     assert_eq!(x.len() % width.max(1), 0, "x is (rows, width)");
     match form {
-        Normalize::Divide => on_isa!(isa, divide(x: &mut [f32], width: usize)),
-        Normalize::Rsqrt => on_isa!(isa, rsqrt(x: &mut [f32], width: usize)),
+        Normalize::Divide => on_isa!(compute.isa(), divide(x: &mut [f32], width: usize)),
+        Normalize::Rsqrt => on_isa!(compute.isa(), rsqrt(x: &mut [f32], width: usize)),
     }
 }
 

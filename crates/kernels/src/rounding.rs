@@ -1,6 +1,7 @@
 //! Rounding `f32` to narrower formats, for the precisions that compute with such operands.
 
-use crate::isa::{Isa, on_isa};
+use crate::compute::Compute;
+use crate::isa::on_isa;
 use crate::machine::Machine;
 
 /// A format of numbers that are held in `f32`.
@@ -50,8 +51,8 @@ impl Format {
 }
 
 /// Rounds every value of `x` to `format` in place.
-pub fn round(isa: Isa, format: Format, x: &mut [f32]) {
-    on_isa!(isa, body(format: Format, x: &mut [f32]));
+pub fn round(compute: &Compute, format: Format, x: &mut [f32]) {
+    on_isa!(compute.isa(), body(format: Format, x: &mut [f32]));
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 //! A tile decides which sums are computed at the same time, never how a sum is computed: each is one chain,
 //! its terms in ascending order. So tiles may be as wide as the registers of a machine allow.
 
-use crate::lanes::LANES;
+use crate::reduction::LANES;
 
 /// How the terms of a chain are made and added, in one precision and on one machine.
 pub(crate) trait MultiplyAdd {

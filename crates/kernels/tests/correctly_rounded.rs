@@ -3,10 +3,10 @@
 //! The ordinary suite takes a sample of all `f32`. All of them, for minutes:
 //! `CONCORD_EXHAUSTIVE=1 cargo test --release -p concord-kernels --test correctly_rounded -- --nocapture`.
 
+use concord_kernels::compute::Compute;
 use concord_kernels::elementary::{erf, exp, gelu_erf, tanh};
 use concord_kernels::exponential::exponential;
 use concord_kernels::gelu::{Gelu, gelu};
-use concord_kernels::isa::Isa;
 
 /// Distance in representable values; NaN equals NaN.
 fn ulps(a: f32, b: f32) -> u32 {
@@ -90,7 +90,7 @@ fn through(kernel: impl Fn(&mut [f32]), mut check: impl FnMut(f32, f32)) {
 fn the_exponential_is_within_two_ulps() {
     let (mut worst, mut wrong, mut all) = (0, 0u64, 0u64);
     through(
-        |x| exponential(Isa::fastest(), x),
+        |x| exponential(&Compute::fastest(), x),
         |x, y| {
             let error = ulps(y, core_math::expf(x));
             worst = worst.max(error);
@@ -121,7 +121,7 @@ fn true_gelu(x: f32) -> f64 {
 fn gelu_errs_by_its_rounding_where_it_is_positive_and_hardly_where_it_is_negative() {
     let (mut above, mut below) = (0.0f64, 0.0f64);
     through(
-        |x| gelu(Isa::fastest(), Gelu::Erf, x),
+        |x| gelu(&Compute::fastest(), Gelu::Erf, x),
         |x, y| {
             if !x.is_finite() {
                 assert!(y.is_nan() == x.is_nan(), "gelu({x}) = {y}");

@@ -3,11 +3,11 @@
 
 use concord_kernels::attention::{Projections, attention};
 use concord_kernels::bf16::{Bf16Rows, Bf16Weights, linear_bf16};
+use concord_kernels::compute::Compute;
 use concord_kernels::exponential::exponential;
 use concord_kernels::gelu::{Gelu, gelu};
 use concord_kernels::gemm::Gemm;
 use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
-use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
 use concord_kernels::library::Library;
 use concord_kernels::linear::{PackedWeights, RUN, linear, linear_in_runs};
@@ -65,30 +65,31 @@ fn linear_as_documented(x: &[f32], w: &[f32], bias: &[f32], run: usize) -> Vec<f
     y
 }
 
-/// What `compute` returns on each instruction set of this machine must be one thing.
-fn same_on_every_isa<T: PartialEq + std::fmt::Debug>(compute: impl Fn(Isa) -> T) -> T {
-    let scalar = compute(Isa::Scalar);
-    for isa in Isa::available() {
-        assert_eq!(compute(isa), scalar, "{isa} and scalar differ");
+/// What `result` is on each instruction set of this machine must be one thing.
+fn same_on_every_isa<T: PartialEq + std::fmt::Debug>(result: impl Fn(&Compute) -> T) -> T {
+    let scalar = result(&Compute::scalar());
+    for compute in Compute::available() {
+        assert_eq!(result(&compute), scalar, "{compute} and scalar differ");
     }
     scalar
 }
 
 #[test]
 fn the_instruction_sets_compared_are_named() {
-    let names: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
+    let available = Compute::available();
+    let names: Vec<&str> = available.iter().map(Compute::isa_name).collect();
     println!(
         "instruction sets compared with scalar on this machine: {}",
         names.join(", ")
     );
-    for isa in Isa::available() {
+    for compute in &available {
         println!(
-            "{isa}: bf16 by {}, int8 by {}",
-            concord_kernels::bf16::instructions(isa),
-            concord_kernels::int8::instructions(isa)
+            "{compute}: bf16 by {}, int8 by {}",
+            concord_kernels::bf16::instructions(compute),
+            concord_kernels::int8::instructions(compute)
         );
     }
-    assert!(Isa::available().contains(&Isa::Scalar));
+    assert!(names.contains(&"scalar"));
 }
 
 proptest! {
@@ -102,9 +103,9 @@ proptest! {
         let (x, w, bias) = (values(rows * inputs, seed), values(outputs * inputs, !seed), values(outputs, seed ^ 5));
         let packed = PackedWeights::pack(&w, outputs, inputs);
         prop_assert_eq!(bits(&packed.unpack()), bits(&w));
-        let y = same_on_every_isa(|isa| {
+        let y = same_on_every_isa(|compute| {
             let mut y = vec![f32::NAN; rows * outputs];
-            linear_in_runs(isa, &x, &packed, Some(&bias), run, &mut y);
+            linear_in_runs(compute, &x, &packed, Some(&bias), run, &mut y);
             bits(&y)
         });
         prop_assert_eq!(y, bits(&linear_as_documented(&x, &w, &bias, run)));
@@ -118,9 +119,9 @@ proptest! {
         let (x, w) = (scaled(values(rows * inputs, seed)), values(outputs * inputs, !seed));
         let bias = scaled(values(outputs, seed ^ 5));
         let packed = Bf16Weights::pack(&w, outputs, inputs);
-        let y = same_on_every_isa(|isa| {
+        let y = same_on_every_isa(|compute| {
             let mut y = vec![f32::NAN; rows * outputs];
-            linear_bf16(isa, &Bf16Rows::round(isa, &x, inputs), &packed, Some(&bias), &mut y);
+            linear_bf16(compute, &Bf16Rows::round(compute, &x, inputs), &packed, Some(&bias), &mut y);
             bits(&y)
         });
         let brain = |value: f32| Format::Bf16.round(value);
@@ -145,9 +146,9 @@ proptest! {
     ) {
         let (x, w, bias) = (values(rows * inputs, seed), values(outputs * inputs, !seed), values(outputs, seed ^ 5));
         let packed = Int8Weights::quantise(&w, outputs, inputs);
-        let y = same_on_every_isa(|isa| {
+        let y = same_on_every_isa(|compute| {
             let mut y = vec![f32::NAN; rows * outputs];
-            linear_int8(isa, &Int8Rows::quantise(isa, &x, inputs), &packed, Some(&bias), &mut y);
+            linear_int8(compute, &Int8Rows::quantise(compute, &x, inputs), &packed, Some(&bias), &mut y);
             bits(&y)
         });
         let quantised = |row: &[f32]| {
@@ -172,10 +173,10 @@ proptest! {
     fn a_row_does_not_depend_on_its_neighbours_in_any_precision(rows in 2usize..40, inputs in 1usize..500, outputs in 1usize..50, seed: u64) {
         let (x, w) = (values(rows * inputs, seed), values(outputs * inputs, !seed));
         let (brain, int8) = (Bf16Weights::pack(&w, outputs, inputs), Int8Weights::quantise(&w, outputs, inputs));
-        let isa = Isa::fastest();
+        let compute = &Compute::fastest();
         let layers: [Layer<'_>; 2] = [
-            &|x, y| linear_bf16(isa, &Bf16Rows::round(isa, x, inputs), &brain, None, y),
-            &|x, y| linear_int8(isa, &Int8Rows::quantise(isa, x, inputs), &int8, None, y),
+            &|x, y| linear_bf16(compute, &Bf16Rows::round(compute, x, inputs), &brain, None, y),
+            &|x, y| linear_int8(compute, &Int8Rows::quantise(compute, x, inputs), &int8, None, y),
         ];
         for layer in layers {
             let mut together = vec![0.0; rows * outputs];
@@ -193,10 +194,10 @@ proptest! {
         let (x, w) = (values(rows * inputs, seed), values(outputs * inputs, !seed));
         let packed = PackedWeights::pack(&w, outputs, inputs);
         let mut together = vec![0.0; rows * outputs];
-        linear(Isa::fastest(), &x, &packed, None, &mut together);
+        linear(&Compute::fastest(), &x, &packed, None, &mut together);
         for (x, together) in x.chunks_exact(inputs).zip(together.chunks_exact(outputs)) {
             let mut alone = vec![0.0; outputs];
-            linear(Isa::fastest(), x, &packed, None, &mut alone);
+            linear(&Compute::fastest(), x, &packed, None, &mut alone);
             prop_assert_eq!(bits(&alone), bits(together));
         }
     }
@@ -208,7 +209,7 @@ proptest! {
         let libraries = Library::ALL.iter().map(|library| Gemm::Library(*library));
         for gemm in [Gemm::Native, Gemm::Chunk(n * 16), Gemm::SplitK(n)].into_iter().chain(libraries) {
             let mut y = vec![f32::NAN; rows * outputs];
-            gemm.linear(Isa::fastest(), &x, &packed, Some(&bias), &mut y);
+            gemm.linear(&Compute::fastest(), &x, &packed, Some(&bias), &mut y);
             for (at, &y) in y.iter().enumerate() {
                 let (row, output) = (at / outputs, at % outputs);
                 let terms = (0..inputs).map(|k| f64::from(x[row * inputs + k]) * f64::from(w[output * inputs + k]));
@@ -229,7 +230,7 @@ proptest! {
             sums = sums.chunks(2).map(|pair| pair.iter().copied().reduce(|a, b| a + b).unwrap()).collect();
         }
         let mut y = [0.0];
-        Gemm::SplitK(parts).linear(Isa::fastest(), &x, &PackedWeights::pack(&w, 1, inputs), None, &mut y);
+        Gemm::SplitK(parts).linear(&Compute::fastest(), &x, &PackedWeights::pack(&w, 1, inputs), None, &mut y);
         prop_assert_eq!(y[0].to_bits(), sums[0].to_bits());
     }
 
@@ -238,37 +239,37 @@ proptest! {
         let x = values(rows * width, seed);
         let (gamma, beta) = (values(width, !seed), values(width, seed ^ 3));
         for variance in [Variance::TwoPass, Variance::OnePass] {
-            same_on_every_isa(|isa| {
+            same_on_every_isa(|compute| {
                 let mut x = x.clone();
-                layer_norm(isa, variance, &mut x, &gamma, &beta, 1e-12);
+                layer_norm(compute, variance, &mut x, &gamma, &beta, 1e-12);
                 bits(&x)
             });
         }
         let residual = values(x.len(), seed ^ 21);
-        let fused = same_on_every_isa(|isa| {
+        let fused = same_on_every_isa(|compute| {
             let mut x = x.clone();
-            add_layer_norm(isa, Variance::TwoPass, &mut x, &residual, &gamma, &beta, 1e-12);
+            add_layer_norm(compute, Variance::TwoPass, &mut x, &residual, &gamma, &beta, 1e-12);
             bits(&x)
         });
         let mut apart: Vec<f32> = x.iter().zip(&residual).map(|(x, r)| x + r).collect();
-        layer_norm(Isa::Scalar, Variance::TwoPass, &mut apart, &gamma, &beta, 1e-12);
+        layer_norm(&Compute::scalar(), Variance::TwoPass, &mut apart, &gamma, &beta, 1e-12);
         prop_assert_eq!(fused, bits(&apart));
-        same_on_every_isa(|isa| {
+        same_on_every_isa(|compute| {
             let mut x = x.clone();
-            exponential(isa, &mut x);
+            exponential(compute, &mut x);
             bits(&x)
         });
         for format in [Format::F16, Format::Bf16] {
-            same_on_every_isa(|isa| {
+            same_on_every_isa(|compute| {
                 let mut x = x.clone();
-                round(isa, format, &mut x);
+                round(compute, format, &mut x);
                 bits(&x)
             });
         }
         for form in [Normalize::Divide, Normalize::Rsqrt] {
-            let y = same_on_every_isa(|isa| {
+            let y = same_on_every_isa(|compute| {
                 let mut x = x.clone();
-                normalize(isa, form, &mut x, width);
+                normalize(compute, form, &mut x, width);
                 bits(&x)
             });
             for row in y.chunks_exact(width) {
@@ -277,9 +278,9 @@ proptest! {
             }
         }
         for form in [Gelu::Erf, Gelu::Tanh] {
-            same_on_every_isa(|isa| {
+            same_on_every_isa(|compute| {
                 let mut x = x.clone();
-                gelu(isa, form, &mut x);
+                gelu(compute, form, &mut x);
                 bits(&x)
             });
         }
@@ -291,10 +292,10 @@ proptest! {
         let rows = |seed| values((tokens + masked) * width, seed);
         let (query, key, value) = (rows(seed), rows(!seed), rows(seed ^ 77));
         let attend: Vec<bool> = (0..tokens + masked).map(|token| token < tokens).collect();
-        let padded = same_on_every_isa(|isa| {
+        let padded = same_on_every_isa(|compute| {
             let mut context = vec![f32::NAN; (tokens + masked) * width];
             let projections = Projections { query: &query, key: &key, value: &value, attend: Some(&attend), heads, width, format };
-            attention(isa, &projections, &mut context);
+            attention(compute, &projections, &mut context);
             bits(&context)
         });
         let own = tokens * width;
@@ -302,7 +303,7 @@ proptest! {
         let projections = Projections {
             query: &query[..own], key: &key[..own], value: &value[..own], attend: None, heads, width, format,
         };
-        attention(Isa::fastest(), &projections, &mut context);
+        attention(&Compute::fastest(), &projections, &mut context);
         prop_assert_eq!(bits(&context), &padded[..own]);
     }
 
@@ -312,9 +313,9 @@ proptest! {
         let coarse = |seed, len| values(len, seed).iter().map(|v| v.round()).collect::<Vec<f32>>();
         let (x, c) = (coarse(seed, rows * width), coarse(!seed, count * width));
         let packed = PackedWeights::pack(&c, count, width);
-        let norms = squared_norms(Isa::Scalar, &c, width);
-        let codes = same_on_every_isa(|isa| nearest_by_dot(isa, &x, &packed));
-        let nearest = same_on_every_isa(|isa| nearest_by_l2(isa, &x, &packed, &norms));
+        let norms = squared_norms(&Compute::scalar(), &c, width);
+        let codes = same_on_every_isa(|compute| nearest_by_dot(compute, &x, &packed));
+        let nearest = same_on_every_isa(|compute| nearest_by_l2(compute, &x, &packed, &norms));
         for (row, x) in x.chunks_exact(width).enumerate() {
             // Small integers: every product and sum is exact, so the plain definition is the truth.
             let dots: Vec<f32> = c.chunks_exact(width).map(|c| x.iter().zip(c).map(|(a, b)| a * b).sum()).collect();
@@ -331,7 +332,7 @@ proptest! {
         let (q, d) = (values(queries * width, seed), values(tokens * width, !seed));
         let packed = PackedWeights::pack(&q, queries, width);
         for floor in [Floor::None, Floor::Zero] {
-            let score = f32::from_bits(same_on_every_isa(|isa| maxsim(isa, &packed, &d, floor).to_bits()));
+            let score = f32::from_bits(same_on_every_isa(|compute| maxsim(compute, &packed, &d, floor).to_bits()));
             let exact: f64 = q.chunks_exact(width).map(|q| {
                 let start = if floor == Floor::Zero { 0.0 } else { f64::NEG_INFINITY };
                 let best = d.chunks_exact(width)
@@ -347,7 +348,7 @@ proptest! {
 #[test]
 fn rows_of_zeros_and_of_no_numbers_are_quantised() {
     let weights = Int8Weights::quantise(&[1.0, -2.0, 0.5, 0.0, 0.0, 0.0], 2, 3);
-    for isa in Isa::available() {
+    for compute in &Compute::available() {
         let mut y = [f32::NAN; 8];
         let x = [
             0.0,
@@ -363,10 +364,10 @@ fn rows_of_zeros_and_of_no_numbers_are_quantised() {
             f32::NAN,
             0.0,
         ];
-        let x = Int8Rows::quantise(isa, &x, 3);
-        linear_int8(isa, &x, &weights, Some(&[0.5, 0.25]), &mut y);
-        assert_eq!(y[..4], [0.5, 0.25, 0.5, 0.25], "{isa}");
-        assert!(y[4].is_nan() && y[6].is_nan(), "{isa}: {y:?}");
+        let x = Int8Rows::quantise(compute, &x, 3);
+        linear_int8(compute, &x, &weights, Some(&[0.5, 0.25]), &mut y);
+        assert_eq!(y[..4], [0.5, 0.25, 0.5, 0.25], "{compute}");
+        assert!(y[4].is_nan() && y[6].is_nan(), "{compute}: {y:?}");
     }
 }
 
@@ -375,7 +376,7 @@ fn layer_norm_of_a_constant_row_is_its_shift() {
     for variance in [Variance::TwoPass, Variance::OnePass] {
         let mut x = [3.0; 20];
         layer_norm(
-            Isa::fastest(),
+            &Compute::fastest(),
             variance,
             &mut x,
             &[2.0; 20],
@@ -389,6 +390,6 @@ fn layer_norm_of_a_constant_row_is_its_shift() {
 #[test]
 fn a_zero_row_stays_zero_when_normalised() {
     let mut x = [0.0; 9];
-    normalize(Isa::fastest(), Normalize::Divide, &mut x, 9);
+    normalize(&Compute::fastest(), Normalize::Divide, &mut x, 9);
     assert_eq!(x, [0.0; 9]);
 }

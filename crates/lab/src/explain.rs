@@ -24,14 +24,14 @@ mod ways;
 
 use std::path::Path;
 
+use concord_engine::graph;
+use concord_engine::swap::SwapError;
 use concord_pipeline::artifact::BATCHES;
 use concord_pipeline::{EvaluateError, ForcingError, Progress, RecordedRun, RunError, StoreError};
 use concord_subject::agent::AgentError;
-use concord_subject::graph;
-use concord_subject::live::Live;
+use concord_subject::error::RecordError;
 use concord_subject::operations::OperationError;
-use concord_subject::record::RecordError;
-use concord_subject::swap::SwapError;
+use concord_subject::runner::Runner;
 use concord_tensor::{FileError, TensorError};
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ pub struct Asked<'a> {
     /// The same subject recorded once more, to hold it against itself.
     pub again: Option<&'a Path>,
     /// The subject, if it can be run.
-    pub live: Option<&'a Live>,
+    pub live: Option<&'a Runner>,
 }
 
 /// The question: why does `b` differ from `a`?
@@ -73,7 +73,7 @@ pub struct Question<'a> {
     /// The second.
     pub b: Asked<'a>,
     /// The native engine in double precision on the same inputs, for the truth.
-    pub referee: Option<&'a Live>,
+    pub referee: Option<&'a Runner>,
     /// An empty folder for what is run on the way.
     pub scratch: &'a Path,
 }

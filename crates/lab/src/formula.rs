@@ -29,8 +29,8 @@ pub use error::UlpError;
 pub use reference::true_values;
 pub use sweep::{RowKind, ShortOperation, Sweep, SweepError};
 
-use concord_subject::live::Live;
 use concord_subject::operations::{OperationError, Operations};
+use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
 
 /// Why the formula of a subject's operation cannot be told.
@@ -117,7 +117,7 @@ impl FoundFormula {
 /// # Errors
 /// [`FormulaError`].
 pub fn reveal_formula(
-    live: &Live,
+    live: &Runner,
     module: &str,
     operation: ShortOperation,
     width: usize,

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use concord_model::tokenizer::WordPieces;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
-use concord_subject::live::Live;
 use concord_subject::probe::ProbeBatch;
+use concord_subject::runner::Runner;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,7 @@ pub fn texts(pieces: &WordPieces, count: usize, tokens: usize) -> Option<Vec<Str
 /// # Errors
 /// When the subject cannot be run.
 pub fn sweep(
-    live: &Live,
+    live: &Runner,
     module: &str,
     sizes: &[usize],
     tokens: usize,

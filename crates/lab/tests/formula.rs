@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use concord_kernels::compute::Compute;
 use concord_kernels::gelu::{Gelu, gelu};
-use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::{Variance, layer_norm};
 use concord_kernels::normalize::{Normalize, normalize};
 use concord_lab::formula::{
@@ -27,7 +27,7 @@ fn assert_recognised(sweep: &Sweep, results: &[f32], words: &[&str], what: &str)
 #[test]
 fn the_native_gelu_is_recognised_in_both_forms_on_every_instruction_set() {
     let sweep = sweep(ShortOperation::Gelu, 384);
-    for isa in Isa::available() {
+    for compute in &Compute::available() {
         for (form, words) in [
             (
                 Gelu::Erf,
@@ -36,8 +36,8 @@ fn the_native_gelu_is_recognised_in_both_forms_on_every_instruction_set() {
             (Gelu::Tanh, "tanh form in f64, rounded once"),
         ] {
             let mut y = sweep.values().to_vec();
-            gelu(isa, form, &mut y);
-            assert_recognised(&sweep, &y, &[words], &format!("{isa} {form:?}"));
+            gelu(compute, form, &mut y);
+            assert_recognised(&sweep, &y, &[words], &format!("{compute} {form:?}"));
         }
     }
 }
@@ -54,20 +54,20 @@ fn the_native_layer_norm_is_recognised_in_both_ways_on_every_instruction_set() {
     ] {
         let sweep = sweep(ShortOperation::LayerNorm, width);
         let eps = sweep.eps() as f32;
-        for isa in Isa::available() {
+        for compute in &Compute::available() {
             for (variance, way) in [
                 (Variance::TwoPass, "two passes"),
                 (Variance::OnePass, "one pass, E[x²] − mean²"),
             ] {
                 let mut y = sweep.values().to_vec();
-                layer_norm(isa, variance, &mut y, sweep.gamma(), sweep.beta(), eps);
+                layer_norm(compute, variance, &mut y, sweep.gamma(), sweep.beta(), eps);
                 let words = [
                     way,
                     lanes,
                     "squares fused into them",
                     "fma((x − mean)·r, gamma, beta), r = 1 / √(variance + eps);",
                 ];
-                let what = format!("{isa} {variance:?} {width}");
+                let what = format!("{compute} {variance:?} {width}");
                 assert_recognised(&sweep, &y, &words, &what);
             }
         }
@@ -78,7 +78,7 @@ fn the_native_layer_norm_is_recognised_in_both_ways_on_every_instruction_set() {
 fn the_native_normalize_is_recognised_in_both_ways_on_every_instruction_set() {
     for width in [96, 100] {
         let sweep = sweep(ShortOperation::Normalize, width);
-        for isa in Isa::available() {
+        for compute in &Compute::available() {
             for (form, words) in [
                 (
                     Normalize::Divide,
@@ -90,8 +90,8 @@ fn the_native_normalize_is_recognised_in_both_ways_on_every_instruction_set() {
                 ),
             ] {
                 let mut y = sweep.values().to_vec();
-                normalize(isa, form, &mut y, width);
-                assert_recognised(&sweep, &y, &[words], &format!("{isa} {form:?} {width}"));
+                normalize(compute, form, &mut y, width);
+                assert_recognised(&sweep, &y, &[words], &format!("{compute} {form:?} {width}"));
             }
         }
     }
@@ -146,7 +146,7 @@ fn no_formula_reproduces_all_results_of_an_operation_that_is_not_in_the_list() {
     // One wrong result among all is enough.
     let sweep = sweep(ShortOperation::Normalize, 40);
     let mut y = sweep.values().to_vec();
-    normalize(Isa::fastest(), Normalize::Divide, &mut y, 40);
+    normalize(&Compute::fastest(), Normalize::Divide, &mut y, 40);
     y[5] = f32::from_bits(y[5].to_bits() + 1);
     let found = recognise(&sweep, &y).unwrap();
     assert_eq!(found.best.reproduced, found.samples - 1);
@@ -157,7 +157,7 @@ fn no_formula_reproduces_all_results_of_an_operation_that_is_not_in_the_list() {
 fn the_histogram_counts_every_sample() {
     let sweep = sweep(ShortOperation::Gelu, 1);
     let mut y = sweep.values().to_vec();
-    gelu(Isa::fastest(), Gelu::Tanh, &mut y);
+    gelu(&Compute::fastest(), Gelu::Tanh, &mut y);
     let error = UlpError::between(&y, &true_values(&sweep));
     let counted: usize = error.histogram.iter().map(|bucket| bucket.count).sum();
     assert_eq!(counted + error.not_numbers, sweep.values().len());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_pipeline::{Replacements, StageError, Tap, TapSink, TappedPassage};
 use rayon::prelude::*;
 
@@ -31,11 +31,11 @@ impl AnyEncoder {
         checkpoint: &Checkpoint,
         numerics: &Numerics,
         precision: Precision,
-        isa: Isa,
+        compute: &Compute,
     ) -> Result<AnyEncoder, BuildError> {
         Ok(match precision {
             Precision::F64 => AnyEncoder::Referee(Referee::build(checkpoint, numerics)?),
-            _ => AnyEncoder::Contract(Encoder::build(checkpoint, numerics, precision, isa)?),
+            _ => AnyEncoder::Contract(Encoder::build(checkpoint, numerics, precision, compute)?),
         })
     }
 

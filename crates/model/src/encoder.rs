@@ -21,7 +21,7 @@ pub use build::BuildError;
 pub use modules::module_paths;
 pub use observed::TapsOfBatch;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 
 use crate::checkpoint::Checkpoint;
 use crate::numerics::{Arithmetic, Numerics, Variant};
@@ -72,12 +72,15 @@ impl PackedRows<'_> {
 pub fn linear_alone(
     precision: Precision,
     arithmetic: Arithmetic,
-    isa: Isa,
+    compute: &Compute,
     x: &[f32],
     weights: &[f32],
     inputs: usize,
 ) -> Vec<f32> {
-    let kernels = Kernels { isa, precision };
+    let kernels = Kernels {
+        compute: compute.clone(),
+        precision,
+    };
     let (rows, outputs) = (x.len() / inputs.max(1), weights.len() / inputs.max(1));
     let layer = LinearLayer {
         weights: kernels.weights(weights, outputs, inputs),
@@ -113,7 +116,7 @@ impl Encoder {
         checkpoint: &Checkpoint,
         numerics: &Numerics,
         precision: Precision,
-        isa: Isa,
+        compute: &Compute,
     ) -> Result<Encoder, BuildError> {
         let product =
             |variant: &Variant| matches!(variant, Variant::Gemm(_) | Variant::GemmFrom { .. });
@@ -122,7 +125,10 @@ impl Encoder {
         {
             return Err(BuildError::NotForPrecision { precision, variant });
         }
-        let kernels = Kernels { isa, precision };
+        let kernels = Kernels {
+            compute: compute.clone(),
+            precision,
+        };
         Ok(Encoder {
             bert: Bert::build(checkpoint, numerics, &kernels)?,
             kernels,

@@ -1,6 +1,6 @@
 //! Encoding queries.
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::ColbertConfig;
@@ -36,9 +36,9 @@ impl QueryEncoder {
         checkpoint: &Checkpoint,
         config: &ColbertConfig,
         precision: Precision,
-        isa: Isa,
+        compute: &Compute,
     ) -> Result<QueryEncoder, QueryError> {
-        let encoder = AnyEncoder::build(checkpoint, &Numerics::default(), precision, isa)?;
+        let encoder = AnyEncoder::build(checkpoint, &Numerics::default(), precision, compute)?;
         Ok(QueryEncoder {
             encoder,
             tokenizer: checkpoint.query_tokenizer(config)?,

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::encoder::{Encoder, PackedRows, TapsOfBatch, module_paths};
 use concord_model::hub::HubOptions;
@@ -141,7 +141,7 @@ fn each_module_of_the_encoder_gives_on_its_replacement_and_records_its_own() {
         &checkpoint,
         &Numerics::default(),
         Precision::F32,
-        Isa::fastest(),
+        &Compute::fastest(),
     )
     .unwrap();
     each_module_gives_on_its_replacement(&module_paths(checkpoint.bert_config()), |rows, taps| {
@@ -164,7 +164,7 @@ fn a_replacement_of_another_shape_is_an_error() {
         &checkpoint(),
         &Numerics::default(),
         Precision::F32,
-        Isa::fastest(),
+        &Compute::fastest(),
     )
     .unwrap();
     for shape in [vec![3, 31], vec![2, 32], vec![96], vec![0, 32]] {
@@ -203,7 +203,7 @@ fn a_replacement_in_another_precision_is_widened_or_rounded_once() {
             &checkpoint,
             &Numerics::default(),
             Precision::F32,
-            Isa::fastest(),
+            &Compute::fastest(),
         )
         .unwrap();
         let single = computed(&listener, |rows, taps| encoder.encode(rows, taps));

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::document::AnyEncoder;
 use concord_model::encoder::{PackedRows, TapsOfBatch};
@@ -46,10 +46,10 @@ fn with_threads<T: Send>(threads: usize, compute: impl FnOnce() -> T + Send) -> 
 fn every_precision_has_one_set_of_bits_and_is_near_the_truth() {
     let checkpoint = checkpoint();
     let ids = ids(&checkpoint);
-    let build = |precision, isa| {
-        AnyEncoder::build(&checkpoint, &Numerics::default(), precision, isa).unwrap()
+    let build = |precision, compute: &Compute| {
+        AnyEncoder::build(&checkpoint, &Numerics::default(), precision, compute).unwrap()
     };
-    let truth = embeddings(&build(Precision::F64, Isa::Scalar), &ids, &LENGTHS);
+    let truth = embeddings(&build(Precision::F64, &Compute::scalar()), &ids, &LENGTHS);
     for (precision, tolerance) in [
         (Precision::F32, 1e-6),
         (Precision::F16, 2e-3),
@@ -57,13 +57,13 @@ fn every_precision_has_one_set_of_bits_and_is_near_the_truth() {
         (Precision::Int8, 1e-1),
     ] {
         let together = with_threads(1, || {
-            embeddings(&build(precision, Isa::fastest()), &ids, &LENGTHS)
+            embeddings(&build(precision, &Compute::fastest()), &ids, &LENGTHS)
         });
         let error = (together.iter().zip(&truth)).map(|(y, truth)| (y - truth).abs());
         let error = error.fold(0.0, f32::max);
         assert!(error > 0.0 && error < tolerance, "{precision}: {error:e}");
-        for isa in Isa::available() {
-            let encoder = build(precision, isa);
+        for compute in &Compute::available() {
+            let encoder = build(precision, compute);
             for threads in [1, 2, 3, 8] {
                 let alone: Vec<f32> = with_threads(threads, || {
                     let mut first = 0;
@@ -77,7 +77,7 @@ fn every_precision_has_one_set_of_bits_and_is_near_the_truth() {
                 });
                 assert!(
                     alone == together,
-                    "{precision} on {isa} with {threads} threads"
+                    "{precision} on {compute} with {threads} threads"
                 );
             }
         }

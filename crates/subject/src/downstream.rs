@@ -5,10 +5,10 @@ use std::path::Path;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{ArtifactRecord, EvaluateError, MemoryStore, Progress};
 
-use crate::live::Live;
-use crate::native::Native;
-use crate::record::RecordError;
-use crate::swap::Swap;
+use crate::error::RecordError;
+use crate::runner::Runner;
+use concord_engine::native::Native;
+use concord_engine::swap::Swap;
 
 /// The stages after a subject's encoder.
 pub struct Downstream {
@@ -22,7 +22,7 @@ impl Downstream {
     /// # Errors
     /// When the run did not keep the values of its embeddings, or a swap does not fit.
     pub fn of(
-        live: &Live,
+        live: &Runner,
         run: &Path,
         mut swaps: Vec<Swap>,
     ) -> Result<Option<Downstream>, RecordError> {
@@ -32,8 +32,8 @@ impl Downstream {
             }
         }
         let native = match live {
-            Live::Native(native) => Some(native.with_swaps(swaps)?),
-            Live::Torch(torch) => torch.stages_after_encoder(swaps)?,
+            Runner::Native(native) => Some(native.with_swaps(swaps)?),
+            Runner::Torch(torch) => torch.stages_after_encoder(swaps)?,
         };
         Ok(native.map(|native| Downstream { native }))
     }

@@ -1,10 +1,9 @@
 //! What can be run and questioned.
 //!
-//! A subject is something that builds an index and can be watched doing it: the [`native`] engine, in
-//! any of its variants, a version of PyTorch ([`torch`]), or a recorded run. It is named by one [`word`],
-//! `native,gemm=split-k:4` or `torch==2.4.1`. Two uses are made of the native engine here: [`build`] makes
-//! an index that stays, [`record`] a run that can be compared. Both evaluate the same graph; they differ
-//! in who listens and what is kept.
+//! A subject is something that builds an index and can be watched doing it: the native engine, in
+//! any of its variants, a version of PyTorch ([`torch`]), or a recorded run. Its [`specification`] is one word,
+//! `native,gemm=split-k:4` or `torch==2.4.1`. To [`record`] a run of the native engine is to evaluate the graph
+//! that building an index evaluates; they differ in who listens and what is kept.
 //!
 //! PyTorch runs in a process of its own, in one of the [`python`] environments. The [`agent`] in it is
 //! asked in lines of JSON and sees the real program, `colbert-ai` or a plain BERT, by wrapping its
@@ -12,16 +11,12 @@
 //! libraries, and not the one that the user runs.
 
 pub mod agent;
-pub mod build;
 pub mod downstream;
-pub mod graph;
-pub mod live;
-pub mod native;
+pub mod error;
 pub mod operations;
 pub mod probe;
 pub mod python;
-pub mod rebuild;
 pub mod record;
-pub mod swap;
+pub mod runner;
+pub mod specification;
 pub mod torch;
-pub mod word;

@@ -1,7 +1,7 @@
 //! Single operations of a subject, on operands of one's own.
 
+use concord_kernels::compute::Compute;
 use concord_kernels::gelu::{Gelu, gelu};
-use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::layer_norm;
 use concord_kernels::normalize::normalize;
 use concord_model::encoder::linear_alone;
@@ -11,8 +11,8 @@ use concord_tensor::{DType, Tensor, TensorError};
 use serde_json::json;
 
 use crate::agent::{Agent, AgentError, Fields};
-use crate::live::Live;
-use crate::word::Amp;
+use crate::runner::Runner;
+use crate::specification::Amp;
 
 /// The operations of a subject, ready to be asked. For PyTorch a process is kept.
 pub struct Operations {
@@ -23,7 +23,7 @@ enum Engine {
     Native {
         arithmetic: Arithmetic,
         precision: Precision,
-        isa: Isa,
+        compute: Compute,
     },
     Torch {
         agent: Box<Agent>,
@@ -59,14 +59,14 @@ impl Operations {
     ///
     /// # Errors
     /// When PyTorch's process cannot be started.
-    pub fn of(live: &Live, module: &str) -> Result<Operations, AgentError> {
+    pub fn of(live: &Runner, module: &str) -> Result<Operations, AgentError> {
         let engine = match live {
-            Live::Native(native) => Engine::Native {
+            Runner::Native(native) => Engine::Native {
                 arithmetic: native.arithmetic_at(module),
                 precision: native.precision(),
-                isa: native.isa(),
+                compute: native.compute().clone(),
             },
-            Live::Torch(torch) => Engine::Torch {
+            Runner::Torch(torch) => Engine::Torch {
                 agent: Box::new(torch.start()?),
                 fields: torch.operation(),
                 amp: torch.amp(),
@@ -109,10 +109,10 @@ impl Operations {
             Engine::Native {
                 arithmetic,
                 precision,
-                isa,
+                compute,
             } => match precision {
                 Precision::Int8 => Err(OperationError::Exact),
-                _ => Ok(linear_alone(*precision, *arithmetic, *isa, x, w, inputs)),
+                _ => Ok(linear_alone(*precision, *arithmetic, compute, x, w, inputs)),
             },
             Engine::Torch { agent, fields, .. } => {
                 let fields = fields.clone();
@@ -163,8 +163,10 @@ impl Operations {
     ) -> Result<Tensor, OperationError> {
         match &mut self.engine {
             Engine::Native {
-                arithmetic, isa, ..
-            } => native_rows(operation, x, arithmetic, *isa),
+                arithmetic,
+                compute,
+                ..
+            } => native_rows(operation, x, arithmetic, compute),
             Engine::Torch { agent, fields, .. } => {
                 let mut fields = fields.clone();
                 let mut operands = vec![("x".to_owned(), x.clone())];
@@ -260,16 +262,23 @@ fn native_rows(
     operation: RowOperation<'_>,
     x: &Tensor,
     arithmetic: &Arithmetic,
-    isa: Isa,
+    compute: &Compute,
 ) -> Result<Tensor, OperationError> {
     let width = x.row_len();
     let mut y = x.as_slice::<f32>()?.to_vec();
     match operation {
         RowOperation::LayerNorm { gamma, beta, eps } => {
-            layer_norm(isa, arithmetic.layer_norm, &mut y, gamma, beta, eps as f32);
+            layer_norm(
+                compute,
+                arithmetic.layer_norm,
+                &mut y,
+                gamma,
+                beta,
+                eps as f32,
+            );
         }
-        RowOperation::Gelu => gelu(isa, arithmetic.gelu.unwrap_or(Gelu::Erf), &mut y),
-        RowOperation::Normalize => normalize(isa, arithmetic.normalize, &mut y, width),
+        RowOperation::Gelu => gelu(compute, arithmetic.gelu.unwrap_or(Gelu::Erf), &mut y),
+        RowOperation::Normalize => normalize(compute, arithmetic.normalize, &mut y, width),
         RowOperation::Softmax => return Err(OperationError::NotApart("softmax")),
     }
     Ok(Tensor::new(x.shape().to_vec(), y)?)

@@ -7,16 +7,13 @@
 use std::path::Path;
 
 use concord_corpus::Collection;
+use concord_engine::native::Native;
 use concord_kernels::CONTRACT_VERSION;
 use concord_model::document::{Batch, DocEncoder};
-use concord_model::tokenizer::TokenizerError;
-use concord_pipeline::{
-    Capture, Forcing, ForcingError, Observer, Replacements, RunManifest, RunWriter, StageError,
-};
+use concord_pipeline::{Capture, Forcing, Observer, Replacements, RunManifest, RunWriter};
 use serde_json::{Value as Json, json};
 
-use crate::native::Native;
-use crate::record::RecordError;
+use crate::error::{ProbeError, RecordError};
 
 /// Passages that go through the encoder together, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,84 +27,46 @@ pub struct ProbeBatch {
     pub pad: Option<usize>,
 }
 
-/// Why a probe cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// A passage that the collection does not have.
-    #[error("batch {batch} asks for passage {pid}, and the collection has {passages} passages")]
-    NoSuchPassage {
-        /// The batch.
-        batch: usize,
-        /// The passage.
-        pid: usize,
-        /// How many there are.
-        passages: usize,
-    },
-    /// A batch without passages.
-    #[error("batch {0} has no passages")]
-    EmptyBatch(usize),
-    /// A passage cannot be tokenized.
-    #[error("passage {pid}: {source}")]
-    Tokenizer {
-        /// The passage.
-        pid: usize,
-        /// Why.
-        source: TokenizerError,
-    },
-    /// A module cannot be given what the other run computed.
-    #[error(transparent)]
-    Forcing(#[from] ForcingError),
-    /// A tap cannot be recorded.
-    #[error("recording the probe: {0}")]
-    Recording(StageError),
-}
-
-impl From<StageError> for ProbeError {
-    fn from(error: StageError) -> ProbeError {
-        match error.downcast::<ForcingError>() {
-            Ok(error) => ProbeError::Forcing(*error),
-            Err(error) => ProbeError::Recording(error),
-        }
-    }
-}
-
-impl Native {
-    /// Runs the encoder over exactly these batches and records its taps at `out`, as far as `capture` wants
-    /// them. With `forcing`, each module gives on what the other run computed there, once it is recorded
-    /// what it computed itself.
-    ///
-    /// The composition of a batch changes nothing but where a third-party product is among the options.
-    ///
-    /// # Errors
-    /// [`ProbeError`]; and when a tap names no module, or the run cannot be written. Nothing is then left at
-    /// `out`.
-    pub fn probe(
-        &self,
-        batches: &[ProbeBatch],
-        forcing: Option<&Forcing<'_>>,
-        capture: Capture,
-        out: &Path,
-    ) -> Result<(), RecordError> {
-        check(batches, self.grid().passages())?;
-        self.check_modules(&capture.taps)?;
-        let tokenized = |batch| tokenized(self.encoder(), self.collection(), batch);
-        let batches: Vec<Batch> = batches.iter().map(tokenized).collect::<Result<_, _>>()?;
-        let writer = RunWriter::create(out, capture)?;
-        let taps = writer.taps();
-        let forced = forcing.map(|forcing| forcing as &dyn Replacements);
-        self.on_its_threads(|| {
-            let encoder = self.encoder();
+/// Runs the encoder of `native` over exactly these batches and records its taps at `out`, as far as `capture` wants
+/// them. With `forcing`, each module gives on what the other run computed there, once it is recorded
+/// what it computed itnative.
+///
+/// The composition of a batch changes nothing but where a third-party product is among the options.
+///
+/// # Errors
+/// [`ProbeError`]; and when a tap names no module, or the run cannot be written. Nothing is then left at
+/// `out`.
+pub fn probe(
+    native: &Native,
+    batches: &[ProbeBatch],
+    forcing: Option<&Forcing<'_>>,
+    capture: Capture,
+    out: &Path,
+) -> Result<(), RecordError> {
+    check(batches, native.grid().passages())?;
+    native.check_modules(&capture.taps)?;
+    let tokenized = |batch| tokenized(native.encoder(), native.collection(), batch);
+    let batches: Vec<Batch> = batches.iter().map(tokenized).collect::<Result<_, _>>()?;
+    let writer = RunWriter::create(out, capture)?;
+    let taps = writer.taps();
+    let forced = forcing.map(|forcing| forcing as &dyn Replacements);
+    native
+        .on_its_threads(|| {
+            let encoder = native.encoder();
             encoder.encode(&batches, taps, forced, |_| (), |_, _| ())
         })
         .map_err(ProbeError::from)?;
-        let mut options = self.options();
-        // The batches are those that were asked for.
-        options.remove("batch");
-        options.insert(OPTION.to_owned(), description(batches.len(), forcing));
-        let manifest =
-            RunManifest::new(self.word(), Some(CONTRACT_VERSION), self.inputs(), options);
-        Ok(writer.finish(&manifest)?)
-    }
+    let mut options = native.options();
+    // The batches are those that were asked for.
+    options.remove("batch");
+    options.insert(OPTION.to_owned(), description(batches.len(), forcing));
+    let manifest = RunManifest::new(
+        native.word(),
+        Some(CONTRACT_VERSION),
+        native.inputs(),
+        options,
+    );
+    Ok(writer.finish(&manifest)?)
 }
 
 /// Whether the batches can be run.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use concord_corpus::Collection;
 use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::ComputeOptions;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::numerics::Numerics;
 use concord_model::stages::Passages;
@@ -23,13 +24,15 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::agent::{Agent, AgentError, AgentProgress, Fields};
-use crate::graph;
-use crate::native::{DEFAULT_SEED, IndexSettings, Native, NativeError};
+use crate::error::{RecordError, TorchError};
 use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
-use crate::record::RecordError;
-use crate::swap::Swap;
-use crate::word::{Amp, Capability, NativeOptions, Pad, TorchOptions};
+use crate::specification::{Amp, Capability, Pad, TorchOptions};
+use concord_engine::graph;
+use concord_engine::native::{Native, NativeError};
+use concord_engine::options::NativeOptions;
+use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
+use concord_engine::swap::Swap;
 
 /// What a PyTorch subject runs on.
 pub struct TorchInputs {
@@ -45,34 +48,6 @@ pub struct TorchInputs {
 
 /// The option of a run that lists in what its environment differs from most others besides PyTorch.
 pub const DEPARTURES: &str = "departures";
-
-/// Why a PyTorch subject cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum TorchError {
-    /// The collection is empty.
-    #[error("the collection has no passages")]
-    Empty,
-    /// `colbert-ai` runs from end to end.
-    #[error(
-        "engine=colbert runs colbert-ai's own indexer from end to end, which takes no --swap: swap into \
-         `native` or engine=bert"
-    )]
-    Swap,
-    /// `colbert-ai` has its seed in its code.
-    #[error(
-        "engine=colbert has the seed {DEFAULT_SEED} in its code: --seed is for `native` and engine=bert"
-    )]
-    Seed,
-    /// `colbert-ai` pads in its own way.
-    #[error("engine=colbert pads as colbert-ai does: pad= is for engine=bert")]
-    Pad,
-    /// The agent read something else than it was given.
-    #[error("PyTorch's process has another {0} than it was given, which is a fault of Concord's")]
-    OtherInput(String),
-    /// A file for the agent cannot be written.
-    #[error("cannot write the passages for PyTorch's process: {0}")]
-    Inputs(#[from] io::Error),
-}
 
 /// A version of PyTorch on one checkpoint and one collection.
 pub struct Torch {
@@ -227,7 +202,7 @@ impl Torch {
     }
 
     /// Runs the encoder alone over exactly these batches and records its taps at `out`; see
-    /// [`Live::probe`](crate::live::Live::probe).
+    /// [`Runner::probe`](crate::runner::Runner::probe).
     ///
     /// # Errors
     /// When a passage does not exist, the process fails, or the run cannot be written; nothing is then left
@@ -351,7 +326,7 @@ impl Torch {
             ..self.inputs.settings.clone()
         };
         let options = NativeOptions {
-            threads: self.options.threads,
+            compute: ComputeOptions::default().with_threads(self.options.threads),
             // A head that is cut out leaves embeddings of another width.
             numerics: Numerics {
                 patches: self.options.patches.clone(),
@@ -548,7 +523,7 @@ mod tests {
     #[test]
     fn the_variables_follow_device_threads_and_instruction_set() {
         let of = |word: &str| match word.parse() {
-            Ok(crate::word::Subject::Torch(options)) => variables(&options),
+            Ok(crate::specification::SubjectSpec::Torch(options)) => variables(&options),
             other => panic!("{word}: {other:?}"),
         };
         let plain = of("torch==2.4.1");

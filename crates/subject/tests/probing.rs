@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../engine/tests/engine/mod.rs"]
 mod engine;
 #[path = "../../index/tests/golden/mod.rs"]
 mod golden;
@@ -9,11 +10,13 @@ mod probes;
 
 use std::collections::BTreeSet;
 
+use concord_engine::settings::IndexSettings;
 use concord_model::encoder::{BuildError, module_paths};
 use concord_pipeline::{Capture, Forcing, ForcingError, ModulePattern, NoProgress, RecordedRun};
-use concord_subject::native::IndexSettings;
-use concord_subject::probe::{ProbeBatch, ProbeError};
-use concord_subject::record::{RecordError, record};
+use concord_subject::error::ProbeError;
+use concord_subject::error::RecordError;
+use concord_subject::probe::{ProbeBatch, probe};
+use concord_subject::record::record;
 use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
 
@@ -131,9 +134,7 @@ fn forced_at(pattern: &str, word: &str, capture: Capture) -> (Probed, Probed) {
     let native = engine(word, IndexSettings::default()).unwrap();
     let folder = tempdir().unwrap();
     let out = folder.path().join("run");
-    native
-        .probe(&batches(&[&PIDS]), Some(&forcing), capture, &out)
-        .unwrap();
+    probe(&native, &batches(&[&PIDS]), Some(&forcing), capture, &out).unwrap();
     let run = RecordedRun::open(&out).unwrap();
     (a, Probed { run, folder })
 }
@@ -189,7 +190,7 @@ fn refused(batches: &[ProbeBatch], forcing: Option<&Forcing<'_>>, capture: Captu
     let native = engine("native", IndexSettings::default()).unwrap();
     let folder: TempDir = tempdir().unwrap();
     let out = folder.path().join("run");
-    let error = native.probe(batches, forcing, capture, &out).unwrap_err();
+    let error = probe(&native, batches, forcing, capture, &out).unwrap_err();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     error
 }
@@ -256,9 +257,7 @@ fn a_passage_with_other_tokens_stops_the_run() {
     let short = engine("native", settings).unwrap();
     let folder = tempdir().unwrap();
     let out = folder.path().join("run");
-    short
-        .probe(&batches(&[&[40]]), None, all_taps(), &out)
-        .unwrap();
+    probe(&short, &batches(&[&[40]]), None, all_taps(), &out).unwrap();
     let run = RecordedRun::open(&out).unwrap();
     let forcing = Forcing::new(&run, Vec::new()).unwrap();
     let error = refused(&batches(&[&[40]]), Some(&forcing), all_taps());

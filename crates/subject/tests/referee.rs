@@ -2,15 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../engine/tests/engine/mod.rs"]
 mod engine;
 #[path = "../../index/tests/golden/mod.rs"]
 mod golden;
 mod probes;
 
+use concord_engine::native::NativeError;
+use concord_engine::settings::IndexSettings;
 use concord_model::encoder::BuildError;
 use concord_pipeline::artifact::{BATCHES, D};
 use concord_pipeline::{Capture, Forcing, NoProgress, RecordedRun};
-use concord_subject::native::{IndexSettings, NativeError};
 use concord_subject::record::record;
 use concord_tensor::DType;
 

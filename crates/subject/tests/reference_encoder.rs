@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../engine/tests/engine/mod.rs"]
 mod engine;
 #[path = "../../index/tests/golden/mod.rs"]
 mod golden;
@@ -12,7 +13,8 @@ mod golden;
 use std::collections::{BTreeMap, BTreeSet};
 
 use concord_corpus::Queries;
-use concord_kernels::isa::Isa;
+use concord_engine::settings::IndexSettings;
+use concord_kernels::compute::Compute;
 use concord_model::config::ColbertConfig;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
@@ -20,7 +22,6 @@ use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, D, DOCLENS, EMBS, TENSORIZE_OUTPUT,
 };
 use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun};
-use concord_subject::native::IndexSettings;
 use concord_subject::record::record;
 use concord_tensor::{DType, Tensor, pt, safetensors};
 
@@ -78,7 +79,8 @@ fn embeddings_are_those_of_the_reference_within_a_millionth() {
 fn query_embeddings_are_those_of_the_reference_within_a_millionth() {
     let checkpoint = checkpoint();
     let config: ColbertConfig = checkpoint.colbert_config([]).unwrap();
-    let encoder = QueryEncoder::new(&checkpoint, &config, Precision::F32, Isa::fastest()).unwrap();
+    let encoder =
+        QueryEncoder::new(&checkpoint, &config, Precision::F32, &Compute::fastest()).unwrap();
     let queries = Queries::open(input("queries.tsv")).unwrap();
     let found: Vec<f32> = queries
         .iter()

@@ -2,20 +2,22 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../engine/tests/engine/mod.rs"]
 mod engine;
 #[path = "../../index/tests/golden/mod.rs"]
 mod golden;
 
 use std::collections::BTreeSet;
 
+use concord_engine::build::Layout;
+use concord_engine::native::NativeError;
+use concord_engine::settings::IndexSettings;
 use concord_index::format::Index;
 use concord_model::encoder::{BuildError, module_paths};
 use concord_pipeline::artifact::{
     BATCHES, CODES, EMBS, NUM_PASSAGES, PASSAGES, SAMPLED_PIDS, TENSORIZE_OUTPUT,
 };
 use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun, TapRecord};
-use concord_subject::build::Layout;
-use concord_subject::native::{IndexSettings, NativeError};
 use concord_subject::record::record;
 use concord_tensor::BitHash;
 

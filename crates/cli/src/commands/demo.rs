@@ -6,29 +6,31 @@ use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::{PlainPids, Query, Ranking};
+use concord_engine::build::{BuildReport, Layout, build};
+use concord_engine::embedded;
+use concord_engine::native::Native;
+use concord_engine::open::{OpenIndex, OpenOptions};
+use concord_engine::options::NativeOptions;
+use concord_engine::origin::Origin;
+use concord_engine::settings::IndexSettings;
 use concord_index::evaluate::evaluate;
 use concord_index::format::Index;
-use concord_index::search::{SearchOptions, Searcher};
+use concord_index::search::SearchOptions;
+use concord_kernels::compute::ComputeOptions;
 use concord_kernels::gemm::Gemm;
-use concord_kernels::isa::Isa;
 use concord_kernels::library::Library;
 use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::ColbertConfig;
 use concord_model::numerics::{Numerics, Variant};
-use concord_model::precision::Precision;
-use concord_model::query::QueryEncoder;
 use concord_report::{FoundPassage, Hit, diff_table, metrics_table, passages_listing};
-use concord_subject::build::{BuildReport, Layout, Origin, build};
-use concord_subject::native::{IndexSettings, Native};
-use concord_subject::word::NativeOptions;
 use rayon::prelude::*;
 
-use crate::embedded::{self, Data};
+use crate::embedded_collection::Data;
 use crate::environment;
 use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print};
-use crate::progress::Shown;
+use crate::progress::TerminalProgress;
 
 /// Show what Concord does, on a checkpoint and a collection that are part of the program.
 ///
@@ -125,34 +127,30 @@ impl Demo {
 
     fn search(&self) -> Result<(), Failure> {
         print("\n2. Search it. Words in brackets are those that the query's words matched.\n")?;
-        let isa = Isa::fastest();
-        let config = self.checkpoint.colbert_config([])?;
-        let index = Index::open(&self.folder.join(INDEX))?;
-        let searcher = Searcher::new(&index, isa);
-        let engine = Engine {
-            encoder: QueryEncoder::new(&self.checkpoint, &config, Precision::F32, isa)?,
-            matcher: Matcher::new(&searcher, &self.checkpoint, &config)?,
-            searcher: &searcher,
-            config: &config,
-        };
+        let options = OpenOptions::new(environment::hub());
+        let index = OpenIndex::open(&self.folder.join(INDEX), options)?;
+        let matcher = Matcher::new(&index)?;
         for qid in SHOWN {
             let query = self.data.queries.iter().find(|query| query.qid == qid);
             let query = query.ok_or("the embedded queries lack one that is shown")?;
             print(&format!(
                 "\n\"{}\"\n{}",
                 query.text,
-                self.found(&engine, query)?
+                self.found(&index, &matcher, query)?
             ))?;
         }
 
-        let found = self.data.queries.iter().as_slice().par_iter().map(|query| {
-            let embeddings = engine.encoder.encode(&query.text)?;
-            Ok(engine.hits(&embeddings, 10))
-        });
+        let found = self
+            .data
+            .queries
+            .iter()
+            .as_slice()
+            .par_iter()
+            .map(|query| Ok(index.search(&query.text, 10, &SearchOptions::default())?));
         let found: Vec<_> = found.collect::<Result<_, Failure>>()?;
         let mut ranking = Ranking::new();
         for (query, hits) in self.data.queries.iter().zip(found) {
-            ranking.push(&query.qid, hits);
+            ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
         }
         let metrics = evaluate(&ranking, &self.data.qrels, &PlainPids);
         print(&format!(
@@ -162,19 +160,19 @@ impl Demo {
         ))
     }
 
-    fn found(&self, engine: &Engine<'_>, query: &Query) -> Result<String, Failure> {
-        let embeddings = engine.encoder.encode(&query.text)?;
+    fn found(
+        &self,
+        index: &OpenIndex,
+        matcher: &Matcher<'_>,
+        query: &Query,
+    ) -> Result<String, Failure> {
+        let embeddings = index.encoder().encode(&query.text)?;
+        let hits = index.search(&query.text, SHOWN_PASSAGES, &SearchOptions::default())?;
         let mut found = Vec::new();
-        for (at, (pid, score)) in engine
-            .hits(&embeddings, SHOWN_PASSAGES)
-            .into_iter()
-            .enumerate()
-        {
+        for (at, concord_index::search::Hit { pid, score }) in hits.into_iter().enumerate() {
             let text = self.data.collection.text(pid);
             let passage = text.unwrap_or_default();
-            let matches = engine
-                .matcher
-                .words(&query.text, &embeddings, pid, passage)?;
+            let matches = matcher.words(&query.text, &embeddings, pid, passage)?;
             let hit = Hit {
                 rank: at + 1,
                 pid: pid as usize,
@@ -191,7 +189,7 @@ impl Demo {
         print("\n3. Build it again with batches of 7 passages instead of 64, on three threads.\n")?;
         let other = NativeOptions {
             batch: NonZeroUsize::new(7),
-            threads: NonZeroUsize::new(3),
+            compute: ComputeOptions::default().with_threads(NonZeroUsize::new(3)),
             ..NativeOptions::default()
         };
         let second = self.build(other, out)?;
@@ -235,26 +233,8 @@ impl Demo {
             checkpoint: embedded::CHECKPOINT.to_owned(),
             collection: self.folder.join("collection.tsv").display().to_string(),
         };
-        let (layout, progress) = (Layout::default(), Shown::new());
+        let (layout, progress) = (Layout::default(), TerminalProgress::new());
         Ok(build(&native, layout, &origin, out, &progress)?)
-    }
-}
-
-/// What searches the demo's index.
-struct Engine<'a> {
-    config: &'a ColbertConfig,
-    encoder: QueryEncoder,
-    searcher: &'a Searcher<'a>,
-    matcher: Matcher<'a>,
-}
-
-impl Engine<'_> {
-    /// The best `k` passages and their scores.
-    fn hits(&self, embeddings: &[f32], k: usize) -> Vec<(u32, f32)> {
-        let options = SearchOptions::default();
-        let width = self.config.query_maxlen;
-        let hits = self.searcher.search(embeddings, width, k, &options);
-        hits.into_iter().map(|hit| (hit.pid, hit.score)).collect()
     }
 }
 

@@ -8,15 +8,15 @@ use concord_lab::diff::{judge, to_be_judged};
 use concord_lab::{DiffOptions, DiffProgress, DiffReport, Side, Verdict, diff};
 use concord_pipeline::{Capture, Progress};
 use concord_report::diff_table;
-use concord_subject::live::Live;
 use concord_subject::python::Downloads;
-use concord_subject::word::{Subject, WordError};
+use concord_subject::runner::Runner;
+use concord_subject::specification::{SpecError, SubjectSpec};
 use tempfile::TempDir;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, tolerance};
-use crate::output::{Failure, Outcome, print, print_json, remark, tell};
-use crate::progress::Shown;
+use crate::output::{Failure, Outcome, print, print_json, status, warn};
+use crate::progress::TerminalProgress;
 use crate::referee;
 use crate::subjects::Subjects;
 
@@ -74,7 +74,7 @@ const LARGE: u64 = 256 << 20;
 /// One side before anything is run.
 enum Asked {
     Recorded(Box<Side>),
-    Subject(Subject),
+    Subject(SubjectSpec),
 }
 
 /// One side: what is compared, and the folder it was recorded in if it was run for this.
@@ -103,7 +103,7 @@ impl DiffCommand {
         let mut options = DiffOptions::default();
         options.tolerance.rtol = self.rtol;
         options.tolerance.atol = self.atol;
-        let progress = Shown::new();
+        let progress = TerminalProgress::new();
         let mut report = diff(&a.side, &b.side, &options, &mut |row| show(&progress, row))?;
         if self.referee {
             self.judge(&mut report, [&a.side, &b.side], subjects.as_ref())?;
@@ -149,7 +149,7 @@ impl DiffCommand {
                 Verdict::Same => "nothing differs",
                 _ => "of nothing that differs have both sides values in one shape",
             };
-            tell(format_args!(
+            status(format_args!(
                 "{reason}, so there is nothing to judge, and no referee was run"
             ));
             return Ok(());
@@ -166,8 +166,8 @@ impl DiffCommand {
             .taps
             .retain(|module| native.check_modules(slice::from_ref(module)).is_ok());
         let name = format!("{}, the referee", native.word());
-        let truth = run(&name, &Live::Native(Box::new(native)), capture)?;
-        let progress = Shown::new();
+        let truth = run(&name, &Runner::Native(Box::new(native)), capture)?;
+        let progress = TerminalProgress::new();
         judge(report, a, b, &truth.side, &mut |row| show(&progress, row))?;
         Ok(())
     }
@@ -181,7 +181,7 @@ fn asked(name: &str) -> Result<Asked, Failure> {
     }
     match name.parse() {
         Ok(subject) => Ok(Asked::Subject(subject)),
-        Err(WordError::Unknown(_)) => Err(format!(
+        Err(SpecError::Unknown(_)) => Err(format!(
             "{name} does not exist: there is no file or folder of that name, and no such subject \
              (`native` or `torch==2.4.1`, with options after commas)"
         )
@@ -208,18 +208,18 @@ fn opened(name: &str, asked: Asked, subjects: Option<&Subjects<'_>>) -> Result<O
     }
 }
 
-fn run(name: &str, live: &Live, capture: Capture) -> Result<Opened, Failure> {
-    tell(format_args!("running {name}"));
+fn run(name: &str, live: &Runner, capture: Capture) -> Result<Opened, Failure> {
+    status(format_args!("running {name}"));
     let folder = tempfile::tempdir()?;
     let run = folder.path().join("run");
-    remark(&live.record(capture, &run, &Shown::new())?);
+    warn(&live.record(capture, &run, &TerminalProgress::new())?);
     Ok(Opened {
         side: Side::open(&run)?.named(name),
         _recorded: Some(folder),
     })
 }
 
-fn show(progress: &Shown, row: DiffProgress<'_>) {
+fn show(progress: &TerminalProgress, row: DiffProgress<'_>) {
     if row.total > LARGE {
         progress.advanced(row.name, row.done, row.total, "bytes");
     }

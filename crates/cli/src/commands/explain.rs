@@ -9,15 +9,15 @@ use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
 use concord_pipeline::{Capture, ModulePattern};
 use concord_report::{explanation_text, issue_text};
-use concord_subject::live::Live;
 use concord_subject::python::Downloads;
-use concord_subject::word::{Subject, WordError};
+use concord_subject::runner::Runner;
+use concord_subject::specification::{SpecError, SubjectSpec};
 use tempfile::TempDir;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
-use crate::output::{Failure, Outcome, print, print_json, remark, tell};
-use crate::progress::Shown;
+use crate::output::{Failure, Outcome, print, print_json, status, warn};
+use crate::progress::TerminalProgress;
 use crate::subjects::Subjects;
 
 /// Explain where two builds part, and why.
@@ -63,7 +63,7 @@ struct Opened {
     name: String,
     run: PathBuf,
     again: Option<PathBuf>,
-    live: Option<Live>,
+    live: Option<Runner>,
 }
 
 impl ExplainCommand {
@@ -72,7 +72,7 @@ impl ExplainCommand {
         let words = [self.subject(&self.a)?, self.subject(&self.b)?];
         let some_live = words
             .iter()
-            .any(|word| !matches!(word, Subject::Recorded(_)));
+            .any(|word| !matches!(word, SubjectSpec::Recorded(_)));
         let subjects = if some_live {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
@@ -85,20 +85,20 @@ impl ExplainCommand {
         let referee = match &subjects {
             Some(subjects) if a.live.is_some() && b.live.is_some() && !self.no_referee => {
                 let referee = subjects.referee(self.index.settings()?)?;
-                Some(Live::Native(Box::new(referee)))
+                Some(Runner::Native(Box::new(referee)))
             }
             _ => None,
         };
         let probes = scratch.path().join("probes");
         std::fs::create_dir(&probes)?;
-        tell(format_args!("asking where they part"));
+        status(format_args!("asking where they part"));
         let question = Question {
             a: a.asked(),
             b: b.asked(),
             referee: referee.as_ref(),
             scratch: &probes,
         };
-        let explanation = explain(&question, &Shown::new())?;
+        let explanation = explain(&question, &TerminalProgress::new())?;
         if let Some(folder) = &self.reproducers {
             write_reproducers(folder, &explanation, &a, &b)?;
         }
@@ -116,10 +116,10 @@ impl ExplainCommand {
         }
     }
 
-    fn subject(&self, name: &str) -> Result<Subject, Failure> {
+    fn subject(&self, name: &str) -> Result<SubjectSpec, Failure> {
         match name.parse() {
             Ok(subject) => Ok(subject),
-            Err(WordError::Unknown(_)) => Err(format!(
+            Err(SpecError::Unknown(_)) => Err(format!(
                 "{name} is neither a recorded run nor a subject (`native` or `torch==2.4.1`, with options \
                  after commas); indexes and files are for `concord diff`"
             )
@@ -131,14 +131,14 @@ impl ExplainCommand {
     fn open(
         &self,
         name: &str,
-        subject: Subject,
+        subject: SubjectSpec,
         subjects: Option<&Subjects<'_>>,
         scratch: &TempDir,
         side: &str,
     ) -> Result<Opened, Failure> {
         let name = name.to_owned();
         let subjects = match (&subject, subjects) {
-            (Subject::Recorded(path), _) => {
+            (SubjectSpec::Recorded(path), _) => {
                 return Ok(Opened {
                     name,
                     run: path.clone(),
@@ -182,7 +182,7 @@ fn write_reproducers(
     b: &Opened,
 ) -> Result<(), Failure> {
     if explanation.verdict == Verdict::Same {
-        tell(format_args!(
+        status(format_args!(
             "no reproducers: nothing differs, so there is nothing to show"
         ));
         return Ok(());
@@ -192,15 +192,15 @@ fn write_reproducers(
         .as_ref()
         .and_then(|encoder| encoder.forced.as_ref());
     let (Some(forced), Some(live_a), Some(live_b)) = (forced, &a.live, &b.live) else {
-        tell(format_args!(
+        status(format_args!(
             "no reproducers: they show modules of two PyTorch subjects that were run"
         ));
         return Ok(());
     };
-    if let (Live::Torch(a), Live::Torch(b)) = (live_a, live_b)
+    if let (Runner::Torch(a), Runner::Torch(b)) = (live_a, live_b)
         && !a.computes_as(b)
     {
-        tell(format_args!(
+        status(format_args!(
             "no reproducers: the two differ in more than the version of PyTorch, and a script is the same for \
              both"
         ));
@@ -208,7 +208,7 @@ fn write_reproducers(
     }
     let (scripts, silent) = reproducers(forced, live_a, live_b)?;
     for operation in silent {
-        tell(format_args!(
+        status(format_args!(
             "no reproducer for {operation}: it does not show on made-up numbers"
         ));
     }
@@ -226,7 +226,7 @@ fn write_reproducers(
         ] {
             write_file(&place.join(file), |out| out.write_all(text.as_bytes()))?;
         }
-        tell(format_args!(
+        status(format_args!(
             "{}: wrote a script that shows it",
             place.display()
         ));
@@ -255,9 +255,9 @@ fn watched() -> Capture {
 }
 
 /// Records a subject.
-fn record(live: &Live, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
-    tell(format_args!("running {name}"));
-    remark(&live.record(capture, out, &Shown::new())?);
+fn record(live: &Runner, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
+    status(format_args!("running {name}"));
+    warn(&live.record(capture, out, &TerminalProgress::new())?);
     // A run that cannot be opened is found out here, where its name is known.
     Side::open(out)?;
     Ok(())

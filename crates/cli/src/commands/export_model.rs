@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use concord_engine::embedded;
 use concord_pipeline::Staging;
 
-use crate::embedded;
 use crate::output::{Failure, Outcome, print};
 
 /// The finished folder inside the staging folder.
@@ -35,7 +35,7 @@ impl ExportModelCommand {
         let staging = Staging::open(out)?;
         if let Err(error) = embedded::write_checkpoint(&checkpoint, &staging.path(FINISHED)) {
             staging.discard()?;
-            return Err(error);
+            return Err(error.into());
         }
         staging.publish(FINISHED)?;
         print(&format!(

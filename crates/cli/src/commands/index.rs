@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
-use concord_subject::build::{BuildReport, Layout, build};
-use concord_subject::native::Native;
+use concord_engine::build::{BuildReport, Layout, build};
+use concord_engine::native::Native;
+use concord_engine::origin::Origin;
 use serde_json::json;
 
-use crate::inputs::{ComputeArguments, IndexArguments, checkpoint, native_word, origin};
-use crate::output::{Failure, Outcome, print, print_json, remark};
-use crate::progress::Shown;
+use crate::inputs::{ComputeArguments, IndexArguments, checkpoint, native_options};
+use crate::output::{Failure, Outcome, print, print_json, warn};
+use crate::progress::TerminalProgress;
 
 /// Build an index of a collection.
 ///
@@ -51,17 +52,23 @@ pub struct IndexCommand {
 
 impl IndexCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let options = native_word(&self.subject)?;
+        let options = native_options(&self.subject)?;
         let options = self.compute.applied_to(options, &self.index)?;
         let collection = Arc::new(Collection::open(&self.collection)?);
         let checkpoint = Arc::new(checkpoint(&self.checkpoint)?);
         let native = Native::new(checkpoint, collection, options, self.index.settings()?)?;
-        let origin = origin(&self.checkpoint, &self.collection);
+        let origin = Origin::of(&self.checkpoint, &self.collection);
         let layout = Layout {
             pad_ivf: self.pad_ivf,
         };
-        let report = build(&native, layout, &origin, &self.out, &Shown::new())?;
-        remark(&report.notices);
+        let report = build(
+            &native,
+            layout,
+            &origin,
+            &self.out,
+            &TerminalProgress::new(),
+        )?;
+        warn(&report.notices);
         if self.json {
             print_json(&json!({
                 "out": self.out,

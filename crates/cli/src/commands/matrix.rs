@@ -13,16 +13,16 @@ use concord_pipeline::{Capture, ModulePattern, RecordedRun};
 use concord_report::{bisection_sentence, matrix_table};
 use concord_subject::agent::PROGRAM;
 use concord_subject::python::{Downloads, Engine, TorchVersion};
+use concord_subject::specification::{SubjectSpec, expand};
 use concord_subject::torch::recipe;
-use concord_subject::word::{Subject, expand};
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
-use crate::output::{Failure, Outcome, print, print_json, remark, tell};
-use crate::progress::Shown;
+use crate::output::{Failure, Outcome, print, print_json, status, warn};
+use crate::progress::TerminalProgress;
 use crate::subjects::{Subjects, show};
 
 /// Compare subjects, each with the next: which two change the index?
@@ -79,7 +79,7 @@ const RESULT: &str = "matrix.json";
 struct Matrix<'a> {
     command: &'a MatrixCommand,
     subjects: Subjects<'a>,
-    words: Vec<Subject>,
+    words: Vec<SubjectSpec>,
     compared: BTreeMap<(usize, usize), PairReport>,
 }
 
@@ -215,7 +215,7 @@ impl<'a> Matrix<'a> {
             let sides = [self.side(a)?, self.side(b)?];
             let report = diff(&sides[0], &sides[1], &DiffOptions::default(), &mut |_| ())?;
             let pair = PairReport::of(&report);
-            tell(format_args!("{} and {}: {}", pair.a, pair.b, short(&pair)));
+            status(format_args!("{} and {}: {}", pair.a, pair.b, short(&pair)));
             self.compared.insert((a, b), pair);
         }
         Ok(&self.compared[&(a, b)])
@@ -234,22 +234,22 @@ impl<'a> Matrix<'a> {
     /// The run of a subject, recorded if it is not there.
     fn side(&self, at: usize) -> Result<Side, Failure> {
         let subject = &self.words[at];
-        if let Subject::Recorded(path) = subject {
+        if let SubjectSpec::Recorded(path) = subject {
             return Ok(Side::open(path)?);
         }
         let name = word(subject);
         let out = self.command.out.join(file_name(&name));
         if !RecordedRun::is_at(&out) {
-            tell(format_args!("recording {name}"));
+            status(format_args!("recording {name}"));
             self.record(subject, &out)?;
         }
         Ok(Side::open(&out)?.named(&name))
     }
 
-    fn record(&self, subject: &Subject, out: &Path) -> Result<(), Failure> {
+    fn record(&self, subject: &SubjectSpec, out: &Path) -> Result<(), Failure> {
         let recipe = match subject {
-            Subject::Torch(options) => Some(recipe(options)),
-            Subject::Native(_) | Subject::Recorded(_) => None,
+            SubjectSpec::Torch(options) => Some(recipe(options)),
+            SubjectSpec::Native(_) | SubjectSpec::Recorded(_) => None,
         };
         let environments = self.subjects.environments();
         let was_there = match &recipe {
@@ -265,7 +265,7 @@ impl<'a> Matrix<'a> {
             taps: vec![ModulePattern::new("*")],
             ..Capture::default()
         };
-        remark(&live.record(capture, out, &Shown::new())?);
+        warn(&live.record(capture, out, &TerminalProgress::new())?);
         drop(live);
         if let Some(recipe) = recipe
             && self.command.low_disk
@@ -299,20 +299,20 @@ fn short(pair: &PairReport) -> String {
 
 /// A subject in a word of its own. What should change no bits is part of it: the matrix finds out whether
 /// that is so.
-fn word(subject: &Subject) -> String {
+fn word(subject: &SubjectSpec) -> String {
     match subject {
-        Subject::Native(options) => {
+        SubjectSpec::Native(options) => {
             let mut word = options.to_string();
-            if let Some(threads) = options.threads {
+            if let Some(threads) = options.compute.threads() {
                 word += &format!(",threads={threads}");
             }
-            if let Some(isa) = options.isa {
+            if let Some(isa) = options.compute.isa() {
                 word += &format!(",isa={isa}");
             }
             word
         }
-        Subject::Torch(options) => options.to_string(),
-        Subject::Recorded(path) => path.display().to_string(),
+        SubjectSpec::Torch(options) => options.to_string(),
+        SubjectSpec::Recorded(path) => path.display().to_string(),
     }
 }
 

@@ -10,8 +10,8 @@ use concord_subject::python::Downloads;
 use serde_json::json;
 
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, seed, whole};
-use crate::output::{Failure, Outcome, print, print_json, remark};
-use crate::progress::Shown;
+use crate::output::{Failure, Outcome, print, print_json, warn};
+use crate::progress::TerminalProgress;
 use crate::subjects::Subjects;
 
 /// What is kept beside hashes.
@@ -76,8 +76,8 @@ impl RecordCommand {
         let subjects = Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)?;
         let capture = self.capture(subjects.collection().len())?;
         let live = subjects.live(subject)?;
-        let notices = live.record(capture, &self.out, &Shown::new())?;
-        remark(&notices);
+        let notices = live.record(capture, &self.out, &TerminalProgress::new())?;
+        warn(&notices);
         let run = RecordedRun::open(&self.out)?;
         if self.json {
             print_json(&json!({

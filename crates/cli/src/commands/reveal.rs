@@ -4,19 +4,19 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use concord_engine::embedded;
 use concord_lab::formula::{ShortOperation, reveal_formula};
 use concord_lab::reveal::{
     LinearShape, OrderSummary, RecoverOptions, Revealed, label, reveal_linear, reveal_sum,
 };
 use concord_pipeline::publish::write_file;
 use concord_report::{TreePanel, formula_text, revealed_text, tree_svg};
-use concord_subject::live::Live;
 use concord_subject::operations::SumOf;
 use concord_subject::python::Downloads;
-use concord_subject::word::Subject;
+use concord_subject::runner::Runner;
+use concord_subject::specification::SubjectSpec;
 use serde_json::{Value, json};
 
-use crate::embedded;
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, positive};
 use crate::output::{Failure, Outcome, print, print_json};
@@ -244,8 +244,8 @@ impl RevealCommand {
     }
 
     /// The subject that `word` names, with the embedded checkpoint.
-    fn live(&self, word: &str, tokens: usize) -> Result<Live, Failure> {
-        let subject: Subject = word.parse()?;
+    fn live(&self, word: &str, tokens: usize) -> Result<Runner, Failure> {
+        let subject: SubjectSpec = word.parse()?;
         let index = IndexArguments::with_doc_maxlen(tokens.clamp(3, 64));
         let compute = ComputeArguments {
             threads: self.threads,

@@ -2,32 +2,28 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Query, Ranking};
+use concord_engine::open::{OpenError, OpenIndex, OpenOptions};
 use concord_index::evaluate::evaluate;
-use concord_index::format::{Index, IndexManifest};
-use concord_index::search::{Hit, SearchOptions, Searcher};
+use concord_index::search::{Hit, SearchOptions};
 use concord_kernels::maxsim::Floor;
-use concord_model::checkpoint::Checkpoint;
-use concord_model::config::{ColbertConfig, ConfigLayer};
-use concord_model::precision::{Precision, UnknownPrecision};
+use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
-use concord_model::stages::Passages;
 use concord_pipeline::Progress;
 use concord_pipeline::publish::write_file;
 use concord_report::{
     FoundPassage, Hit as ShownHit, Style, hits_table, metrics_table, passages_listing,
 };
-use concord_subject::build::BuildLog;
 use rayon::prelude::*;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, checkpoint, positive, precision, score};
+use crate::inputs::{ComputeArguments, positive, precision, score};
 use crate::matches::Matcher;
-use crate::output::{Failure, Outcome, print, remark, tell};
-use crate::progress::Shown;
+use crate::output::{Failure, Outcome, print, status, warn};
+use crate::progress::TerminalProgress;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -110,22 +106,6 @@ pub struct SearchCommand {
     compute: ComputeArguments,
 }
 
-/// The precision in which an index of Concord was built; queries of the referee's are encoded in `f32`, which
-/// is as near as its halves are.
-fn built_precision(manifest: &IndexManifest) -> Result<Precision, Failure> {
-    let word = manifest.options.get("precision");
-    let word = word.and_then(serde_json::Value::as_str).unwrap_or("f32");
-    Ok(
-        match word
-            .parse()
-            .map_err(|error: UnknownPrecision| error.to_string())?
-        {
-            Precision::F64 => Precision::F32,
-            precision => precision,
-        },
-    )
-}
-
 impl SearchCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         if self.matches && self.format() != Format::Table {
@@ -133,30 +113,16 @@ impl SearchCommand {
         }
         let queries = self.read_queries()?;
         let qrels = self.qrels.as_ref().map(Qrels::open).transpose()?;
-        let index = Index::open(&self.index)?;
-        let origin = BuildLog::read(&self.index).map(|log| log.origin);
-        let manifest = IndexManifest::read(&self.index)?;
-        let spec = self
-            .checkpoint
-            .clone()
-            .or_else(|| origin.as_ref().map(|o| o.checkpoint.clone()));
-        let checkpoint = self.load_checkpoint(spec, &index, manifest.as_ref())?;
-        let place = self
-            .collection
-            .clone()
-            .or_else(|| origin.map(|o| o.collection.into()));
-        let collection = self.load_collection(place.as_deref(), &index, manifest.as_ref())?;
+        let index = self.open()?;
+        warn(index.notices());
 
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.compute.threads())
-            .build()?;
-        let engine = self.engine(&index, &checkpoint, manifest.as_ref())?;
-        let found = pool.install(|| self.search(&engine, &queries))?;
+        let found = index.compute().install(|| self.search(&index, &queries))?;
         let mut ranking = Ranking::new();
         for (query, hits) in queries.iter().zip(&found) {
             ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
         }
-        let documents: &dyn DocumentIds = match &collection {
+        let collection = index.collection();
+        let documents: &dyn DocumentIds = match collection {
             Some(collection) => collection,
             None => &PlainPids,
         };
@@ -164,12 +130,12 @@ impl SearchCommand {
             ranking: &ranking,
             queries: &queries,
             documents,
-            collection: collection.as_ref(),
+            collection,
             matcher: match self.matches {
-                true => Some(Matcher::new(&engine.searcher, &checkpoint, &engine.config)?),
+                true => Some(Matcher::new(&index)?),
                 false => None,
             },
-            encoder: &engine.encoder,
+            encoder: index.encoder(),
         };
         self.write(&results)?;
         if let Some(qrels) = &qrels {
@@ -177,7 +143,7 @@ impl SearchCommand {
                 &evaluate(&ranking, qrels, documents),
                 &environment::plain_style(),
             );
-            tell(format_args!("{}", table.trim_end()));
+            status(format_args!("{}", table.trim_end()));
         }
         Ok(Outcome::Same)
     }
@@ -188,75 +154,25 @@ impl SearchCommand {
             None => Queries::from_pairs(self.query.iter().map(|query| ("1", query.as_str())))
                 .ok_or("there is no query")?,
         };
-        remark(queries.notices());
+        warn(queries.notices());
         Ok(queries)
     }
 
-    fn load_checkpoint(
-        &self,
-        spec: Option<String>,
-        index: &Index,
-        manifest: Option<&IndexManifest>,
-    ) -> Result<Checkpoint, Failure> {
-        let recorded = || {
-            index
-                .setting("config.checkpoint")?
-                .as_str()
-                .map(str::to_owned)
+    fn open(&self) -> Result<OpenIndex, Failure> {
+        let options = OpenOptions {
+            checkpoint: self.checkpoint.clone(),
+            collection: self.collection.clone(),
+            precision: self.precision,
+            compute: self.compute.options()?,
+            hub: environment::hub(),
         };
-        let spec = spec.or_else(recorded);
-        let spec = spec.ok_or("the index does not name its checkpoint: give --checkpoint")?;
-        let checkpoint = checkpoint(&spec).map_err(|error| {
-            format!("the checkpoint of the index: {error}; give --checkpoint if it lies elsewhere")
-        })?;
-        let built_with = manifest.and_then(|manifest| manifest.inputs.get("checkpoint"));
-        if built_with.is_some_and(|hash| *hash != checkpoint.hash()) {
-            return Err(format!("the index was not built with the checkpoint {spec}").into());
-        }
-        if checkpoint.weights().dim() != index.dim() {
-            return Err(format!(
-                "the checkpoint {spec} makes embeddings of {} dimensions, and those of the index have {}",
-                checkpoint.weights().dim(),
-                index.dim()
-            )
-            .into());
-        }
-        Ok(checkpoint)
-    }
-
-    /// The collection, where it can be had. Only one that was asked for must be there.
-    fn load_collection(
-        &self,
-        path: Option<&Path>,
-        index: &Index,
-        manifest: Option<&IndexManifest>,
-    ) -> Result<Option<Collection>, Failure> {
-        let Some(path) = path else { return Ok(None) };
-        let named = self.collection.is_some();
-        if !named && !path.is_file() {
-            remark(&[format!(
-                "{} is gone, so results have no texts",
-                path.display()
-            )]);
-            return Ok(None);
-        }
-        let collection = Collection::open(path)?;
-        let built_from = manifest.and_then(|manifest| manifest.inputs.get("collection"));
-        let other = match built_from {
-            Some(hash) => *hash != Passages::new(&collection).hash(),
-            None => collection.len() != index.passages(),
-        };
-        match (other, named) {
-            (false, _) => Ok(Some(collection)),
-            (true, true) => Err(format!("the index was not built from {}", path.display()).into()),
-            (true, false) => {
-                let path = path.display();
-                remark(&[format!(
-                    "{path} has changed since the index was built, so results have no texts"
-                )]);
-                Ok(None)
+        OpenIndex::open(&self.index, options).map_err(|error| match error {
+            OpenError::NoCheckpoint => format!("{error}: give --checkpoint").into(),
+            OpenError::Checkpoint(_) => {
+                format!("{error}; give --checkpoint if it lies elsewhere").into()
             }
-        }
+            error => error.into(),
+        })
     }
 
     fn format(&self) -> Format {
@@ -272,48 +188,25 @@ impl SearchCommand {
         }
     }
 
-    fn engine<'a>(
-        &self,
-        index: &'a Index,
-        checkpoint: &Checkpoint,
-        manifest: Option<&IndexManifest>,
-    ) -> Result<Engine<'a>, Failure> {
-        let isa = self.compute.isa()?;
-        let built_in = manifest.map_or(Ok(Precision::default()), built_precision)?;
-        let precision = self.precision.unwrap_or(built_in);
-        let config = checkpoint.colbert_config([&ConfigLayer::read_index(&self.index)?])?;
-        Ok(Engine {
-            encoder: QueryEncoder::new(checkpoint, &config, precision, isa)?,
-            searcher: Searcher::new(index, isa),
-            config,
-        })
-    }
-
-    fn search(&self, engine: &Engine<'_>, queries: &Queries) -> Result<Vec<Vec<Hit>>, Failure> {
-        let config = &engine.config;
+    fn search(&self, index: &OpenIndex, queries: &Queries) -> Result<Vec<Vec<Hit>>, Failure> {
+        let configured = index.search_options();
         let options = SearchOptions {
-            ncells: self.ncells.map(NonZeroUsize::get).or(config.ncells),
-            centroid_score_threshold: self.threshold.or(config
-                .centroid_score_threshold
-                .map(|threshold| threshold as f32)),
-            ndocs: self.ndocs.map(NonZeroUsize::get).or(config.ndocs),
+            ncells: self.ncells.map(NonZeroUsize::get).or(configured.ncells),
+            centroid_score_threshold: self.threshold.or(configured.centroid_score_threshold),
+            ndocs: self.ndocs.map(NonZeroUsize::get).or(configured.ndocs),
             floor: if self.clip_negative {
                 Floor::Zero
             } else {
                 Floor::None
             },
         };
-        let progress = Shown::new();
+        let progress = TerminalProgress::new();
         let queries: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
         let (mut found, total) = (Vec::with_capacity(queries.len()), queries.len() as u64);
         for part in queries.chunks(64) {
             let hits = part
                 .par_iter()
-                .map(|query| {
-                    let embeddings = engine.encoder.encode(query)?;
-                    let (width, k) = (config.query_maxlen, self.k.get());
-                    Ok(engine.searcher.search(&embeddings, width, k, &options))
-                })
+                .map(|query| Ok(index.search(query, self.k.get(), &options)?))
                 .collect::<Result<Vec<_>, Failure>>()?;
             found.extend(hits);
             if total > 1 {
@@ -348,13 +241,6 @@ impl SearchCommand {
             Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }
-}
-
-/// What searches.
-struct Engine<'a> {
-    config: ColbertConfig,
-    encoder: QueryEncoder,
-    searcher: Searcher<'a>,
 }
 
 /// What was found, and what is needed to show it.

@@ -11,7 +11,7 @@ use concord_subject::python::Downloads;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
-use crate::output::{Failure, Outcome, print, print_json, tell};
+use crate::output::{Failure, Outcome, print, print_json, status};
 use crate::subjects::Subjects;
 
 /// Find out which shapes of a batch change the bits of a module.
@@ -48,7 +48,7 @@ pub struct SweepCommand {
 #[derive(Args)]
 struct SweepInputs {
     /// The checkpoint: a folder, an id of the Hugging Face hub (owner/name), or concord-mini
-    #[arg(long, value_name = "CHECKPOINT", default_value = crate::embedded::CHECKPOINT)]
+    #[arg(long, value_name = "CHECKPOINT", default_value = concord_engine::embedded::CHECKPOINT)]
     checkpoint: String,
     /// Threads [default: all, or PyTorch's choice]
     #[arg(long, value_name = "N", value_parser = crate::inputs::positive)]
@@ -139,7 +139,7 @@ impl SweepCommand {
             &mut |_| (),
         )?;
         if found.shapes.is_empty() {
-            tell(format_args!("no sizes were given"));
+            status(format_args!("no sizes were given"));
         }
         Ok(found)
     }

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use concord_corpus::Collection;
+use concord_engine::log::BuildLog;
+use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild};
 use concord_index::format::{Index, IndexManifest};
 use concord_index::verify::{Finding, verify};
 use concord_report::findings_table;
-use concord_subject::build::BuildLog;
-use concord_subject::rebuild::{RebuildError, RebuildReport, rebuild};
 use serde_json::json;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, checkpoint};
-use crate::output::{Failure, Outcome, print, print_json, remark};
-use crate::progress::Shown;
+use crate::output::{Failure, Outcome, print, print_json, warn};
+use crate::progress::TerminalProgress;
 
 /// Check every byte of an index.
 ///
@@ -68,7 +68,7 @@ impl VerifyCommand {
     fn without_manifest(&self) -> Result<Outcome, Failure> {
         let index = Index::open(&self.index)?;
         let path = self.index.display();
-        remark(&[format!(
+        warn(&[format!(
             "{path} has no manifest, so it was not built by Concord; its files fit together, but whether \
              a byte was altered cannot be told"
         )]);
@@ -96,18 +96,17 @@ impl VerifyCommand {
         let spec =
             spec.ok_or("the index does not say where its checkpoint is: give --checkpoint")?;
         let collection = Collection::open(path)?;
-        let mut compute = concord_subject::word::NativeOptions {
+        let compute = concord_engine::options::NativeOptions {
             batch: self.compute.batch,
-            threads: self.compute.threads,
+            compute: self.compute.options()?,
             ..Default::default()
         };
-        compute.isa = Some(self.compute.isa()?);
         let rebuilt = rebuild(
             manifest,
             checkpoint(&spec)?,
             collection,
             compute,
-            &Shown::new(),
+            &TerminalProgress::new(),
         );
         rebuilt.map_err(|error| match error {
             RebuildError::OtherInput(input) => {

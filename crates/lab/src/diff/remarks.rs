@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use concord_subject::graph;
+use concord_engine::graph;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 

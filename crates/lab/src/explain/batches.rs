@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use concord_pipeline::grid::GROUP;
 use concord_pipeline::{RecordedRun, TapRecord};
-use concord_subject::word::{Pad, Subject};
+use concord_subject::specification::{Pad, SubjectSpec};
 use serde::{Deserialize, Serialize};
 
 /// The module whose output is the encoder's.
@@ -40,9 +40,9 @@ impl Rows {
     /// Those of the subject that was recorded. One whose name says nothing is taken for a plain PyTorch.
     fn of(run: &RecordedRun) -> Rows {
         match run.manifest().subject.parse() {
-            Ok(Subject::Native(_)) => Rows::Tokens,
-            Ok(Subject::Torch(options)) => Rows::Padded(options.pad),
-            Ok(Subject::Recorded(_)) | Err(_) => Rows::Padded(Pad::Batch),
+            Ok(SubjectSpec::Native(_)) => Rows::Tokens,
+            Ok(SubjectSpec::Torch(options)) => Rows::Padded(options.pad),
+            Ok(SubjectSpec::Recorded(_)) | Err(_) => Rows::Padded(Pad::Batch),
         }
     }
 }

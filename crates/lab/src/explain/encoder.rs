@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
-use concord_subject::live::Live;
 use concord_subject::probe::ProbeBatch;
-use concord_subject::word::Pad;
+use concord_subject::runner::Runner;
+use concord_subject::specification::Pad;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
@@ -99,7 +99,7 @@ pub struct Share {
 
 /// One of the two sides.
 pub(super) struct Party<'a> {
-    pub live: Option<&'a Live>,
+    pub live: Option<&'a Runner>,
     pub run: &'a RecordedRun,
 }
 
@@ -107,7 +107,7 @@ pub(super) struct Party<'a> {
 pub(super) fn look_inside(
     a: &Party<'_>,
     b: &Party<'_>,
-    referee: Option<&Live>,
+    referee: Option<&Runner>,
     scratch: &Path,
 ) -> Result<EncoderFinding, ExplainError> {
     let of_b = batches(b.run, a.run);
@@ -132,9 +132,9 @@ pub(super) fn look_inside(
 }
 
 struct Probes<'a> {
-    a: &'a Live,
-    b: &'a Live,
-    referee: Option<&'a Live>,
+    a: &'a Runner,
+    b: &'a Runner,
+    referee: Option<&'a Runner>,
     scratch: &'a Path,
 }
 
@@ -242,7 +242,7 @@ impl Probes<'_> {
     /// Runs one side over some batches and keeps the values of taps of these passages.
     fn probe(
         &self,
-        live: &Live,
+        live: &Runner,
         name: &str,
         batches: &[ProbeBatch],
         force: Option<(&Path, &[&str])>,
@@ -270,7 +270,7 @@ impl Probes<'_> {
 }
 
 /// The batches as a probe of the subject runs them.
-fn probed(live: &Live, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
+fn probed(live: &Runner, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
     let pad = |batch: &Batch| match live.pad() {
         Pad::Batch => None,
         Pad::List => Some(longest_of_list(all, batch)),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use concord_engine::graph;
 use concord_pipeline::artifact::{ORDER, PASSAGES, TENSORIZE_OUTPUT};
 use concord_pipeline::{ArtifactRecord, RecordedRun};
-use concord_subject::graph;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,8 @@
 //! tensors have to go with it. That the difference shows on them is measured here, on both sides, before
 //! the script is written.
 
-use concord_subject::live::Live;
 use concord_subject::operations::{OperationError, Operations, RowOperation};
+use concord_subject::runner::Runner;
 use concord_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -52,10 +52,10 @@ struct Case {
 /// When a process cannot be asked.
 pub fn reproducers(
     forced: &Forced,
-    a: &Live,
-    b: &Live,
+    a: &Runner,
+    b: &Runner,
 ) -> Result<(Vec<Reproducer>, Vec<Operation>), ExplainError> {
-    let (Live::Torch(torch_a), Live::Torch(torch_b)) = (a, b) else {
+    let (Runner::Torch(torch_a), Runner::Torch(torch_b)) = (a, b) else {
         return Ok((Vec::new(), Vec::new()));
     };
     let mut sides = [Operations::of(a, "")?, Operations::of(b, "")?];

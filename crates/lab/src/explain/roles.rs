@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use concord_engine::graph;
 use concord_pipeline::Field;
 use concord_pipeline::artifact::ORDER;
-use concord_subject::graph;
 use serde::{Deserialize, Serialize};
 
 use crate::diff::{Bits, DiffReport, DiffRow, Presence, RowKind};

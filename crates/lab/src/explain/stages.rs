@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use concord_engine::graph::{self, GRAPH};
+use concord_engine::swap::Swap;
 use concord_pipeline::artifact::{ORDER, position};
 use concord_pipeline::{Progress, RecordedRun};
 use concord_subject::downstream::Downstream;
-use concord_subject::graph::{self, GRAPH};
-use concord_subject::live::Live;
-use concord_subject::swap::Swap;
+use concord_subject::runner::Runner;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ pub(super) fn told_otherwise<'w>(wanted: &[&'w str], given: &BTreeSet<&str>) -> 
 /// Runs each stage of `live`, whose run is `own`, on the inputs that the stage had in `other`, where
 /// something of what it makes is among `wanted`. `None` where its stages cannot be run one by one.
 pub(super) fn on_other_inputs(
-    live: &Live,
+    live: &Runner,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     wanted: &[&str],
@@ -111,7 +111,7 @@ impl Closure {
 
 /// Puts `artifact` of `other` into the graph of `live`, whose run is `own`.
 pub(super) fn closure(
-    live: &Live,
+    live: &Runner,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     artifact: &'static str,

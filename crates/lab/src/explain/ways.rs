@@ -2,8 +2,8 @@
 //! formula of a short operation.
 
 use concord_pipeline::RecordedRun;
-use concord_subject::live::Live;
 use concord_subject::operations::{OperationError, Operations};
+use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
 
 use super::encoder::Culprit;
@@ -81,12 +81,12 @@ impl Way {
 
 /// A side whose operations are asked; of PyTorch one process for all.
 struct Side<'a> {
-    live: &'a Live,
+    live: &'a Runner,
     operations: Operations,
 }
 
 impl<'a> Side<'a> {
-    fn new(live: &'a Live) -> Result<Side<'a>, ExplainError> {
+    fn new(live: &'a Runner) -> Result<Side<'a>, ExplainError> {
         let operations = Operations::of(live, "")?;
         Ok(Side { live, operations })
     }
@@ -94,7 +94,7 @@ impl<'a> Side<'a> {
     /// Its operations as the module at `module` computes them.
     fn at(&mut self, module: &str) -> Result<&mut Operations, ExplainError> {
         // In one process of PyTorch all modules compute alike.
-        if let Live::Native(_) = self.live {
+        if let Runner::Native(_) = self.live {
             self.operations = Operations::of(self.live, module)?;
         }
         Ok(&mut self.operations)
@@ -119,8 +119,8 @@ struct Alike<'a, T> {
 
 impl<'a> WaysOf<'a> {
     pub(super) fn new(
-        a: &'a Live,
-        b: &'a Live,
+        a: &'a Runner,
+        b: &'a Runner,
         batches: &[&Batch],
     ) -> Result<WaysOf<'a>, ExplainError> {
         let largest = batches.iter().max_by_key(|batch| batch.rows);

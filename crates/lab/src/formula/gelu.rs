@@ -5,9 +5,9 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
+use concord_kernels::compute::Compute;
 use concord_kernels::elementary;
 use concord_kernels::gelu::{Gelu, gelu};
-use concord_kernels::isa::Isa;
 
 use super::approximations::{EXPONENTIALS, gelu_abramowitz_stegun};
 use super::{Binary, Hold, Named, Unary, reference};
@@ -24,7 +24,7 @@ const CUBIC: f64 = 0.044715;
 /// Gives each formula's values for `x` to `hold`.
 pub(super) fn evaluate(x: &[f32], hold: &mut Hold<'_>) {
     let mut native = x.to_vec();
-    gelu(Isa::fastest(), Gelu::Erf, &mut native);
+    gelu(&Compute::fastest(), Gelu::Erf, &mut native);
     hold(
         "erf form in f32: max(x, 0) − |x|·erfc(|x|/√2)/2 in sixteen pieces (Concord)".to_owned(),
         &native,

@@ -175,7 +175,7 @@ impl fmt::Display for SumOrder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use concord_kernels::lanes::lane_reduce;
+    use concord_kernels::reduction::lane_reduce;
 
     #[test]
     fn every_order_adds_every_term() {

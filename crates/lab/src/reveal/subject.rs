@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use concord_subject::live::Live;
 use concord_subject::operations::{OperationError, Operations, SumOf};
+use concord_subject::runner::Runner;
 use concord_tensor::{BitHash, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +95,7 @@ impl Revealed {
 /// # Errors
 /// [`RevealError`].
 pub fn reveal_linear(
-    live: &Live,
+    live: &Runner,
     module: &str,
     shape: LinearShape,
     options: &RecoverOptions,
@@ -146,7 +146,7 @@ pub fn find_linear_orders(
 /// # Errors
 /// [`RevealError`].
 pub fn reveal_sum(
-    live: &Live,
+    live: &Runner,
     of: SumOf,
     terms: usize,
     options: &RecoverOptions,

@@ -1,9 +1,9 @@
 //! Causes in the stages after the encoder, alone and beside one in it.
 
+use concord_engine::settings::IndexSettings;
+use concord_engine::swap::Swap;
 use concord_lab::Verdict;
 use concord_lab::explain::{Explanation, Operation};
-use concord_subject::native::IndexSettings;
-use concord_subject::swap::Swap;
 use concord_tensor::{DType, Tensor, npy};
 
 use crate::ask::{Made, Sides, between, explained, recorded};
@@ -82,12 +82,12 @@ fn another_choice_among_equally_near_centroids_is_found_at_the_codes() {
     let folder = tempfile::tempdir().unwrap();
     let side = |word: &str| with_ties(word, folder.path());
     for word in ["native,ties=last", "native,compress:ties=last"] {
-        let explanation = explained(&side("native"), &side(word), Sides::Live);
+        let explanation = explained(&side("native"), &side(word), Sides::Runner);
         assert_eq!(explanation.culprits(), ["codes"], "{word}");
         assert!(explanation.encoder.is_none(), "{word}");
     }
     let word = "native,ties=last,normalize=rsqrt";
-    let explanation = explained(&side("native"), &side(word), Sides::Live);
+    let explanation = explained(&side("native"), &side(word), Sides::Runner);
     assert_eq!(explanation.culprits(), ["batches", "codes"]);
     assert_eq!(modules(&explanation), [("normalize", Operation::Normalize)]);
 }

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use concord_corpus::Collection;
+use concord_engine::native::Native;
+use concord_engine::settings::IndexSettings;
 use concord_lab::explain::{Asked, Explanation, Question, explain};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
 use concord_pipeline::{Capture, ModulePattern, NoProgress};
-use concord_subject::live::Live;
-use concord_subject::native::{IndexSettings, Native};
-use concord_subject::word::Subject;
+use concord_subject::runner::Runner;
+use concord_subject::specification::SubjectSpec;
 
 /// What a run is made with.
 pub struct Made {
@@ -31,17 +32,17 @@ impl Made {
         }
     }
 
-    pub fn live(&self) -> Live {
+    pub fn live(&self) -> Runner {
         let folder = self.checkpoint.to_str().unwrap();
         // A folder is read without looking at the hub.
         let checkpoint = Checkpoint::load(folder, &HubOptions::new("")).unwrap();
-        let Ok(Subject::Native(options)) = self.word.parse() else {
+        let Ok(SubjectSpec::Native(options)) = self.word.parse() else {
             panic!("{} is not native", self.word);
         };
         let collection = Arc::new(Collection::from_passages(&self.texts));
         let settings = self.settings.clone();
         let native = Native::new(Arc::new(checkpoint), collection, options, settings);
-        Live::Native(Box::new(native.unwrap()))
+        Runner::Native(Box::new(native.unwrap()))
     }
 }
 
@@ -59,13 +60,13 @@ pub fn golden_texts() -> Vec<String> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sides {
     /// Both can be run.
-    Live,
+    Runner,
     /// Their runs alone.
     Recorded,
 }
 
 /// Records `live` with the values of its artifacts and the hashes of its modules.
-pub fn recorded(live: &Live, out: &Path) {
+pub fn recorded(live: &Runner, out: &Path) {
     let capture = Capture {
         artifact_values: true,
         taps: vec![ModulePattern::new("*")],
@@ -87,7 +88,7 @@ pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
         name: name.to_owned(),
         run,
         again: None,
-        live: Some(live).filter(|_| sides == Sides::Live),
+        live: Some(live).filter(|_| sides == Sides::Runner),
     };
     let question = Question {
         a: asked(&a.word, run_a.as_path(), &live_a),
@@ -100,5 +101,5 @@ pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
 
 /// Explains why two subjects differ on the golden checkpoint and collection.
 pub fn between(a: &str, b: &str) -> Explanation {
-    explained(&Made::by(a), &Made::by(b), Sides::Live)
+    explained(&Made::by(a), &Made::by(b), Sides::Runner)
 }

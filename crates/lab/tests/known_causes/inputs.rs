@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use concord_engine::settings::IndexSettings;
 use concord_lab::explain::{Explanation, InputKind, Operation};
-use concord_subject::native::IndexSettings;
 
 use crate::ask::{Made, Sides, explained, golden};
 
@@ -16,7 +16,7 @@ fn kinds(explanation: &Explanation) -> Vec<InputKind> {
 fn a_collection_in_another_order_is_named() {
     let mut reversed = Made::by("native");
     reversed.texts.reverse();
-    for sides in [Sides::Live, Sides::Recorded] {
+    for sides in [Sides::Runner, Sides::Recorded] {
         let explanation = explained(&Made::by("native"), &reversed, sides);
         assert_eq!(kinds(&explanation), [InputKind::Order]);
         assert!(explanation.culprits().is_empty());
@@ -28,7 +28,7 @@ fn a_collection_in_another_order_is_named() {
 fn a_passage_that_was_changed_is_named() {
     let mut changed = Made::by("native");
     changed.texts[17].push_str(" and the heron");
-    let explanation = explained(&Made::by("native"), &changed, Sides::Live);
+    let explanation = explained(&Made::by("native"), &changed, Sides::Runner);
     assert_eq!(kinds(&explanation), [InputKind::Collection]);
     assert!(explanation.inputs[0].what.contains("pid 17"));
     assert!(explanation.culprits().is_empty());
@@ -39,7 +39,7 @@ fn a_passage_that_was_changed_is_named() {
 fn other_tokens_of_the_same_texts_are_named_with_the_option_that_makes_them() {
     let mut shorter = Made::by("native");
     shorter.settings.doc_maxlen = Some(9);
-    let explanation = explained(&Made::by("native"), &shorter, Sides::Live);
+    let explanation = explained(&Made::by("native"), &shorter, Sides::Runner);
     assert_eq!(kinds(&explanation), [InputKind::Option, InputKind::Tokens]);
     assert!(explanation.inputs[0].what.starts_with("doc_maxlen is"));
     assert!(explanation.culprits().is_empty());
@@ -76,7 +76,7 @@ fn settings_are_named_and_their_stages_are_not_blamed() {
             settings: settings.clone(),
             ..Made::by("native")
         };
-        let explanation = explained(&plain, &other, Sides::Live);
+        let explanation = explained(&plain, &other, Sides::Runner);
         assert_eq!(kinds(&explanation), [InputKind::Option], "{name}");
         assert!(explanation.inputs[0].what.starts_with(name));
         assert!(explanation.culprits().is_empty(), "{name}: {explanation:?}");
@@ -85,7 +85,7 @@ fn settings_are_named_and_their_stages_are_not_blamed() {
             settings,
             ..Made::by("native,bert.encoder.layer.1:gelu=tanh")
         };
-        let explanation = explained(&plain, &both, Sides::Live);
+        let explanation = explained(&plain, &both, Sides::Runner);
         assert_eq!(explanation.culprits(), ["batches"], "{name}");
         let encoder = explanation.encoder.unwrap();
         let culprits = encoder.forced.unwrap().culprits;

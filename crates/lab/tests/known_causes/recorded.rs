@@ -22,7 +22,7 @@ fn recorded_runs_have_the_first_culprit_of_the_live_pair() {
         "native,batch=16,bert.encoder.layer.1.output.dense:gemm=split-k:3@220",
     ] {
         let (a, b) = (Made::by("native"), Made::by(word));
-        let live = explained(&a, &b, Sides::Live);
+        let live = explained(&a, &b, Sides::Runner);
         let recorded = explained(&a, &b, Sides::Recorded);
         assert_eq!(first(&live), first(&recorded), "{word}");
         assert_eq!(live.culprits(), recorded.culprits(), "{word}");

@@ -2,11 +2,11 @@
 
 use std::convert::Infallible;
 
+use concord_kernels::compute::Compute;
 use concord_kernels::gemm::Gemm;
-use concord_kernels::isa::Isa;
-use concord_kernels::lanes::{LANES, lane_reduce};
 use concord_kernels::library::Library;
 use concord_kernels::linear::{PackedWeights, RUN};
+use concord_kernels::reduction::{LANES, lane_reduce};
 use concord_lab::reveal::{
     BiasPlace, LinearProbes, LinearShape, Masked, MultiplyAdd, Operands, Order, RecoverOptions,
     Recovery, Replay, ReplayError, Sample, SumProbes, SumTree, label, recover, replay,
@@ -22,9 +22,10 @@ use crate::simulated::{Function, add, lanes_by_halves, random_tree, sequence, tr
 fn native(
     shape: LinearShape,
     masked: Masked,
-    isa: Isa,
+    compute: &Compute,
     gemm: Gemm,
-) -> LinearProbes<impl FnMut(Operands<'_>) -> Result<Vec<f32>, Infallible>> {
+) -> LinearProbes<impl FnMut(Operands<'_>) -> Result<Vec<f32>, Infallible> + use<>> {
+    let compute = compute.clone();
     let run = move |operands: Operands<'_>| {
         let LinearShape {
             rows,
@@ -33,7 +34,7 @@ fn native(
         } = operands.shape;
         let weights = PackedWeights::pack(operands.w, outputs, inputs);
         let mut y = vec![0.0; rows * outputs];
-        gemm.linear(isa, operands.x, &weights, None, &mut y);
+        gemm.linear(&compute, operands.x, &weights, None, &mut y);
         Ok(y)
     };
     LinearProbes::new(shape, masked, [DType::F32; 3], run).unwrap()
@@ -51,8 +52,13 @@ fn documented(gemm: Gemm, inputs: usize) -> SumTree {
 }
 
 /// Recovers the trees of a product and replays each on ordinary numbers.
-fn revealed(shape: LinearShape, masked: Masked, isa: Isa, gemm: Gemm) -> (Recovery, Vec<Replay>) {
-    let mut operation = native(shape, masked, isa, gemm);
+fn revealed(
+    shape: LinearShape,
+    masked: Masked,
+    compute: &Compute,
+    gemm: Gemm,
+) -> (Recovery, Vec<Replay>) {
+    let mut operation = native(shape, masked, compute, gemm);
     let recovery = recover(&mut operation, &RecoverOptions::default()).unwrap();
     let trial = operation.trial(11).unwrap();
     let samples = trial.samples();
@@ -70,7 +76,7 @@ fn revealed(shape: LinearShape, masked: Masked, isa: Isa, gemm: Gemm) -> (Recove
 
 #[test]
 fn the_native_products_add_as_they_document_on_every_instruction_set() {
-    for isa in Isa::available() {
+    for compute in &Compute::available() {
         for inputs in [384, 1536, 100] {
             for gemm in [
                 Gemm::Native,
@@ -85,17 +91,17 @@ fn the_native_products_add_as_they_document_on_every_instruction_set() {
                     inputs,
                     outputs: 96,
                 };
-                let (recovery, replays) = revealed(shape, Masked::Weights, isa, gemm);
-                assert!(recovery.is_uniform(), "{isa} {gemm:?}");
+                let (recovery, replays) = revealed(shape, Masked::Weights, compute, gemm);
+                assert!(recovery.is_uniform(), "{compute} {gemm:?}");
                 assert_eq!(
                     recovery.orders[0].tree,
                     documented(gemm, inputs),
-                    "{isa} {gemm:?} {inputs}"
+                    "{compute} {gemm:?} {inputs}"
                 );
                 let [replay] = replays[..] else { panic!() };
                 assert_eq!(
                     replay.reproduced, replay.compared,
-                    "{isa} {gemm:?} {inputs}: {replay:?}"
+                    "{compute} {gemm:?} {inputs}: {replay:?}"
                 );
                 assert!(
                     replay.telling > replay.compared / 4,
@@ -104,7 +110,7 @@ fn the_native_products_add_as_they_document_on_every_instruction_set() {
                 let separate = gemm == Gemm::Chunk(1);
                 let fused = replay.arithmetic.unwrap().multiply_add;
                 assert_eq!(fused == MultiplyAdd::Separate, separate, "{gemm:?}");
-                if isa == Isa::fastest() {
+                if compute.isa_name() == Compute::fastest().isa_name() {
                     println!(
                         "{inputs} {gemm:?}: {}; {:?}",
                         label(&recovery.orders[0].tree),
@@ -134,8 +140,8 @@ fn pairs_swapped(inputs: usize) -> SumTree {
 #[test]
 fn reduced_precisions_add_as_they_document_on_every_instruction_set() {
     for (precision, dtype) in [(Precision::Bf16, DType::BF16), (Precision::F16, DType::F16)] {
-        for (isa, inputs) in
-            (Isa::available().into_iter()).flat_map(|isa| [384, 101].map(|inputs| (isa, inputs)))
+        for (compute, inputs) in (Compute::available().iter())
+            .flat_map(|compute| [384, 101].map(|inputs| (compute, inputs)))
         {
             let shape = LinearShape {
                 rows: 9,
@@ -145,7 +151,7 @@ fn reduced_precisions_add_as_they_document_on_every_instruction_set() {
             let run = |operands: Operands<'_>| -> Result<Vec<f32>, Infallible> {
                 let arithmetic = Arithmetic::default();
                 let Operands { x, w, .. } = operands;
-                Ok(linear_alone(precision, arithmetic, isa, x, w, inputs))
+                Ok(linear_alone(precision, arithmetic, compute, x, w, inputs))
             };
             let dtypes = [dtype, DType::F32, dtype];
             let mut operation = LinearProbes::new(shape, Masked::Weights, dtypes, run).unwrap();
@@ -154,11 +160,11 @@ fn reduced_precisions_add_as_they_document_on_every_instruction_set() {
                 Precision::Bf16 => pairs_swapped(inputs),
                 _ => documented(Gemm::Native, inputs),
             };
-            assert!(recovery.is_uniform(), "{precision} {isa} {inputs}");
+            assert!(recovery.is_uniform(), "{precision} {compute} {inputs}");
             assert_eq!(
                 recovery.orders[0].tree,
                 documented,
-                "{precision} {isa} {inputs}: {}",
+                "{precision} {compute} {inputs}: {}",
                 label(&recovery.orders[0].tree)
             );
             let trial = operation.trial(5).unwrap();
@@ -168,9 +174,9 @@ fn reduced_precisions_add_as_they_document_on_every_instruction_set() {
             let replay = replay(&recovery.orders[0].tree, &samples, dtype).unwrap();
             assert_eq!(
                 replay.reproduced, replay.compared,
-                "{precision} {isa} {inputs}"
+                "{precision} {compute} {inputs}"
             );
-            if isa == Isa::fastest() {
+            if compute.isa_name() == Compute::fastest().isa_name() {
                 println!(
                     "{precision} K={inputs}: {}",
                     label(&recovery.orders[0].tree)
@@ -223,8 +229,8 @@ fn columns_add_alike_too() {
         inputs: 384,
         outputs: 70,
     };
-    for isa in Isa::available() {
-        let (recovery, replays) = revealed(shape, Masked::Inputs, isa, Gemm::Native);
+    for compute in &Compute::available() {
+        let (recovery, replays) = revealed(shape, Masked::Inputs, compute, Gemm::Native);
         assert!(recovery.is_uniform());
         assert_eq!(recovery.orders[0].tree, documented(Gemm::Native, 384));
         assert_eq!(replays[0].reproduced, replays[0].compared);
@@ -245,7 +251,7 @@ fn products_of_libraries_are_reproduced_by_what_was_recovered() {
         let (recovery, replays) = revealed(
             shape,
             Masked::Weights,
-            Isa::fastest(),
+            &Compute::fastest(),
             Gemm::Library(library),
         );
         for (order, replay) in recovery.orders.iter().zip(&replays) {
@@ -270,7 +276,7 @@ fn a_tree_that_is_not_the_order_is_not_replayed() {
             outputs: 40,
         },
         Masked::Weights,
-        Isa::fastest(),
+        &Compute::fastest(),
         Gemm::Native,
     );
     let trial = operation.trial(3).unwrap();
@@ -325,7 +331,7 @@ proptest! {
         ],
     ) {
         let shape = LinearShape { rows, inputs, outputs };
-        let (recovery, replays) = revealed(shape, Masked::Weights, Isa::fastest(), gemm);
+        let (recovery, replays) = revealed(shape, Masked::Weights, &Compute::fastest(), gemm);
         prop_assert!(recovery.is_uniform());
         prop_assert_eq!(&recovery.orders[0].tree, &documented(gemm, inputs));
         prop_assert_eq!(replays[0].reproduced, replays[0].compared, "{:?}", replays[0]);

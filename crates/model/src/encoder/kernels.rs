@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use concord_kernels::attention::{Projections, attention};
 use concord_kernels::bf16::{Bf16Rows, Bf16Weights, linear_bf16};
+use concord_kernels::compute::Compute;
 use concord_kernels::gelu::{Gelu, gelu};
 use concord_kernels::gemm::Gemm;
 use concord_kernels::int8::{Int8Rows, Int8Weights, linear_int8};
-use concord_kernels::isa::Isa;
 use concord_kernels::layer_norm::{Variance, add_layer_norm, layer_norm};
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::normalize::{Normalize, normalize};
@@ -20,7 +20,7 @@ use crate::precision::Precision;
 
 /// The kernels of one precision on one instruction set.
 pub(super) struct Kernels {
-    pub(super) isa: Isa,
+    pub(super) compute: Compute,
     pub(super) precision: Precision,
 }
 
@@ -43,7 +43,7 @@ impl Kernels {
     fn round(&self, x: &mut [f32]) {
         match self.precision.format() {
             Format::F32 => {}
-            format => round(self.isa, format, x),
+            format => round(&self.compute, format, x),
         }
     }
 
@@ -55,32 +55,32 @@ impl Kernels {
         x: &[f32],
         ys: &mut [&mut [f32]],
     ) {
-        let isa = self.isa;
+        let compute = &self.compute;
         let inputs = layers.first().map_or(0, |layer| layer.inputs);
         let mut operands = Operands::Single(Cow::Borrowed(x));
         match self.precision {
             Precision::F32 | Precision::F64 => {}
             Precision::F16 => operands = Operands::Single(self.rounded(x, Format::F16).into()),
-            Precision::Bf16 => operands = Operands::Bf16(Bf16Rows::round(isa, x, inputs)),
-            Precision::Int8 => operands = Operands::Int8(Int8Rows::quantise(isa, x, inputs)),
+            Precision::Bf16 => operands = Operands::Bf16(Bf16Rows::round(compute, x, inputs)),
+            Precision::Int8 => operands = Operands::Int8(Int8Rows::quantise(compute, x, inputs)),
         }
         for (layer, y) in layers.iter().zip(ys) {
             let bias = layer.bias.as_deref();
             match (&layer.weights, &operands) {
                 (Weights::Single(weights, Format::F32), _) => {
                     let gemm = layer.arithmetic.gemm_for(rows);
-                    gemm.linear(isa, x, weights, bias, y);
+                    gemm.linear(compute, x, weights, bias, y);
                 }
                 (Weights::Single(weights, format), Operands::Single(x)) => {
                     let bias = bias.map(|bias| self.rounded(bias, *format));
-                    Gemm::Native.linear(isa, x, weights, bias.as_deref(), y);
-                    round(isa, *format, y);
+                    Gemm::Native.linear(compute, x, weights, bias.as_deref(), y);
+                    round(compute, *format, y);
                 }
                 (Weights::Bf16(weights), Operands::Bf16(x)) => {
-                    linear_bf16(isa, x, weights, bias, y);
+                    linear_bf16(compute, x, weights, bias, y);
                 }
                 (Weights::Int8(weights), Operands::Int8(x)) => {
-                    linear_int8(isa, x, weights, bias, y);
+                    linear_int8(compute, x, weights, bias, y);
                 }
                 _ => unreachable!("weights and operands are those of one precision"),
             }
@@ -89,7 +89,7 @@ impl Kernels {
 
     fn rounded(&self, x: &[f32], format: Format) -> Vec<f32> {
         let mut x = x.to_vec();
-        round(self.isa, format, &mut x);
+        round(&self.compute, format, &mut x);
         x
     }
 }
@@ -139,7 +139,7 @@ impl Operations for Kernels {
 
     fn layer_norm(&self, norm: &NormLayer, variance: Variance, x: &mut [f32]) {
         let eps = norm.eps as f32;
-        layer_norm(self.isa, variance, x, &norm.gamma, &norm.beta, eps);
+        layer_norm(&self.compute, variance, x, &norm.gamma, &norm.beta, eps);
     }
 
     fn add_layer_norm(
@@ -150,11 +150,11 @@ impl Operations for Kernels {
         residual: &[f32],
     ) {
         let (eps, gamma, beta) = (norm.eps as f32, &norm.gamma, &norm.beta);
-        add_layer_norm(self.isa, variance, x, residual, gamma, beta, eps);
+        add_layer_norm(&self.compute, variance, x, residual, gamma, beta, eps);
     }
 
     fn gelu(&self, form: Gelu, x: &mut [f32]) {
-        gelu(self.isa, form, x);
+        gelu(&self.compute, form, x);
         self.round(x);
     }
 
@@ -173,13 +173,13 @@ impl Operations for Kernels {
                 width,
                 format: self.precision.format(),
             };
-            attention(self.isa, &projections, &mut context[span]);
+            attention(&self.compute, &projections, &mut context[span]);
             token = tokens.end;
         }
         self.round(context);
     }
 
     fn normalize(&self, form: Normalize, x: &mut [f32], width: usize) {
-        normalize(self.isa, form, x, width);
+        normalize(&self.compute, form, x, width);
     }
 }

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use concord_engine::settings::IndexSettings;
 use concord_model::encoder::module_paths;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
-use concord_subject::native::IndexSettings;
-use concord_subject::probe::ProbeBatch;
+use concord_subject::probe::{ProbeBatch, probe};
 use concord_tensor::{BitHash, Tensor};
 use tempfile::{TempDir, tempdir};
 
@@ -45,7 +45,7 @@ pub fn probed(word: &str, batches: &[ProbeBatch], forcing: Option<&Forcing<'_>>)
     let native = engine(word, IndexSettings::default()).unwrap();
     let folder = tempdir().unwrap();
     let out = folder.path().join("run");
-    native.probe(batches, forcing, all_taps(), &out).unwrap();
+    probe(&native, batches, forcing, all_taps(), &out).unwrap();
     let run = RecordedRun::open(&out).unwrap();
     Probed { run, folder }
 }

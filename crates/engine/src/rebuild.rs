@@ -6,13 +6,13 @@ use concord_corpus::Collection;
 use concord_index::format::IndexManifest;
 use concord_kernels::CONTRACT_VERSION;
 use concord_model::checkpoint::Checkpoint;
-use concord_model::numerics::VariantError;
 use concord_pipeline::{DiskStore, EvaluateError, Progress, StoreError};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::native::{IndexSettings, Native, NativeError};
-use crate::word::{NativeOptions, Subject, WordError};
+use crate::native::{Native, NativeError};
+use crate::options::{self, NativeOptions, OptionError};
+use crate::settings::IndexSettings;
 
 /// What came of building an index again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -41,12 +41,9 @@ pub enum RebuildError {
     /// An option of the manifest cannot be used.
     #[error("the manifest's option `{0}` is missing, or not a value that this program knows")]
     Option(String),
-    /// A variant of the manifest does not exist.
+    /// An option of the manifest does not exist.
     #[error(transparent)]
-    Variant(#[from] VariantError),
-    /// A word of the manifest is none.
-    #[error(transparent)]
-    Word(#[from] WordError),
+    Arithmetic(#[from] OptionError),
     /// The engine cannot run.
     #[error(transparent)]
     Native(#[from] NativeError),
@@ -90,11 +87,11 @@ pub fn rebuild(
         seed: number(manifest, "seed")?,
         swaps: Vec::new(),
     };
-    let options = recorded_options(manifest, compute)?;
+    let arithmetic = recorded_options(manifest, compute)?;
     let native = Native::new(
         Arc::new(checkpoint),
         Arc::new(collection),
-        options,
+        arithmetic,
         settings,
     )?;
     if let Some((name, _)) = native
@@ -137,27 +134,23 @@ fn recorded_options(
     manifest: &IndexManifest,
     compute: NativeOptions,
 ) -> Result<NativeOptions, RebuildError> {
-    let text = |name: &str| manifest.options.get(name).and_then(Json::as_str);
     let unknown = |name: &str| RebuildError::Option(name.to_owned());
-    let mut word = format!(
-        "native,precision={}",
-        text("precision").ok_or_else(|| unknown("precision"))?
+    let precision = manifest.options.get("precision").and_then(Json::as_str);
+    let precision = format!(
+        "precision={}",
+        precision.ok_or_else(|| unknown("precision"))?
     );
     let numerics = manifest.options.get("numerics").and_then(Json::as_array);
-    for part in numerics.ok_or_else(|| unknown("numerics"))? {
-        word.push(',');
-        word.push_str(part.as_str().ok_or_else(|| unknown("numerics"))?);
-    }
-    if let Some(batch) = manifest.options.get("batch") {
-        word.push_str(&format!(",batch={batch}"));
-    }
-    let Subject::Native(options) = word.parse()? else {
-        return Err(unknown("numerics"));
+    let numerics = numerics.ok_or_else(|| unknown("numerics"))?.iter();
+    let numerics: Option<Vec<&str>> = numerics.map(Json::as_str).collect();
+    let numerics = numerics.ok_or_else(|| unknown("numerics"))?;
+    let mut recorded = NativeOptions::parse(numerics.into_iter().chain([precision.as_str()]))?;
+    recorded.batch = match manifest.options.get("batch") {
+        Some(batch) => Some(options::number("batch", &batch.to_string())?),
+        None => compute.batch,
     };
     Ok(NativeOptions {
-        batch: options.batch.or(compute.batch),
-        threads: compute.threads,
-        isa: compute.isa,
-        ..options
+        compute: compute.compute,
+        ..recorded
     })
 }

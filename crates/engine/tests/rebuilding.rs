@@ -10,13 +10,13 @@ use std::fs;
 use std::path::Path;
 
 use concord_corpus::Collection;
+use concord_engine::build::Layout;
+use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild};
+use concord_engine::settings::IndexSettings;
 use concord_index::format::{Index, IndexError, IndexManifest};
 use concord_index::verify::{Finding, VerifyError, verify};
 use concord_pipeline::NoProgress;
 use concord_pipeline::artifact::{CENTROIDS, D, EMBS};
-use concord_subject::build::Layout;
-use concord_subject::native::IndexSettings;
-use concord_subject::rebuild::{RebuildError, RebuildReport, rebuild};
 use concord_tensor::BitHash;
 use serde_json::json;
 

@@ -7,16 +7,18 @@ mod engine;
 mod golden;
 
 use concord_corpus::Collection;
+use concord_engine::build::Layout;
+use concord_engine::native::NativeError;
+use concord_engine::settings::IndexSettings;
 use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_index::verify::verify;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::artifact::{CENTROIDS, DOCLENS, PLAN};
-use concord_subject::build::Layout;
-use concord_subject::native::{IndexSettings, NativeError};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 use engine::{built, checkpoint, collection, engine_over};
 
@@ -37,14 +39,14 @@ fn outcome(passages: &[&str], queries: &[&str]) -> Outcome {
     let report = built(&native, Layout { pad_ivf: true }, &out);
     assert_eq!(verify(&out).unwrap(), []);
 
-    let index = Index::open(&out).unwrap();
+    let index = Arc::new(Index::open(&out).unwrap());
     assert_eq!(index.passages(), passages.len());
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
     let encoder = QueryEncoder::new(
         &checkpoint(),
         native.config(),
         Precision::F32,
-        Isa::fastest(),
+        &Compute::fastest(),
     )
     .unwrap();
     let maxlen = native.config().query_maxlen;

@@ -1,12 +1,13 @@
 //! Building an index: resumable, and there at once when it is whole.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use crate::log::{BuildLog, StageCounter};
+use crate::native::Native;
+use crate::origin::Origin;
 use concord_index::format::{IndexManifest, ManifestError, WriteError, write_index};
 use concord_index::verify::LOG;
 use concord_kernels::CONTRACT_VERSION;
@@ -14,9 +15,6 @@ use concord_pipeline::publish::{PublishError, write_json, writing};
 use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
 };
-use serde::{Deserialize, Serialize};
-
-use crate::native::Native;
 
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -61,49 +59,6 @@ pub enum BuildError {
     /// The index cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
-}
-
-/// Where the inputs of a build lay, for whoever searches the index later. Part of the log, not of the
-/// index.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The checkpoint: an absolute path or a hub id.
-    pub checkpoint: String,
-    /// The collection's absolute path.
-    pub collection: String,
-}
-
-/// The log of a build: what changes from run to run, and is no part of the index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BuildLog {
-    /// Where the inputs lay.
-    pub origin: Origin,
-    /// When the build began, in seconds since 1970.
-    pub started: u64,
-    /// How long the last process took, in seconds.
-    pub seconds: f64,
-    /// The number of threads.
-    pub threads: usize,
-    /// Per stage: chunks computed by the last process, and chunks found finished.
-    pub stages: BTreeMap<String, StageLog>,
-}
-
-/// What became of one stage.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StageLog {
-    /// Chunks that the last process computed.
-    pub computed: usize,
-    /// Chunks that an earlier process had finished.
-    pub reused: usize,
-    /// When the last chunk was there, in seconds after the beginning.
-    pub done_after: f64,
-}
-
-impl BuildLog {
-    /// The log of the index in `folder`, if it has one that can be read.
-    pub fn read(folder: &Path) -> Option<BuildLog> {
-        serde_json::from_slice(&fs::read(folder.join(LOG)).ok()?).ok()
-    }
 }
 
 /// What a build came to.
@@ -171,11 +126,7 @@ pub fn build(
         fs::remove_dir_all(&folder).map_err(writing(&folder))?;
     }
     fs::create_dir(&folder).map_err(writing(&folder))?;
-    let stages = StageCounter {
-        inner: progress,
-        begun,
-        stages: Mutex::default(),
-    };
+    let stages = StageCounter::new(progress, begun);
     let config = native.published_config(origin);
     let (artifacts, files, notices) = native.evaluate(&store, None, &stages, |evaluator| {
         let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
@@ -198,7 +149,7 @@ pub fn build(
         started,
         seconds: begun.elapsed().as_secs_f64(),
         threads: native.threads(),
-        stages: stages.stages.into_inner().unwrap_or_default(),
+        stages: stages.into_stages(),
     };
     write_json(&folder.join(LOG), &log)?;
     staging.publish("index")?;
@@ -272,39 +223,4 @@ fn remove_leftovers(out: &Path) -> Result<(), BuildError> {
         Staging::open(out)?.discard()?;
     }
     Ok(())
-}
-
-/// Counts what each stage did, and passes everything on.
-struct StageCounter<'a> {
-    inner: &'a dyn Progress,
-    begun: Instant,
-    stages: Mutex<BTreeMap<String, StageLog>>,
-}
-
-impl StageCounter<'_> {
-    fn note(&self, stage: &str, note: impl FnOnce(&mut StageLog)) {
-        let mut stages = self
-            .stages
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let entry = stages.entry(stage.to_owned()).or_default();
-        note(entry);
-        entry.done_after = self.begun.elapsed().as_secs_f64();
-    }
-}
-
-impl Progress for StageCounter<'_> {
-    fn advanced(&self, stage: &str, done: u64, total: u64, unit: &str) {
-        self.inner.advanced(stage, done, total, unit);
-    }
-
-    fn reused(&self, stage: &str, chunk: usize) {
-        self.note(stage, |entry| entry.reused += 1);
-        self.inner.reused(stage, chunk);
-    }
-
-    fn computed(&self, stage: &str, chunk: usize) {
-        self.note(stage, |entry| entry.computed += 1);
-        self.inner.computed(stage, chunk);
-    }
 }

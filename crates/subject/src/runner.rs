@@ -4,58 +4,59 @@ use std::path::Path;
 
 use concord_pipeline::{Capture, Forcing, Progress};
 
-use crate::native::Native;
-use crate::probe::ProbeBatch;
-use crate::record::{self, RecordError};
+use crate::error::RecordError;
+use crate::probe::{self, ProbeBatch};
+use crate::record;
+use crate::specification::Pad;
 use crate::torch::Torch;
-use crate::word::Pad;
+use concord_engine::native::Native;
 
 /// A subject that can be run, on a checkpoint and a collection.
-pub enum Live {
+pub enum Runner {
     /// The native engine.
     Native(Box<Native>),
     /// A version of PyTorch.
     Torch(Box<Torch>),
 }
 
-impl Live {
+impl Runner {
     /// The subject in one word.
     pub fn word(&self) -> String {
         match self {
-            Live::Native(native) => native.word(),
-            Live::Torch(torch) => torch.word(),
+            Runner::Native(native) => native.word(),
+            Runner::Torch(torch) => torch.word(),
         }
     }
 
     /// How far it pads its batches. The native engine does not, which is as good as to the longest.
     pub fn pad(&self) -> Pad {
         match self {
-            Live::Native(_) => Pad::Batch,
-            Live::Torch(torch) => torch.pad(),
+            Runner::Native(_) => Pad::Batch,
+            Runner::Torch(torch) => torch.pad(),
         }
     }
 
     /// Whether the modules at `a` and `b` compute the operations that both have in one way.
     pub fn computes_alike(&self, a: &str, b: &str) -> bool {
         match self {
-            Live::Native(native) => native.arithmetic_at(a) == native.arithmetic_at(b),
-            Live::Torch(_) => true,
+            Runner::Native(native) => native.arithmetic_at(a) == native.arithmetic_at(b),
+            Runner::Torch(_) => true,
         }
     }
 
     /// The heads of attention in its checkpoint.
     pub fn heads(&self) -> usize {
         match self {
-            Live::Native(native) => native.heads(),
-            Live::Torch(torch) => torch.heads(),
+            Runner::Native(native) => native.heads(),
+            Runner::Torch(torch) => torch.heads(),
         }
     }
 
     /// The number of passages.
     pub fn passages(&self) -> usize {
         match self {
-            Live::Native(native) => native.grid().passages(),
-            Live::Torch(torch) => torch.passages(),
+            Runner::Native(native) => native.grid().passages(),
+            Runner::Torch(torch) => torch.passages(),
         }
     }
 
@@ -70,8 +71,8 @@ impl Live {
         progress: &dyn Progress,
     ) -> Result<Vec<String>, RecordError> {
         match self {
-            Live::Native(native) => record::record(native, capture, out, progress),
-            Live::Torch(torch) => torch.record(capture, out, progress),
+            Runner::Native(native) => record::record(native, capture, out, progress),
+            Runner::Torch(torch) => torch.record(capture, out, progress),
         }
     }
 
@@ -89,8 +90,8 @@ impl Live {
         out: &Path,
     ) -> Result<(), RecordError> {
         match self {
-            Live::Native(native) => native.probe(batches, forcing, capture, out),
-            Live::Torch(torch) => torch.probe(batches, forcing, capture, out),
+            Runner::Native(native) => probe::probe(native, batches, forcing, capture, out),
+            Runner::Torch(torch) => torch.probe(batches, forcing, capture, out),
         }
     }
 }

@@ -8,11 +8,12 @@ mod golden;
 
 use std::fs;
 
+use concord_engine::build::Layout;
+use concord_engine::native::NativeError;
+use concord_engine::settings::IndexSettings;
+use concord_engine::swap::{Misfit, Swap, SwapError};
 use concord_index::format::Index;
 use concord_pipeline::{EvaluateError, MemoryStore, NoProgress};
-use concord_subject::build::Layout;
-use concord_subject::native::{IndexSettings, NativeError};
-use concord_subject::swap::{Misfit, Swap, SwapError};
 use concord_tensor::{DType, Tensor, npy, safetensors};
 
 use engine::{built, engine, swap};

@@ -8,16 +8,17 @@ mod golden;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use concord_corpus::Collection;
+use concord_engine::build::Layout;
+use concord_engine::settings::IndexSettings;
 use concord_index::format::{Index, IndexTensors};
 use concord_index::search::Searcher;
 use concord_index::verify::verify;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::Compute;
 use concord_kernels::maxsim::Floor;
 use concord_pipeline::artifact::{CODES, DOCLENS, RESIDUALS};
-use concord_subject::build::Layout;
-use concord_subject::native::IndexSettings;
 use serde_json::{Value as Json, json};
 
 use engine::{built, engine_over};
@@ -91,9 +92,9 @@ fn passages_beyond_25000_go_into_a_second_chunk_and_are_read_back_behind_the_fir
     assert_eq!(report.manifest.artifact(DOCLENS).unwrap().chunks.len(), 26);
 
     // The same text has the same embeddings in either chunk.
-    let index = Index::open(&out).unwrap();
+    let index = Arc::new(Index::open(&out).unwrap());
     assert_eq!(index.passages(), PASSAGES);
-    let searcher = Searcher::new(&index, Isa::fastest());
+    let searcher = Searcher::new(Arc::clone(&index), &Compute::fastest());
     let first = searcher.embeddings(1);
     let last = (25_000..PASSAGES as u32).find(|pid| pid % 7 == 1).unwrap();
     assert_eq!(first, searcher.embeddings(last));

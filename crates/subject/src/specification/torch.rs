@@ -4,11 +4,11 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use concord_kernels::isa::Isa;
+use concord_engine::options::{number, threads};
 use concord_model::numerics::{Change, Patch};
 
-use super::{Subject, WordError, number, threads};
-use crate::python::{Engine, TorchRange, TorchVersion};
+use super::error::SpecError;
+use crate::python::{Engine, TorchVersion};
 
 /// Autocast of PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,20 +81,16 @@ pub struct TorchOptions {
 /// How the words of PyTorch subjects begin.
 pub const PREFIX: &str = "torch==";
 
-/// The options of a PyTorch subject, for messages.
-pub(super) const OPTIONS: &str = "engine=, device=, amp=, batch=, threads=, pad=, attention=, isa=, \
-                                  and MODULE:identity";
-
 /// Makes the values of an option that has few of them readable and printable.
 macro_rules! choices {
     ($type:ident, $option:literal, $($name:literal => $value:ident),+) => {
         impl FromStr for $type {
-            type Err = WordError;
+            type Err = SpecError;
 
-            fn from_str(text: &str) -> Result<$type, WordError> {
+            fn from_str(text: &str) -> Result<$type, SpecError> {
                 match text {
                     $($name => Ok($type::$value),)+
-                    other => Err(WordError::UnknownChoice {
+                    other => Err(SpecError::UnknownChoice {
                         option: $option,
                         value: other.to_owned(),
                         choices: [$($name),+].join(", "),
@@ -118,14 +114,6 @@ choices!(Pad, "pad", "batch" => Batch, "list" => List);
 choices!(Attention, "attention", "eager" => Eager, "sdpa" => Sdpa);
 choices!(Capability, "isa", "scalar" => Scalar, "avx2" => Avx2, "avx512" => Avx512);
 
-impl TryFrom<Isa> for Capability {
-    type Error = WordError;
-
-    fn try_from(isa: Isa) -> Result<Capability, WordError> {
-        isa.to_string().parse()
-    }
-}
-
 impl TorchOptions {
     /// That version, with `engine=bert` and nothing else set.
     pub fn new(version: TorchVersion) -> TorchOptions {
@@ -144,27 +132,27 @@ impl TorchOptions {
     }
 
     /// Reads a word that begins with [`PREFIX`].
-    pub(super) fn parse(word: &str) -> Result<TorchOptions, WordError> {
+    pub(super) fn parse(word: &str) -> Result<TorchOptions, SpecError> {
         let mut parts = word.strip_prefix(PREFIX).unwrap_or(word).split(',');
         let version = parts.next().unwrap_or_default();
         if version.contains("..") {
-            return Err(WordError::SeveralVersions(version.to_owned()));
+            return Err(SpecError::SeveralVersions(version.to_owned()));
         }
         let mut options = TorchOptions::new(version.parse()?);
         parts.try_for_each(|part| options.set(part))?;
         Ok(options)
     }
 
-    fn set(&mut self, word: &str) -> Result<(), WordError> {
+    fn set(&mut self, word: &str) -> Result<(), SpecError> {
         if word.find(':').is_some_and(|at| !word[..at].contains('=')) {
             let patch = word.parse::<Patch>()?;
             if patch.change != Change::Identity {
-                return Err(WordError::NotForTorch(word.to_owned()));
+                return Err(SpecError::NotForTorch(word.to_owned()));
             }
             self.patches.push(patch);
             return Ok(());
         }
-        let unknown = || WordError::UnknownTorchOption(word.to_owned());
+        let unknown = || SpecError::UnknownTorchOption(word.to_owned());
         match word.split_once('=').ok_or_else(unknown)? {
             ("engine", value) => self.engine = value.parse()?,
             ("device", value) if !value.is_empty() => {
@@ -213,42 +201,14 @@ impl fmt::Display for TorchOptions {
     }
 }
 
-/// Subjects out of a word that may name several: `torch==2.0.1..2.2.0,batch=8` is one for each version
-/// that `published` finds in the range. Other words name one subject.
-///
-/// # Errors
-/// When the word names nothing, or `published` fails.
-pub fn expand<E: From<WordError>>(
-    word: &str,
-    published: impl FnOnce(TorchRange) -> Result<Vec<TorchVersion>, E>,
-) -> Result<Vec<Subject>, E> {
-    let range = word.strip_prefix(PREFIX).and_then(|rest| {
-        let (versions, options) = rest.split_once(',').unwrap_or((rest, ""));
-        versions.contains("..").then_some((versions, options))
-    });
-    let Some((versions, options)) = range else {
-        return Ok(vec![word.parse::<Subject>()?]);
-    };
-    let range: TorchRange = versions.parse().map_err(WordError::from)?;
-    let comma = if options.is_empty() { "" } else { "," };
-    // What is wrong with the options is said before the index is asked.
-    let options = TorchOptions::parse(&format!("0.0.0{comma}{options}"))?;
-    let subjects = published(range)?.into_iter().map(|version| {
-        Subject::Torch(TorchOptions {
-            version,
-            ..options.clone()
-        })
-    });
-    Ok(subjects.collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::specification::SubjectSpec;
 
     fn torch(word: &str) -> TorchOptions {
         match word.parse() {
-            Ok(Subject::Torch(options)) => options,
+            Ok(SubjectSpec::Torch(options)) => options,
             other => panic!("{word}: {other:?}"),
         }
     }
@@ -279,26 +239,8 @@ mod tests {
             ("torch==2.4.1,linear:gemm=split-k:3", "identity"),
             ("torch==2.4.1,precision=f16", "amp="),
         ] {
-            let error = word.parse::<Subject>().unwrap_err().to_string();
+            let error = word.parse::<SubjectSpec>().unwrap_err().to_string();
             assert!(error.contains(said), "{word}: {error}");
         }
-    }
-
-    #[test]
-    fn a_range_is_a_subject_for_each_version_in_it() {
-        let versions = |range: TorchRange| {
-            assert_eq!(range.to_string(), "2.0.1..2.2.0");
-            Ok::<_, WordError>(["2.0.1", "2.1.0"].map(|v| v.parse().unwrap()).to_vec())
-        };
-        let words = expand("torch==2.0.1..2.2.0,batch=8", versions).unwrap();
-        let expected = ["2.0.1", "2.1.0"].map(|version| {
-            format!("torch=={version},batch=8")
-                .parse::<Subject>()
-                .unwrap()
-        });
-        assert_eq!(words, expected);
-        let none = |_| -> Result<Vec<TorchVersion>, WordError> { panic!("asked") };
-        assert_eq!(expand("native", none).unwrap().len(), 1);
-        assert!(expand("torch==2.0.1..2.2.0,speed=9", none).is_err());
     }
 }

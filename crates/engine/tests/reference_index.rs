@@ -11,15 +11,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use concord_engine::build::Layout;
+use concord_engine::native::Native;
+use concord_engine::settings::IndexSettings;
+use concord_engine::swap::Swap;
 use concord_index::format::{Index, IndexTensors};
 use concord_index::sample::Plan;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS, IVF,
     IVF_LENGTHS, LOCAL_SAMPLE_EMBS, PLAN, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
 };
-use concord_subject::build::Layout;
-use concord_subject::native::{IndexSettings, Native};
-use concord_subject::swap::Swap;
 use concord_tensor::{DType, Tensor, pt};
 use serde::Deserialize;
 use serde_json::Value as Json;

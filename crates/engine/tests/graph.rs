@@ -8,14 +8,14 @@ mod golden;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use concord_pipeline::artifact::{NUM_PASSAGES, ORDER, PASSAGES};
-use concord_pipeline::{EvaluateError, Evaluator};
-use concord_subject::graph::{
+use concord_engine::graph::{
     GRAPH, decided_by_option, decides_after_encoder, made_from_input, maker, needs, settings,
     sources, stand_in,
 };
-use concord_subject::native::IndexSettings;
-use concord_subject::swap::{Swap, swap_declaration};
+use concord_engine::settings::IndexSettings;
+use concord_engine::swap::{Swap, swap_declaration};
+use concord_pipeline::artifact::{NUM_PASSAGES, ORDER, PASSAGES};
+use concord_pipeline::{EvaluateError, Evaluator};
 use concord_tensor::{BitHash, DType, Tensor, npy};
 
 use engine::{engine, evaluated, swap};

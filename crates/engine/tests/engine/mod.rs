@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use concord_corpus::Collection;
+use concord_engine::build::{BuildReport, Layout, build};
+use concord_engine::native::{Native, NativeError};
+use concord_engine::options::NativeOptions;
+use concord_engine::origin::Origin;
+use concord_engine::settings::IndexSettings;
+use concord_engine::swap::Swap;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
 use concord_pipeline::{EvaluateError, Evaluator, MemoryStore, NoProgress, Progress, Store};
-use concord_subject::build::{BuildReport, Layout, Origin, build};
-use concord_subject::native::{IndexSettings, Native, NativeError};
-use concord_subject::swap::Swap;
-use concord_subject::word::{NativeOptions, Subject};
 use concord_tensor::Tensor;
 
 use crate::golden::input;
@@ -30,12 +32,11 @@ pub fn collection() -> Collection {
     Collection::open(input("collection.tsv")).unwrap()
 }
 
-/// The options of a subject in one word.
-pub fn options(word: &str) -> NativeOptions {
-    match word.parse() {
-        Ok(Subject::Native(options)) => options,
-        other => panic!("{word}: {other:?}"),
-    }
+/// The options of a native subject: `native`, options after commas.
+pub fn options(native: &str) -> NativeOptions {
+    let mut parts = native.split(',');
+    assert_eq!(parts.next(), Some("native"));
+    NativeOptions::parse(parts).unwrap()
 }
 
 /// The engine that `word` names over the golden collection.

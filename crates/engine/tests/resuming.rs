@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use concord_engine::build::{BuildError, Layout, build};
+use concord_engine::log::BuildLog;
+use concord_engine::native::Native;
+use concord_engine::origin::Origin;
+use concord_engine::settings::IndexSettings;
 use concord_index::verify::verify;
 use concord_pipeline::artifact::{CENTROIDS, RESIDUALS};
 use concord_pipeline::{ArtifactRecord, DiskStore, NoProgress, Staging};
-use concord_subject::build::{BuildError, BuildLog, Layout, Origin, build};
-use concord_subject::native::{IndexSettings, Native};
 
 use engine::{Work, built, engine, work};
 

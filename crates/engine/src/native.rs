@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
 
 use concord_corpus::Collection;
@@ -12,7 +11,7 @@ use concord_index::codec::{Compress, can_pack};
 use concord_index::invert::Invert;
 use concord_index::sample::{Plan, Sample, SamplePids, Split};
 use concord_kernels::CONTRACT_VERSION;
-use concord_kernels::isa::Isa;
+use concord_kernels::compute::{Compute, ComputeError};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::document::{AnyEncoder, DocEncoder};
@@ -31,43 +30,13 @@ use concord_pipeline::{
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
-use crate::build::Origin;
+use crate::options::NativeOptions;
+use crate::origin::Origin;
+use crate::settings::IndexSettings;
 use crate::swap::{Sizes, Swap, SwapError};
-use crate::word::NativeOptions;
-
-/// The reference's seed.
-pub const DEFAULT_SEED: u32 = 12345;
 
 /// Passages in a batch, where nobody says otherwise.
 const DEFAULT_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
-
-/// What the index depends on beside checkpoint, collection and arithmetic. What is unset is what the
-/// checkpoint says.
-#[derive(Clone, Debug)]
-pub struct IndexSettings {
-    /// Bits per residual dimension.
-    pub nbits: Option<usize>,
-    /// The most tokens of a passage.
-    pub doc_maxlen: Option<usize>,
-    /// Iterations of k-means.
-    pub kmeans_niters: Option<usize>,
-    /// The seed of the sample and its shuffle.
-    pub seed: u32,
-    /// Artifacts that are given instead of computed.
-    pub swaps: Vec<Swap>,
-}
-
-impl Default for IndexSettings {
-    fn default() -> IndexSettings {
-        IndexSettings {
-            nbits: None,
-            doc_maxlen: None,
-            kmeans_niters: None,
-            seed: DEFAULT_SEED,
-            swaps: Vec::new(),
-        }
-    }
-}
 
 /// Why the native engine cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +71,8 @@ pub enum NativeError {
     #[error(transparent)]
     Swap(#[from] SwapError),
     /// Threads cannot be started.
-    #[error("cannot start threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// An artifact cannot be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -121,7 +90,7 @@ pub struct Native {
     encoder: DocEncoder,
     graph: Graph,
     grid: Grid,
-    pool: rayon::ThreadPool,
+    compute: Compute,
 }
 
 impl Native {
@@ -155,9 +124,9 @@ impl Native {
         if config.pool_factor != 1 {
             return Err(NativeError::Pooling(config.pool_factor));
         }
-        let isa = options.isa.unwrap_or_else(Isa::fastest);
+        let compute = Compute::new(&options.compute)?;
         let (numerics, precision) = (&options.numerics, options.precision);
-        let encoder = AnyEncoder::build(&checkpoint, numerics, precision, isa)?;
+        let encoder = AnyEncoder::build(&checkpoint, numerics, precision, &compute)?;
         if !can_pack(encoder.dim(), config.nbits) {
             return Err(NativeError::Bits {
                 dim: encoder.dim(),
@@ -198,26 +167,22 @@ impl Native {
             .with(Cluster {
                 iterations: config.kmeans_niters,
                 normalize: options.numerics.at_stage("cluster").normalize,
-                isa,
+                compute: compute.clone(),
             })
             .with(Calibrate {
                 nbits: config.nbits,
-                isa,
+                compute: compute.clone(),
             })
             .with(Compress {
                 nbits: config.nbits,
                 gemm: compress.gemm,
                 last_of_ties: compress.ties == Ties::Last,
-                isa,
+                compute: compute.clone(),
             })
             .with(Invert);
         for swap in &swaps {
             graph = swap.put_into(graph);
         }
-        let threads = options.threads.map_or(0, NonZeroUsize::get);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()?;
         let grid = Grid::new(collection.len());
         Ok(Native {
             checkpoint,
@@ -230,7 +195,7 @@ impl Native {
             encoder,
             graph,
             grid,
-            pool,
+            compute,
         })
     }
 
@@ -300,8 +265,8 @@ impl Native {
         let mut config = self.config.clone();
         // The reference's indexer sets it too, though nothing reads it.
         config.bsize = 64;
-        config.checkpoint = Some(last_component(&origin.checkpoint));
-        config.collection = last_component(&origin.collection).into();
+        config.checkpoint = Some(origin.checkpoint_name());
+        config.collection = origin.collection_name().into();
         config
     }
 
@@ -316,18 +281,18 @@ impl Native {
     }
 
     /// What turns its passages into embeddings.
-    pub(crate) fn encoder(&self) -> &DocEncoder {
+    pub fn encoder(&self) -> &DocEncoder {
         &self.encoder
     }
 
     /// Runs `work` on the engine's threads.
-    pub(crate) fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(work)
+    pub fn on_its_threads<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        self.compute.install(work)
     }
 
     /// The number of threads.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.compute.threads()
     }
 
     /// The heads of attention.
@@ -345,9 +310,9 @@ impl Native {
         self.options.precision
     }
 
-    /// The instruction set.
-    pub fn isa(&self) -> Isa {
-        self.options.isa.unwrap_or_else(Isa::fastest)
+    /// What it computes on.
+    pub fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     /// The hash of each input.
@@ -422,7 +387,7 @@ impl Native {
         progress: &dyn Progress,
         finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
-        self.pool.install(|| {
+        self.compute.install(|| {
             let passages = Passages::new(&self.collection);
             let count = count_of(&self.collection);
             let sources: [&dyn Source; 2] = [&passages, &count];
@@ -453,14 +418,4 @@ impl Native {
         }
         Ok(notices)
     }
-}
-
-/// The file name of a path; a hub id stays whole.
-fn last_component(location: &str) -> String {
-    let path = Path::new(location);
-    let name = path.file_name().filter(|_| path.is_absolute());
-    name.map_or_else(
-        || location.to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
 }

@@ -1,0 +1,93 @@
+//! The log of a build: what changes from run to run.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use concord_index::verify::LOG;
+use concord_pipeline::Progress;
+use serde::{Deserialize, Serialize};
+
+use crate::origin::Origin;
+
+/// The log of a build: what changes from run to run, and is no part of the index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BuildLog {
+    /// Where the inputs lay.
+    pub origin: Origin,
+    /// When the build began, in seconds since 1970.
+    pub started: u64,
+    /// How long the last process took, in seconds.
+    pub seconds: f64,
+    /// The number of threads.
+    pub threads: usize,
+    /// Per stage: chunks computed by the last process, and chunks found finished.
+    pub stages: BTreeMap<String, StageLog>,
+}
+
+/// What became of one stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageLog {
+    /// Chunks that the last process computed.
+    pub computed: usize,
+    /// Chunks that an earlier process had finished.
+    pub reused: usize,
+    /// When the last chunk was there, in seconds after the beginning.
+    pub done_after: f64,
+}
+
+impl BuildLog {
+    /// The log of the index in `folder`, if it has one that can be read.
+    pub fn read(folder: &Path) -> Option<BuildLog> {
+        serde_json::from_slice(&fs::read(folder.join(LOG)).ok()?).ok()
+    }
+}
+
+/// Counts what each stage did, and passes everything on.
+pub(crate) struct StageCounter<'a> {
+    inner: &'a dyn Progress,
+    begun: Instant,
+    stages: Mutex<BTreeMap<String, StageLog>>,
+}
+
+impl<'a> StageCounter<'a> {
+    /// For a build that began at `begun`, passing on to `inner`.
+    pub(crate) fn new(inner: &'a dyn Progress, begun: Instant) -> StageCounter<'a> {
+        StageCounter {
+            inner,
+            begun,
+            stages: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn into_stages(self) -> BTreeMap<String, StageLog> {
+        self.stages
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, stage: &str, note: impl FnOnce(&mut StageLog)) {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = stages.entry(stage.to_owned()).or_default();
+        note(entry);
+        entry.done_after = self.begun.elapsed().as_secs_f64();
+    }
+}
+
+impl Progress for StageCounter<'_> {
+    fn advanced(&self, stage: &str, done: u64, total: u64, unit: &str) {
+        self.inner.advanced(stage, done, total, unit);
+    }
+
+    fn reused(&self, stage: &str, chunk: usize) {
+        self.note(stage, |entry| entry.reused += 1);
+        self.inner.reused(stage, chunk);
+    }
+
+    fn computed(&self, stage: &str, chunk: usize) {
+        self.note(stage, |entry| entry.computed += 1);
+        self.inner.computed(stage, chunk);
+    }
+}

@@ -1,0 +1,307 @@
+//! Opening an index for search: every rule that makes a search valid.
+//!
+//! A query is comparable to an index only if it is encoded as the passages were: by the same checkpoint, in the
+//! same precision, under a numeric contract that this program knows. A text may stand beside a result only if it
+//! is the text that was indexed. What the index records of these is compared with what is given; what was not
+//! given is taken from what the index records.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use concord_corpus::{Collection, CorpusError};
+use concord_index::format::{Index, IndexError, IndexManifest, ManifestError};
+use concord_index::search::{Hit, SearchOptions, Searcher};
+use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
+use concord_model::checkpoint::{Checkpoint, CheckpointError};
+use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
+use concord_model::hub::HubOptions;
+use concord_model::precision::{Precision, UnknownPrecision};
+use concord_model::query::{QueryEncoder, QueryError};
+use concord_model::stages::Passages;
+
+use crate::checkpoint;
+use crate::log::BuildLog;
+
+/// What to search with instead of what the index records.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The checkpoint that encodes queries, as [`checkpoint::load`] names it; the index's own if unset.
+    pub checkpoint: Option<String>,
+    /// The collection, for texts and outside ids; the one that the index was built from if unset, as far as it
+    /// is still there.
+    pub collection: Option<PathBuf>,
+    /// The precision in which queries are encoded; the index's own if unset.
+    pub precision: Option<Precision>,
+    pub compute: ComputeOptions,
+    /// How to reach the hub, if the checkpoint is one of it.
+    pub hub: HubOptions,
+}
+
+impl OpenOptions {
+    /// Everything as the index records it, on the fastest instruction set and all threads of this machine.
+    pub fn new(hub: HubOptions) -> OpenOptions {
+        OpenOptions {
+            checkpoint: None,
+            collection: None,
+            precision: None,
+            compute: ComputeOptions::default(),
+            hub,
+        }
+    }
+}
+
+/// Why an index cannot be searched.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The index was built by a later version of Concord.
+    #[error(
+        "the index was built under numeric contract {0}, and this program computes under {CONTRACT_VERSION}: \
+         use the version of Concord that built it"
+    )]
+    Contract(u32),
+    /// Neither the index nor its log names a checkpoint, and none is given.
+    #[error("the index does not name its checkpoint")]
+    NoCheckpoint,
+    /// The checkpoint that the index names cannot be loaded.
+    #[error("the checkpoint of the index: {0}")]
+    Checkpoint(#[source] CheckpointError),
+    #[error("the index was not built with the checkpoint {0}")]
+    OtherCheckpoint(String),
+    /// The checkpoint makes embeddings of another width.
+    #[error(
+        "the checkpoint {name} makes embeddings of {dim} dimensions, and those of the index have {index}"
+    )]
+    Width {
+        name: String,
+        dim: usize,
+        index: usize,
+    },
+    #[error(transparent)]
+    Collection(#[from] CorpusError),
+    #[error("the index was not built from {}", .0.display())]
+    OtherCollection(PathBuf),
+    /// The precision in the manifest is none that this program knows.
+    #[error(transparent)]
+    Precision(#[from] UnknownPrecision),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+}
+
+/// An index that can be searched, with what encodes its queries and, where it can be had, its collection.
+///
+/// It owns all of it and is cheap to share: `Send` and `Sync`, behind an [`Arc`] where several need it.
+pub struct OpenIndex {
+    compute: Compute,
+    searcher: Searcher,
+    encoder: QueryEncoder,
+    checkpoint: Arc<Checkpoint>,
+    config: ColbertConfig,
+    collection: Option<Arc<Collection>>,
+    notices: Vec<String>,
+}
+
+impl OpenIndex {
+    /// Opens the index in `folder`.
+    ///
+    /// # Errors
+    /// When it is damaged, or would be searched with another checkpoint, collection or contract than it was
+    /// built with.
+    pub fn open(folder: &Path, options: OpenOptions) -> Result<OpenIndex, OpenError> {
+        let index = Index::open(folder)?;
+        let recorded = Recorded {
+            log: BuildLog::read(folder),
+            manifest: IndexManifest::read(folder)?,
+        };
+        recorded.check_contract()?;
+        let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
+        let mut notices = Vec::new();
+        let collection =
+            recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
+        let precision = match options.precision {
+            Some(precision) => precision,
+            None => recorded.precision()?,
+        };
+        let config = checkpoint.colbert_config([&ConfigLayer::read_index(folder)?])?;
+        let compute = Compute::new(&options.compute)?;
+        Ok(OpenIndex {
+            encoder: QueryEncoder::new(&checkpoint, &config, precision, &compute)?,
+            searcher: Searcher::new(Arc::new(index), &compute),
+            compute,
+            checkpoint: Arc::new(checkpoint),
+            config,
+            collection: collection.map(Arc::new),
+            notices,
+        })
+    }
+
+    /// The best `k` passages for the text of a query, best first, by pid where scores are equal.
+    ///
+    /// # Errors
+    /// When the text cannot be tokenized.
+    pub fn search(
+        &self,
+        query: &str,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<Hit>, QueryError> {
+        let embeddings = self.encoder.encode(query)?;
+        let width = self.config.query_maxlen;
+        Ok(self.searcher.search(&embeddings, width, k, options))
+    }
+
+    /// How much is searched where nobody says otherwise: what the index's and the checkpoint's configuration
+    /// set.
+    pub fn search_options(&self) -> SearchOptions {
+        let threshold = self.config.centroid_score_threshold;
+        SearchOptions {
+            ncells: self.config.ncells,
+            centroid_score_threshold: threshold.map(|threshold| threshold as f32),
+            ndocs: self.config.ndocs,
+            ..SearchOptions::default()
+        }
+    }
+
+    /// The threads that searches are divided among, by [`Compute::install`].
+    pub fn compute(&self) -> &Compute {
+        &self.compute
+    }
+
+    pub fn searcher(&self) -> &Searcher {
+        &self.searcher
+    }
+
+    pub fn encoder(&self) -> &QueryEncoder {
+        &self.encoder
+    }
+
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// The configuration that queries are encoded and searched under: the checkpoint's, then the index's.
+    pub fn config(&self) -> &ColbertConfig {
+        &self.config
+    }
+
+    /// The collection that the index was built from; `None` where it is gone, has changed since, or is not known.
+    pub fn collection(&self) -> Option<&Collection> {
+        self.collection.as_deref()
+    }
+
+    /// Remarks for the user: why there are no texts.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+}
+
+/// What an index says of how it was built: the manifest, which is checked, and the log, which may have moved.
+struct Recorded {
+    log: Option<BuildLog>,
+    manifest: Option<IndexManifest>,
+}
+
+impl Recorded {
+    /// Indexes of earlier contracts are searched: what their queries are compared with lies in the index.
+    fn check_contract(&self) -> Result<(), OpenError> {
+        match &self.manifest {
+            Some(manifest) if manifest.contract > CONTRACT_VERSION => {
+                Err(OpenError::Contract(manifest.contract))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn checkpoint(
+        &self,
+        index: &Index,
+        given: Option<String>,
+        hub: &HubOptions,
+    ) -> Result<Checkpoint, OpenError> {
+        let logged = || Some(self.log.as_ref()?.origin.checkpoint.clone());
+        let configured = || {
+            let name = index.setting("config.checkpoint")?;
+            name.as_str().map(str::to_owned)
+        };
+        let name = given.or_else(logged).or_else(configured);
+        let name = name.ok_or(OpenError::NoCheckpoint)?;
+        let checkpoint = checkpoint::load(&name, hub).map_err(OpenError::Checkpoint)?;
+        let manifest = self.manifest.as_ref();
+        let built_with = manifest.and_then(|manifest| manifest.inputs.get("checkpoint"));
+        if built_with.is_some_and(|hash| *hash != checkpoint.hash()) {
+            return Err(OpenError::OtherCheckpoint(name));
+        }
+        let dim = checkpoint.weights().dim();
+        if dim != index.dim() {
+            let index = index.dim();
+            return Err(OpenError::Width { name, dim, index });
+        }
+        Ok(checkpoint)
+    }
+
+    /// The collection, where it can be had. Only one that was asked for must be there.
+    fn collection(
+        &self,
+        index: &Index,
+        given: Option<&Path>,
+        notices: &mut Vec<String>,
+    ) -> Result<Option<Collection>, OpenError> {
+        let logged = self
+            .log
+            .as_ref()
+            .map(|log| Path::new(&log.origin.collection));
+        let Some(path) = given.or(logged) else {
+            return Ok(None);
+        };
+        let named = given.is_some();
+        if !named && !path.is_file() {
+            notices.push(format!(
+                "{} is gone, so results have no texts",
+                path.display()
+            ));
+            return Ok(None);
+        }
+        let collection = Collection::open(path)?;
+        let manifest = self.manifest.as_ref();
+        let built_from = manifest.and_then(|manifest| manifest.inputs.get("collection"));
+        let other = match built_from {
+            Some(hash) => *hash != Passages::new(&collection).hash(),
+            None => collection.len() != index.passages(),
+        };
+        match (other, named) {
+            (false, _) => Ok(Some(collection)),
+            (true, true) => Err(OpenError::OtherCollection(path.to_owned())),
+            (true, false) => {
+                notices.push(format!(
+                    "{} has changed since the index was built, so results have no texts",
+                    path.display()
+                ));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The precision in which the index was built; queries of the referee's are encoded in `f32`, which is as
+    /// near as its halves are.
+    fn precision(&self) -> Result<Precision, UnknownPrecision> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(Precision::default());
+        };
+        let recorded = manifest.options.get("precision");
+        let recorded = recorded
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("f32");
+        Ok(match recorded.parse()? {
+            Precision::F64 => Precision::F32,
+            precision => precision,
+        })
+    }
+}
