@@ -11,6 +11,7 @@ use crate::origin::Origin;
 use concord_index::format::{IndexManifest, ManifestError, WriteError, write_index};
 use concord_index::verify::LOG;
 use concord_kernels::CONTRACT_VERSION;
+use concord_pipeline::artifact::{CENTROIDS, CODES, DOCLENS};
 use concord_pipeline::publish::{PublishError, write_json, writing};
 use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
@@ -72,6 +73,34 @@ pub struct BuildReport {
     pub log: Option<BuildLog>,
     /// Remarks for the user.
     pub notices: Vec<String>,
+}
+
+/// How large an index is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexSize {
+    pub passages: usize,
+    pub embeddings: usize,
+    pub centroids: usize,
+    /// Of all files together.
+    pub bytes: u64,
+}
+
+impl BuildReport {
+    pub fn size(&self) -> IndexSize {
+        let rows = |artifact: &str| {
+            let record = self.manifest.artifact(artifact);
+            let shape = record.and_then(|record| record.total_shape(""));
+            shape
+                .and_then(|(_, shape)| shape.first().copied())
+                .unwrap_or(0)
+        };
+        IndexSize {
+            passages: rows(DOCLENS),
+            embeddings: rows(CODES),
+            centroids: rows(CENTROIDS),
+            bytes: self.manifest.files.iter().map(|file| file.bytes).sum(),
+        }
+    }
 }
 
 /// How an index is laid out, beside what it holds.

@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod checkpoint;
+pub mod compare;
 pub mod embedded;
 pub mod graph;
 pub mod log;

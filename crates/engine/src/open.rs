@@ -254,10 +254,9 @@ impl Recorded {
         given: Option<&Path>,
         notices: &mut Vec<String>,
     ) -> Result<Option<Collection>, OpenError> {
-        let logged = self
-            .log
-            .as_ref()
-            .map(|log| Path::new(&log.origin.collection));
+        let logged = self.log.as_ref().map(|log| &log.origin.collection);
+        // An index of passages in memory has a collection that lies nowhere.
+        let logged = logged.filter(|path| !path.is_empty()).map(Path::new);
         let Some(path) = given.or(logged) else {
             return Ok(None);
         };

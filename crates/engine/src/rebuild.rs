@@ -65,7 +65,7 @@ pub enum RebuildError {
 /// When the inputs are not those of the index, or something cannot be computed.
 pub fn rebuild(
     manifest: &IndexManifest,
-    checkpoint: Checkpoint,
+    checkpoint: Arc<Checkpoint>,
     collection: Collection,
     compute: NativeOptions,
     progress: &dyn Progress,
@@ -88,12 +88,7 @@ pub fn rebuild(
         swaps: Vec::new(),
     };
     let arithmetic = recorded_options(manifest, compute)?;
-    let native = Native::new(
-        Arc::new(checkpoint),
-        Arc::new(collection),
-        arithmetic,
-        settings,
-    )?;
+    let native = Native::new(checkpoint, Arc::new(collection), arithmetic, settings)?;
     if let Some((name, _)) = native
         .inputs()
         .into_iter()

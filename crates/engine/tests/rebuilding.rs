@@ -8,6 +8,7 @@ mod golden;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use concord_corpus::Collection;
 use concord_engine::build::Layout;
@@ -36,7 +37,13 @@ fn rebuilt(
     collection: Collection,
 ) -> Result<RebuildReport, RebuildError> {
     let compute = options("native,batch=5,threads=1,isa=scalar");
-    rebuild(manifest, checkpoint(), collection, compute, &NoProgress)
+    rebuild(
+        manifest,
+        Arc::new(checkpoint()),
+        collection,
+        compute,
+        &NoProgress,
+    )
 }
 
 #[test]

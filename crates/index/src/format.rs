@@ -24,5 +24,5 @@ mod writer;
 
 pub use finding::Finding;
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
-pub use reader::{Index, IndexError, IndexTensors};
+pub use reader::{Index, IndexError, IndexTensors, KEPT};
 pub use writer::{WriteError, file_records, write_index};

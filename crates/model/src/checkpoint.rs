@@ -9,6 +9,7 @@ mod content_hash;
 mod dnn;
 mod error;
 mod files;
+mod parts;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use crate::config::{BertConfig, ColbertConfig, ConfigError, ConfigLayer};
 use crate::hub::{self, HubOptions, RepoId};
 use crate::tokenizer::{DocTokenizer, QueryTokenizer, TokenizerError, TokenizerFiles, WordPieces};
 use files::Files;
+use parts::{Base, Parts};
 
 /// A checkpoint in memory. Clones share the weights.
 #[derive(Debug, Clone)]
@@ -45,7 +47,7 @@ impl Checkpoint {
     /// [`CheckpointError`].
     pub fn load(spec: &str, hub: &HubOptions) -> Result<Checkpoint, CheckpointError> {
         if spec.ends_with(".dnn") {
-            return dnn::load(spec, hub);
+            return Checkpoint::assemble(spec, dnn::load(spec, hub)?);
         }
         let folder = Path::new(spec);
         if folder.is_dir() {
@@ -101,17 +103,23 @@ impl Checkpoint {
             source: Box::new(source),
         })?;
         notices.extend(weights.notices());
-        Checkpoint::assemble(name, base, layer, weights, notices)
+        let parts = Parts {
+            base,
+            layer,
+            weights,
+            notices,
+        };
+        Checkpoint::assemble(name, parts)
     }
 
     /// Puts the parts together, checking them against each other.
-    fn assemble(
-        name: &str,
-        base: Base,
-        mut layer: ConfigLayer,
-        weights: Weights,
-        notices: Vec<String>,
-    ) -> Result<Checkpoint, CheckpointError> {
+    fn assemble(name: &str, parts: Parts) -> Result<Checkpoint, CheckpointError> {
+        let Parts {
+            base,
+            mut layer,
+            weights,
+            notices,
+        } = parts;
         if let Some(configured) = layer.dim.filter(|dim| *dim != weights.dim()) {
             return Err(CheckpointError::Config(ConfigError::Dim {
                 configured,
@@ -205,7 +213,7 @@ impl Checkpoint {
         self.weights.has_pooler()
     }
 
-    /// Remarks for the user about what was loaded.
+    /// Notices for the user about what was loaded.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
@@ -218,38 +226,13 @@ impl Checkpoint {
     /// and whether it is there; `file NAME HASH` for each tokenizer file used, `tensor NAME HASH`
     /// for each tensor, both by name.
     pub fn hash(&self) -> BitHash {
-        content_hash::of(self)
-    }
-}
-
-/// What a checkpoint has beside its weights and ColBERT's settings.
-struct Base {
-    bert: BertConfig,
-    tokenizer_files: TokenizerFiles,
-    word_pieces: WordPieces,
-}
-
-impl Base {
-    fn read(files: &Files<'_>) -> Result<Base, CheckpointError> {
-        let text = files.text("config.json")?;
-        let text = text.ok_or_else(|| CheckpointError::MissingFile {
-            folder: files.place(""),
-            file: "config.json",
-        })?;
-        let bert = BertConfig::parse(&files.place("config.json"), &text)?;
-        let tokenizer_files = files.tokenizer()?;
-        let word_pieces = WordPieces::new(&tokenizer_files)?;
-        let highest = word_pieces.highest_id();
-        if highest as usize >= bert.vocab_size {
-            return Err(CheckpointError::Tokenizer(TokenizerError::Vocabulary {
-                highest,
-                rows: bert.vocab_size,
-            }));
-        }
-        Ok(Base {
+        let Checkpoint {
             bert,
+            layer,
             tokenizer_files,
-            word_pieces,
-        })
+            weights,
+            ..
+        } = self;
+        content_hash::of(bert, layer, tokenizer_files, weights)
     }
 }

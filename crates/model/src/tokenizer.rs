@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod markers;
 mod query;
+mod tokens;
 mod word_pieces;
 
 pub use batch_plan::BatchPlan;
@@ -20,10 +21,5 @@ pub use doc::DocTokenizer;
 pub use error::TokenizerError;
 pub use files::TokenizerFiles;
 pub use query::{QueryTokenizer, QueryTokens};
+pub use tokens::{Span, TokenIds};
 pub use word_pieces::{SpecialIds, WordPieces};
-
-/// The token ids of one text, in order, without padding.
-pub type TokenIds = Vec<u32>;
-
-/// The bytes of a text that a token stands for; nothing for a token that was put there.
-pub type Span = Option<std::ops::Range<usize>>;

@@ -29,7 +29,7 @@ pub struct ProbeBatch {
 
 /// Runs the encoder of `native` over exactly these batches and records its taps at `out`, as far as `capture` wants
 /// them. With `forcing`, each module gives on what the other run computed there, once it is recorded
-/// what it computed itnative.
+/// what it computed itself.
 ///
 /// The composition of a batch changes nothing but where a third-party product is among the options.
 ///

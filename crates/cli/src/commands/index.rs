@@ -87,21 +87,14 @@ impl IndexCommand {
         if report.already_there {
             return format!("{out} holds this index already\n");
         }
-        let rows = |artifact: &str| {
-            let record = report.manifest.artifact(artifact);
-            let shape = record.and_then(|record| record.total_shape(""));
-            shape
-                .and_then(|(_, shape)| shape.first().copied())
-                .unwrap_or(0)
-        };
-        let bytes: u64 = report.manifest.files.iter().map(|file| file.bytes).sum();
+        let size = report.size();
         let seconds = report.log.as_ref().map_or(0.0, |log| log.seconds);
         format!(
             "{out}: {} passages, {} embeddings, {} centroids, {:.1} MB, in {seconds:.1} s\n",
-            rows("doclens"),
-            rows("codes"),
-            rows("centroids"),
-            bytes as f64 / 1e6,
+            size.passages,
+            size.embeddings,
+            size.centroids,
+            size.bytes as f64 / 1e6,
         )
     }
 }

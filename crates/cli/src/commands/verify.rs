@@ -1,6 +1,7 @@
 //! `concord verify`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
@@ -103,7 +104,7 @@ impl VerifyCommand {
         };
         let rebuilt = rebuild(
             manifest,
-            checkpoint(&spec)?,
+            Arc::new(checkpoint(&spec)?),
             collection,
             compute,
             &TerminalProgress::new(),

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use concord_pipeline::artifact::{
-    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, IVF, IVF_LENGTHS, RESIDUALS,
+    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, IVF, IVF_LENGTHS,
+    RESIDUALS,
 };
 use concord_tensor::{DType, FileError, Tensor, TensorError, TensorSource, pt};
 use serde_json::Value as Json;
@@ -81,6 +82,19 @@ pub enum IndexError {
         what: String,
     },
 }
+
+/// The artifacts that every index keeps as files, in the order of the graph.
+pub const KEPT: [&str; 9] = [
+    DOCLENS,
+    CENTROIDS,
+    BUCKET_CUTOFFS,
+    BUCKET_WEIGHTS,
+    AVG_RESIDUAL,
+    CODES,
+    RESIDUALS,
+    IVF,
+    IVF_LENGTHS,
+];
 
 /// Where the tensors of an index lie: by artifact, chunk after chunk.
 pub struct IndexTensors {

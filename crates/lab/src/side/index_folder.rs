@@ -2,29 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use concord_index::format::{IndexManifest, IndexTensors};
-use concord_pipeline::artifact::{
-    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, IVF, IVF_LENGTHS,
-    RESIDUALS,
-};
+use concord_index::format::{IndexManifest, IndexTensors, KEPT};
+use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
 use concord_tensor::{DType, TensorSource};
 use serde_json::Value as Json;
 
 use super::artifact::{Joined, recorded_fields};
 use super::{Artifact, Field, Form, Part, SideError, Values};
-
-/// The artifacts that every index keeps as files, in the order of the graph.
-const ON_DISK: [&str; 9] = [
-    DOCLENS,
-    CENTROIDS,
-    BUCKET_CUTOFFS,
-    BUCKET_WEIGHTS,
-    AVG_RESIDUAL,
-    CODES,
-    RESIDUALS,
-    IVF,
-    IVF_LENGTHS,
-];
 
 /// An index opened for comparison.
 pub(crate) struct IndexFolder {
@@ -60,7 +44,7 @@ impl IndexFolder {
                 .iter()
                 .map(|artifact| artifact.name.as_str())
                 .collect(),
-            None => ON_DISK.to_vec(),
+            None => KEPT.to_vec(),
         }
     }
 

@@ -5,24 +5,31 @@ use std::fmt::Write;
 use concord_tensor::BitHash;
 use serde::Serialize;
 
-use super::Checkpoint;
+use super::weights::Weights;
+use crate::config::{BertConfig, ConfigLayer};
+use crate::tokenizer::TokenizerFiles;
 
-/// The hash whose preimage [`Checkpoint::hash`] describes.
-pub(super) fn of(checkpoint: &Checkpoint) -> BitHash {
-    let mut settings = checkpoint.layer.clone();
+/// The hash whose preimage `Checkpoint::hash` describes.
+pub(super) fn of(
+    bert: &BertConfig,
+    layer: &ConfigLayer,
+    tokenizer_files: &TokenizerFiles,
+    weights: &Weights,
+) -> BitHash {
+    let mut settings = layer.clone();
     settings.checkpoint = None;
     let mut preimage = String::from("concord checkpoint 1\n");
     let mut line = |words: std::fmt::Arguments<'_>| {
         // Writing to a string cannot fail.
         let _ = writeln!(preimage, "{words}");
     };
-    line(format_args!("encoder {}", json(&checkpoint.bert)));
+    line(format_args!("encoder {}", json(bert)));
     line(format_args!("settings {}", json(&settings)));
-    line(format_args!("pooler {}", checkpoint.has_pooler()));
-    for (name, hash) in checkpoint.tokenizer_files.hashes() {
+    line(format_args!("pooler {}", weights.has_pooler()));
+    for (name, hash) in tokenizer_files.hashes() {
         line(format_args!("file {name} {hash}"));
     }
-    for (name, tensor) in checkpoint.weights.iter() {
+    for (name, tensor) in weights.iter() {
         line(format_args!("tensor {name} {}", tensor.hash()));
     }
     BitHash::of_bytes(preimage.as_bytes())

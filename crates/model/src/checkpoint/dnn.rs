@@ -6,8 +6,10 @@ use concord_tensor::TensorSource;
 use concord_tensor::pt::{self, PtValue};
 use serde_json::{Map, Value};
 
+use super::error::CheckpointError;
 use super::files::Files;
-use super::{Base, Checkpoint, CheckpointError, Weights};
+use super::parts::{Base, Parts};
+use super::weights::Weights;
 use crate::config::ConfigLayer;
 use crate::hub::{self, HubOptions, RepoId};
 
@@ -16,10 +18,10 @@ const DEFAULT_BASE: &str = "bert-base-uncased";
 
 type Stored = PtValue<TensorSource>;
 
-/// Loads the `.dnn` file `spec`: weights from `model_state_dict`, settings from `arguments`, and
+/// Reads the `.dnn` file `spec`: weights from `model_state_dict`, settings from `arguments`, and
 /// from the base model (`arguments.model`, a folder or a hub id) the encoder's sizes and the
 /// tokenizer.
-pub(super) fn load(spec: &str, hub: &HubOptions) -> Result<Checkpoint, CheckpointError> {
+pub(super) fn load(spec: &str, hub: &HubOptions) -> Result<Parts, CheckpointError> {
     let entries = match pt::open(spec)? {
         Stored::Dict(entries) => entries,
         other => return Err(wrong(spec, "its content", "a dict", other.kind())),
@@ -55,7 +57,12 @@ pub(super) fn load(spec: &str, hub: &HubOptions) -> Result<Checkpoint, Checkpoin
         source: Box::new(source),
     })?;
     let notices = weights.notices();
-    Checkpoint::assemble(spec, base, layer, weights, notices)
+    Ok(Parts {
+        base,
+        layer,
+        weights,
+        notices,
+    })
 }
 
 fn load_base(name: &str, hub: &HubOptions) -> Result<Base, CheckpointError> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use concord_tensor::FileError;
 use thiserror::Error;
 
-use super::WeightsError;
+use super::weights::WeightsError;
 use crate::config::ConfigError;
 use crate::hub::HubError;
 use crate::tokenizer::TokenizerError;

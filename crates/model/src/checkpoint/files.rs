@@ -4,7 +4,7 @@ use std::path::Path;
 
 use concord_tensor::{Container, TensorSource, pt, safetensors};
 
-use super::CheckpointError;
+use super::error::CheckpointError;
 use crate::tokenizer::{TokenizerError, TokenizerFiles};
 
 /// The files of a checkpoint.

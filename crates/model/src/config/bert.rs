@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 use super::layer::parse_object;
 
 /// The activation between the two linear layers of a BERT layer.

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ColbertConfig, ConfigError, ConfigLayer};
+use super::colbert::{ColbertConfig, ConfigLayer};
+use super::error::ConfigError;
 
 impl ConfigLayer {
     /// Reads a JSON file in the shape of `artifact.metadata`: a flat object of settings. If it

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::error::TokenizerError;
 use super::markers::Marker;
-use super::{Span, TokenIds, TokenizerError, WordPieces};
+use super::tokens::{Span, TokenIds};
+use super::word_pieces::WordPieces;
 use crate::config::ColbertConfig;
 
 /// Python's `string.punctuation`.
@@ -110,7 +112,7 @@ impl DocTokenizer {
         &self.pieces
     }
 
-    /// Remarks for the user.
+    /// Notices for the user.
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::from_iter(self.marker.notice("doc_token_id", &self.doc_token_id));
         if self.skiplist.contains(&self.pieces.special().unk) {

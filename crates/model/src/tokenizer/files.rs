@@ -5,7 +5,7 @@ use std::path::Path;
 use concord_tensor::BitHash;
 use serde_json::{Map, Value};
 
-use super::TokenizerError;
+use super::error::TokenizerError;
 
 /// The contents of those tokenizer files of a checkpoint that decide its token ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

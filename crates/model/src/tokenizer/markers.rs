@@ -1,6 +1,7 @@
 //! ColBERT's markers: the token after `[CLS]` that tells queries from documents.
 
-use super::{TokenIds, WordPieces};
+use super::tokens::TokenIds;
+use super::word_pieces::WordPieces;
 
 /// The id of a marker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl Marker {
         ids.insert(1.min(ids.len()), self.id);
     }
 
-    /// A remark for the user if the vocabulary lacks the marker `token`, the value of `setting`.
+    /// A notice for the user if the vocabulary lacks the marker `token`, the value of `setting`.
     pub(super) fn notice(self, setting: &str, token: &str) -> Option<String> {
         self.unknown.then(|| {
             format!(

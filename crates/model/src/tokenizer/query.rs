@@ -1,7 +1,9 @@
 //! Queries to token ids.
 
+use super::error::TokenizerError;
 use super::markers::Marker;
-use super::{Span, TokenIds, TokenizerError, WordPieces};
+use super::tokens::{Span, TokenIds};
+use super::word_pieces::WordPieces;
 use crate::config::ColbertConfig;
 
 /// The most tokens of a query whose full length is searched (a constant of the reference).
@@ -141,7 +143,7 @@ impl QueryTokenizer {
         &self.pieces
     }
 
-    /// Remarks for the user.
+    /// Notices for the user.
     pub fn notices(&self) -> Vec<String> {
         let notice = self.marker.notice("query_token_id", &self.query_token_id);
         Vec::from_iter(notice)

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tokenizers::{AddedToken, Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
-use super::files::{AddedTokenSettings, Settings};
-use super::{Span, TokenIds, TokenizerError, TokenizerFiles};
+use super::error::TokenizerError;
+use super::files::{AddedTokenSettings, Settings, TokenizerFiles};
+use super::tokens::{Span, TokenIds};
 
 /// The longest word, in characters, that is split into pieces; a longer one is unknown
 /// (`WordPiece`'s default, which `transformers` leaves as it is).

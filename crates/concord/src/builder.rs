@@ -1,0 +1,190 @@
+//! Building indexes.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+
+use concord_corpus::Collection;
+use concord_engine::build::{BuildReport, Layout, build};
+use concord_engine::native::Native;
+use concord_engine::options::NativeOptions;
+use concord_engine::origin::Origin;
+use concord_engine::settings::IndexSettings;
+use concord_model::precision::Precision;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::Error;
+use crate::progress::{Heard, Listener, Step};
+
+/// Builds indexes with one checkpoint. What is not set is what the checkpoint says.
+///
+/// ```no_run
+/// # fn main() -> Result<(), concord::Error> {
+/// let checkpoint = concord::Checkpoint::load(concord::EMBEDDED)?;
+/// let built = concord::Builder::new(&checkpoint)
+///     .nbits(4)
+///     .precision(concord::Precision::Int8)
+///     .on_progress(|step| println!("{}: {} of {} {}", step.stage, step.done, step.total, step.unit))
+///     .build("collection.tsv", "index")?;
+/// println!("{} passages, {} embeddings", built.passages, built.embeddings);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    checkpoint: Checkpoint,
+    options: NativeOptions,
+    settings: IndexSettings,
+    listener: Option<Listener>,
+}
+
+/// What a build came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// How many passages there are.
+    pub passages: usize,
+    /// How many embeddings: kept tokens of all passages.
+    pub embeddings: usize,
+    /// How many centroids.
+    pub centroids: usize,
+    /// The bytes of all files.
+    pub bytes: u64,
+    /// Whether exactly this index was there before.
+    pub already_there: bool,
+    /// Remarks for the user, about the checkpoint, the collection, and what was made of them.
+    pub notices: Vec<String>,
+}
+
+impl Builder {
+    /// A builder with the checkpoint's own settings, in `f32`, on all threads.
+    pub fn new(checkpoint: &Checkpoint) -> Builder {
+        Builder {
+            checkpoint: checkpoint.clone(),
+            options: NativeOptions::default(),
+            settings: IndexSettings::default(),
+            listener: None,
+        }
+    }
+
+    /// Bits per dimension of a residual: 1, 2, 4 or 8.
+    #[must_use]
+    pub fn nbits(mut self, nbits: usize) -> Builder {
+        self.settings.nbits = Some(nbits);
+        self
+    }
+
+    /// The most tokens of a passage.
+    #[must_use]
+    pub fn doc_maxlen(mut self, tokens: usize) -> Builder {
+        self.settings.doc_maxlen = Some(tokens);
+        self
+    }
+
+    /// Iterations of k-means.
+    #[must_use]
+    pub fn kmeans_niters(mut self, iterations: usize) -> Builder {
+        self.settings.kmeans_niters = Some(iterations);
+        self
+    }
+
+    /// The seed of the sample that centroids are trained on.
+    #[must_use]
+    pub fn seed(mut self, seed: u32) -> Builder {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// The precision of the encoder. Searches of the index encode their queries in the same.
+    #[must_use]
+    pub fn precision(mut self, precision: Precision) -> Builder {
+        self.options.precision = precision;
+        self
+    }
+
+    /// Passages in a batch; the bits do not depend on it.
+    #[must_use]
+    pub fn batch(mut self, passages: NonZeroUsize) -> Builder {
+        self.options.batch = Some(passages);
+        self
+    }
+
+    /// How many threads to use; the bits do not depend on it.
+    #[must_use]
+    pub fn threads(mut self, threads: NonZeroUsize) -> Builder {
+        self.options.compute = self.options.compute.with_threads(Some(threads));
+        self
+    }
+
+    /// Tells `listener` how far a build has come, from whatever thread gets there.
+    #[must_use]
+    pub fn on_progress(mut self, listener: impl Fn(Step<'_>) + Send + Sync + 'static) -> Builder {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Builds the index of a collection in `out`, which appears when it is whole.
+    ///
+    /// `collection` is ColBERT's TSV (pid, tab, text) or BEIR's `corpus.jsonl`. A build that was broken off goes on
+    /// where it was. An index that is already there is left as it is.
+    ///
+    /// # Errors
+    /// [`Error::Collection`]; [`Error::Settings`]; [`Error::Build`] when `out` holds something else, another
+    /// process builds there, or something cannot be computed or written.
+    pub fn build(
+        &self,
+        collection: impl AsRef<Path>,
+        out: impl AsRef<Path>,
+    ) -> Result<Built, Error> {
+        let path = collection.as_ref();
+        let origin = Origin::of(self.checkpoint.name(), path);
+        self.build_from(Collection::open(path)?, origin, out.as_ref())
+    }
+
+    /// Builds the index of passages in memory, whose ids are their places from 0. A searcher of such an index has no
+    /// texts to show.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn build_passages<S: AsRef<str>>(
+        &self,
+        passages: impl IntoIterator<Item = S>,
+        out: impl AsRef<Path>,
+    ) -> Result<Built, Error> {
+        let origin = Origin {
+            checkpoint: Origin::of(self.checkpoint.name(), Path::new("")).checkpoint,
+            collection: String::new(),
+        };
+        self.build_from(Collection::from_passages(passages), origin, out.as_ref())
+    }
+
+    fn build_from(
+        &self,
+        collection: Collection,
+        origin: Origin,
+        out: &Path,
+    ) -> Result<Built, Error> {
+        let native = Native::new(
+            Arc::clone(self.checkpoint.loaded()),
+            Arc::new(collection),
+            self.options.clone(),
+            self.settings.clone(),
+        )?;
+        let progress = Heard(self.listener.clone());
+        let report = build(&native, Layout::default(), &origin, out, &progress)?;
+        Ok(Built::of(report))
+    }
+}
+
+impl Built {
+    fn of(report: BuildReport) -> Built {
+        let size = report.size();
+        Built {
+            passages: size.passages,
+            embeddings: size.embeddings,
+            centroids: size.centroids,
+            bytes: size.bytes,
+            already_there: report.already_there,
+            notices: report.notices,
+        }
+    }
+}

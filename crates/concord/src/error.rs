@@ -1,0 +1,66 @@
+//! What can go wrong.
+
+use concord_corpus::CorpusError;
+use concord_engine::build::BuildError;
+use concord_engine::compare::CompareError;
+use concord_engine::native::NativeError;
+use concord_engine::open::OpenError;
+use concord_engine::rebuild::RebuildError;
+use concord_index::format::ManifestError;
+use concord_index::verify::VerifyError;
+use concord_model::checkpoint::CheckpointError;
+use concord_model::query::QueryError;
+
+/// Why something could not be done. The text says what was wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A checkpoint cannot be found, fetched or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A collection cannot be read: with file and line.
+    #[error(transparent)]
+    Collection(#[from] CorpusError),
+    /// The settings do not go together, or not with the checkpoint.
+    #[error(transparent)]
+    Settings(Box<NativeError>),
+    /// An index cannot be built where it should be.
+    #[error(transparent)]
+    Build(Box<BuildError>),
+    /// An index is damaged, or does not belong to what it would be searched with.
+    #[error(transparent)]
+    Open(Box<OpenError>),
+    /// A query cannot be encoded.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// There is nothing to check an index against.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// What an index says of itself cannot be read.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// An index cannot be computed again.
+    #[error(transparent)]
+    Rebuild(Box<RebuildError>),
+    /// Two indexes cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+}
+
+/// Errors that are large are boxed, so that results stay small.
+macro_rules! boxed {
+    ($($variant:ident($error:ty)),+ $(,)?) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Error {
+                Error::$variant(Box::new(error))
+            }
+        })+
+    };
+}
+
+boxed!(
+    Settings(NativeError),
+    Build(BuildError),
+    Open(OpenError),
+    Rebuild(RebuildError),
+);

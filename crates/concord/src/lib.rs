@@ -1,0 +1,62 @@
+//! ColBERT indexes that come out the same, bit for bit: for any batch size, number of threads, instruction set and
+//! machine. ColBERT's own format on disk, real checkpoints, no Python.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), concord::Error> {
+//! let checkpoint = concord::Checkpoint::load("colbert-ir/colbertv2.0")?;
+//! concord::Builder::new(&checkpoint).nbits(2).build("collection.tsv", "index")?;
+//! let searcher = concord::Searcher::open("index")?;
+//! for hit in searcher.search("parking fine", 10)? {
+//!     println!("{} {}", hit.id, hit.score);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The types
+//!
+//! | what | where |
+//! |---|---|
+//! | a checkpoint: the embedded one, a folder, or one of the Hugging Face hub | [`Checkpoint`] |
+//! | an index built, or a broken-off build taken up again | [`Builder`] |
+//! | an index searched, from any number of threads | [`Searcher`] |
+//! | every byte of an index checked, or all of it computed again | [`verify`], [`rebuild`] |
+//! | two indexes compared, whoever built them | [`diff`] |
+//!
+//! All of them own what they need and are `Send` and `Sync`. [`Searcher`] and [`Checkpoint`] are handles: to clone
+//! one shares what is behind it.
+//!
+//! # The decision behind it
+//!
+//! A search is valid only if its query is encoded as the passages were. [`Searcher::open`] therefore takes no
+//! encoder: it finds the checkpoint, the precision and the settings that the index was built with, compares their
+//! hashes with what the index recorded, and refuses what does not belong together. The alternative, a searcher over
+//! vectors that the caller brings, is faster to write and gives plausible results when the wrong checkpoint, prefix
+//! or precision made them.
+//!
+//! Nothing is read from environment variables, nothing is printed, and no call panics on what a file holds.
+//!
+//! The command line program `concord` does what is here and more: it finds out *why* two runs that should agree do
+//! not.
+
+#![deny(missing_docs)]
+
+mod builder;
+mod checkpoint;
+mod compare;
+mod error;
+mod progress;
+mod searcher;
+mod verification;
+
+pub use builder::{Builder, Built};
+pub use checkpoint::{Checkpoint, EMBEDDED};
+pub use compare::{ArtifactDiff, Diff, diff};
+pub use concord_index::search::SearchOptions;
+pub use concord_kernels::maxsim::Floor;
+pub use concord_model::hub::HubOptions;
+pub use concord_model::precision::Precision;
+pub use error::Error;
+pub use progress::Step;
+pub use searcher::{Hit, OpenOptions, Searcher};
+pub use verification::{Finding, Rebuilt, Verified, rebuild, verify};

@@ -1,0 +1,147 @@
+//! Searching indexes.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use concord_corpus::{Collection, DocumentIds, PlainPids};
+use concord_engine::open::{self, OpenIndex};
+use concord_index::search::SearchOptions;
+use concord_kernels::compute::ComputeOptions;
+use concord_model::hub::HubOptions;
+use concord_model::precision::Precision;
+use rayon::prelude::*;
+
+use crate::checkpoint::usual_hub;
+use crate::error::Error;
+
+/// Searches an index. It owns what it needs; clones share it, and any number of threads may search at once.
+#[derive(Clone)]
+pub struct Searcher(Arc<OpenIndex>);
+
+/// A passage that was found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The passage's id in its collection: the one from outside where the collection has such, else its pid.
+    pub id: String,
+    /// The passage's place in the collection, from 0.
+    pub pid: u32,
+    /// Its MaxSim score: over the query's tokens, the sum of the similarity to the nearest token.
+    pub score: f32,
+}
+
+/// What to open an index with instead of what it records.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// The checkpoint, where it no longer lies where the index was built with it.
+    pub checkpoint: Option<String>,
+    /// The collection, where it has moved.
+    pub collection: Option<PathBuf>,
+    /// The precision in which queries are encoded; the one of the index if unset.
+    pub precision: Option<Precision>,
+    /// How many threads to use; all if unset.
+    pub threads: Option<NonZeroUsize>,
+    /// How to reach the hub; as [`Checkpoint::load`](crate::Checkpoint::load) does if unset.
+    pub hub: Option<HubOptions>,
+}
+
+impl Searcher {
+    /// Opens the index in a folder, Concord's or one that colbert-ai built, with the checkpoint, precision and
+    /// settings that it was built with.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when a byte of the index is not as it was written, or its checkpoint is gone or another one.
+    pub fn open(index: impl AsRef<Path>) -> Result<Searcher, Error> {
+        Searcher::open_with(index, OpenOptions::default())
+    }
+
+    /// [`Searcher::open`] with something else than the index records.
+    ///
+    /// # Errors
+    /// As [`Searcher::open`]; and when what is given is not what the index was built from.
+    pub fn open_with(index: impl AsRef<Path>, options: OpenOptions) -> Result<Searcher, Error> {
+        let options = open::OpenOptions {
+            checkpoint: options.checkpoint,
+            collection: options.collection,
+            precision: options.precision,
+            compute: ComputeOptions::default().with_threads(options.threads),
+            hub: options.hub.unwrap_or_else(usual_hub),
+        };
+        let opened = OpenIndex::open(index.as_ref(), options)?;
+        Ok(Searcher(Arc::new(opened)))
+    }
+
+    /// The best `k` passages for a query, best first, by pid where scores are equal.
+    ///
+    /// # Errors
+    /// [`Error::Query`].
+    pub fn search(&self, query: &str, k: usize) -> Result<Vec<Hit>, Error> {
+        self.search_with(query, k, &self.0.search_options())
+    }
+
+    /// [`Searcher::search`] that looks at more of the index, or at less.
+    ///
+    /// # Errors
+    /// [`Error::Query`].
+    pub fn search_with(
+        &self,
+        query: &str,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Vec<Hit>, Error> {
+        let index = &self.0;
+        let found = index
+            .compute()
+            .install(|| index.search(query, k, options))?;
+        let ids: &dyn DocumentIds = match index.collection() {
+            Some(collection) => collection,
+            None => &PlainPids,
+        };
+        let hit = |hit: concord_index::search::Hit| Hit {
+            id: ids.external_id(hit.pid).into_owned(),
+            pid: hit.pid,
+            score: hit.score,
+        };
+        Ok(found.into_iter().map(hit).collect())
+    }
+
+    /// [`Searcher::search`] for several queries, divided among the threads: the same results in the same order.
+    ///
+    /// # Errors
+    /// [`Error::Query`], for the first query that cannot be encoded.
+    pub fn search_all<S: AsRef<str> + Sync>(
+        &self,
+        queries: &[S],
+        k: usize,
+    ) -> Result<Vec<Vec<Hit>>, Error> {
+        self.0.compute().install(|| {
+            let found: Vec<Result<_, Error>> = queries
+                .par_iter()
+                .map(|query| self.search(query.as_ref(), k))
+                .collect();
+            found.into_iter().collect()
+        })
+    }
+
+    /// The text of a passage; `None` where the collection is not at hand, as [`Searcher::notices`] says.
+    pub fn text(&self, pid: u32) -> Option<&str> {
+        self.0
+            .collection()
+            .and_then(|collection: &Collection| collection.text(pid))
+    }
+
+    /// How much of the index a search looks at by default. What is `None` follows from `k`.
+    pub fn search_options(&self) -> SearchOptions {
+        self.0.search_options()
+    }
+
+    /// How many passages there are.
+    pub fn passages(&self) -> usize {
+        self.0.searcher().index().passages()
+    }
+
+    /// Remarks for the user: why there are no texts.
+    pub fn notices(&self) -> &[String] {
+        self.0.notices()
+    }
+}
