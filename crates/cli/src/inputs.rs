@@ -113,7 +113,25 @@ pub fn precision(text: &str) -> Result<Precision, String> {
         .map_err(|error: UnknownPrecision| error.to_string())
 }
 
+/// An option that was given, under its name, written out.
+fn written(name: &str, value: Option<impl ToString>) -> Option<(String, String)> {
+    Some((name.to_owned(), value?.to_string()))
+}
+
 impl IndexArguments {
+    /// The options that were given, written out, but for artifacts from elsewhere.
+    pub fn given(&self) -> impl Iterator<Item = (String, String)> {
+        [
+            written("nbits", self.nbits),
+            written("doc_maxlen", self.doc_maxlen),
+            written("kmeans_niters", self.kmeans_niters),
+            written("precision", self.precision),
+            written("seed", self.seed),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// The checkpoint's settings, but for the most tokens of a passage.
     pub fn with_doc_maxlen(tokens: usize) -> IndexArguments {
         IndexArguments {
@@ -153,6 +171,18 @@ impl IndexArguments {
 }
 
 impl ComputeArguments {
+    /// The options that were given, written out.
+    pub fn given(&self) -> impl Iterator<Item = (String, String)> {
+        let isa = self.isa.as_ref().and_then(ComputeOptions::isa);
+        [
+            written("batch", self.batch),
+            written("threads", self.threads),
+            written("isa", isa),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
     /// The options of a subject's word, overridden by the arguments.
     pub fn applied_to(
         &self,

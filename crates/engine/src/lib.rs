@@ -15,6 +15,7 @@ pub mod build;
 pub mod checkpoint;
 pub mod compare;
 pub mod embedded;
+pub mod graph;
 pub mod log;
 pub mod native;
 pub mod open;

@@ -24,7 +24,8 @@ use concord_pipeline::artifact::{
     AVG_RESIDUAL, CENTROIDS, EMBS, IVF, PLAN, RESIDUALS, SAMPLE_HELDOUT, VALUES,
 };
 use concord_pipeline::{
-    EvaluateError, Evaluator, Graph, Grid, ModulePattern, Observer, Progress, Source, Store,
+    EvaluateError, Evaluator, Graph, Grid, ModulePattern, Observer, Progress, Source, Stage,
+    StageDeclaration, Store,
 };
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
@@ -223,6 +224,11 @@ impl Native {
             self.options.clone(),
             settings,
         )
+    }
+
+    /// What is known of its stages without running them, those of swaps first.
+    pub fn declarations(&self) -> impl Iterator<Item = &'static StageDeclaration> {
+        self.graph.stages().map(Stage::declaration)
     }
 
     /// The subject in one word.

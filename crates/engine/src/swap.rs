@@ -1,69 +1,24 @@
 //! Swaps: artifacts that are given instead of computed.
 
 mod fit;
+mod table;
 
 pub use fit::{Misfit, Sizes};
+pub use table::swap_declaration;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use concord_index::format::{IndexError, IndexTensors};
-use concord_pipeline::artifact::{
-    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS,
-    LOCAL_SAMPLE_EMBS, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
-};
+use concord_pipeline::artifact::{AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, DOCLENS, PASSAGES};
 use concord_pipeline::{
-    Call, Graph, Input, Output, RecordedRun, RunError, Scope, Stage, StageError, StoreError, Value,
+    Call, Graph, RecordedRun, RunError, Setting, Stage, StageDeclaration, StageError, StoreError,
+    Value,
 };
-use concord_tensor::{BitHash, DType, FileError, Tensor, TensorError, open_tensors};
+use concord_tensor::{BitHash, FileError, Tensor, TensorError, open_tensors};
 
-/// How a swapped artifact is cut into chunks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rows {
-    /// It is one chunk.
-    Whole,
-    /// A row a passage.
-    Passages,
-    /// A row an embedding.
-    Embeddings,
-}
-
-/// The artifacts that can be swapped: name, dtype in the graph, cut, and the stage that does it.
-const SWAPPABLE: [(&str, DType, Rows, &str); 12] = [
-    (SAMPLED_PIDS, DType::I64, Rows::Whole, "swap sampled_pids"),
-    (DOCLENS, DType::I64, Rows::Passages, "swap doclens"),
-    (EMBS, DType::F16, Rows::Embeddings, "swap embs"),
-    (
-        LOCAL_SAMPLE_EMBS,
-        DType::F16,
-        Rows::Whole,
-        "swap local_sample_embs",
-    ),
-    (SAMPLE, DType::F16, Rows::Whole, "swap sample"),
-    (
-        SAMPLE_HELDOUT,
-        DType::F16,
-        Rows::Whole,
-        "swap sample_heldout",
-    ),
-    (CENTROIDS, DType::F32, Rows::Whole, "swap centroids"),
-    (
-        BUCKET_CUTOFFS,
-        DType::F32,
-        Rows::Whole,
-        "swap bucket_cutoffs",
-    ),
-    (
-        BUCKET_WEIGHTS,
-        DType::F32,
-        Rows::Whole,
-        "swap bucket_weights",
-    ),
-    (AVG_RESIDUAL, DType::F32, Rows::Whole, "swap avg_residual"),
-    (CODES, DType::I32, Rows::Embeddings, "swap codes"),
-    (RESIDUALS, DType::U8, Rows::Embeddings, "swap residuals"),
-];
+use table::{Rows, SWAPPABLE, Swappable, names};
 
 /// Why a swap cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +27,7 @@ pub enum SwapError {
     #[error("`{0}` is no swap: write ARTIFACT=PATH, such as centroids=other-index/centroids.pt")]
     NotASwap(String),
     /// The artifact does not exist or cannot be swapped.
-    #[error("`{0}` cannot be swapped: choose one of {names}", names = SWAPPABLE.map(|s| s.0).join(", "))]
+    #[error("`{0}` cannot be swapped: choose one of {names}", names = names())]
     NotSwappable(String),
     /// There is no such artifact where it should come from.
     #[error("{path} holds no `{artifact}`", path = path.display())]
@@ -151,7 +106,7 @@ impl Swap {
     pub fn of(artifact: &str, path: &Path) -> Result<Swap, SwapError> {
         let place = SWAPPABLE
             .iter()
-            .position(|(name, ..)| *name == artifact)
+            .position(|swappable| swappable.artifact() == artifact)
             .ok_or_else(|| SwapError::NotSwappable(artifact.to_owned()))?;
         let wrong = |source| SwapError::Tensor {
             artifact: artifact.to_owned(),
@@ -162,7 +117,7 @@ impl Swap {
             [only] => only.clone(),
             parts => Tensor::concat_rows(parts).map_err(wrong)?,
         };
-        let mut tensor = tensor.cast(SWAPPABLE[place].1).map_err(wrong)?;
+        let mut tensor = tensor.cast(SWAPPABLE[place].dtype).map_err(wrong)?;
         if artifact == AVG_RESIDUAL && tensor.shape() == [1] {
             // The reference writes a codec that it has read with one more dimension.
             tensor = tensor.reshape([]).map_err(wrong)?;
@@ -175,7 +130,7 @@ impl Swap {
 
     /// The artifact that is swapped.
     pub fn artifact(&self) -> &'static str {
-        SWAPPABLE[self.place].0
+        SWAPPABLE[self.place].artifact()
     }
 
     /// The hash of what takes its place.
@@ -195,17 +150,8 @@ impl Swap {
 
     /// The graph with this swap in it.
     pub fn put_into(&self, graph: Graph) -> Graph {
-        let (name, _, rows, stage) = SWAPPABLE[self.place];
-        let inputs = match rows {
-            Rows::Whole => vec![],
-            Rows::Passages => vec![Input::SameChunk(concord_pipeline::artifact::PASSAGES)],
-            Rows::Embeddings => vec![Input::Whole(DOCLENS)],
-        };
         graph.swapped(SwapStage {
-            stage,
-            rows,
-            inputs,
-            outputs: [Output::stored(name)],
+            swappable: &SWAPPABLE[self.place],
             tensor: Arc::clone(&self.tensor),
         })
     }
@@ -268,54 +214,30 @@ fn find(artifact: &str, path: &Path) -> Result<Vec<Tensor>, SwapError> {
 
 /// Gives the chunks of a tensor as an artifact.
 struct SwapStage {
-    stage: &'static str,
-    rows: Rows,
-    inputs: Vec<Input>,
-    outputs: [Output; 1],
+    swappable: &'static Swappable,
     tensor: Arc<Tensor>,
 }
 
 impl Stage for SwapStage {
-    fn name(&self) -> &'static str {
-        self.stage
+    fn declaration(&self) -> &'static StageDeclaration {
+        &self.swappable.declaration
     }
 
-    fn settings(&self) -> String {
-        self.tensor.hash().to_string()
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &self.inputs
-    }
-
-    fn outputs(&self) -> &[Output] {
-        &self.outputs
-    }
-
-    fn scope(&self) -> Scope {
-        if self.rows == Rows::Whole {
-            Scope::Once
-        } else {
-            Scope::EachChunk
-        }
+    fn settings(&self) -> Vec<Setting> {
+        vec![Setting::new("tensor", self.tensor.hash())]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
-        let name = self.outputs[0].name;
-        let (range, total) = match self.rows {
+        let (range, total) = match self.swappable.rows {
             Rows::Whole => return Ok(vec![self.tensor.as_ref().clone().into()]),
             Rows::Passages => {
-                let own = call
-                    .field(concord_pipeline::artifact::PASSAGES, "ends")?
-                    .len();
+                let own = call.field(PASSAGES, "ends")?.len();
                 (call.first_pid()..call.first_pid() + own, call.passages())
             }
             Rows::Embeddings => {
                 let (mut range, mut total) = (0..0, 0);
                 for (chunk, doclens) in call.chunks(DOCLENS)?.enumerate() {
-                    let doclens = doclens?;
-                    let doclens = doclens.field("").ok_or("doclens are one tensor")?;
-                    let own = doclens.as_slice::<i64>()?.iter().sum::<i64>() as usize;
+                    let own = doclens?.as_slice::<i64>()?.iter().sum::<i64>() as usize;
                     if chunk == call.chunk() {
                         range = total..total + own;
                     }
@@ -325,7 +247,7 @@ impl Stage for SwapStage {
             }
         };
         if self.tensor.rows() != total {
-            let found = self.tensor.rows();
+            let (name, found) = (self.swappable.artifact(), self.tensor.rows());
             return Err(
                 format!("the `{name}` given has {found} rows, and {total} are needed").into(),
             );

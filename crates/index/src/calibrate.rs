@@ -1,12 +1,15 @@
 //! The buckets of the residuals: where they are cut, and what each stands for.
 
+use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, SAMPLE_HELDOUT,
 };
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -22,35 +25,37 @@ pub struct Calibrate {
     pub compute: Compute,
 }
 
+impl Calibrate {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::whole(Field::only(SAMPLE_HELDOUT)),
+            Input::whole(Field::only(CENTROIDS)),
+        ],
+        outputs: &[
+            Output::stored(BUCKET_CUTOFFS)
+                .with_options(&["nbits"])
+                .absorbed_by("the quantiles, which fall on values that agree"),
+            Output::stored(BUCKET_WEIGHTS)
+                .with_options(&["nbits"])
+                .absorbed_by("the quantiles, which fall on values that agree"),
+            Output::stored(AVG_RESIDUAL).absorbed_by("the mean, which rounds to the same"),
+        ],
+        arithmetic: &["contract"],
+        ..StageDeclaration::named("calibrate", Scope::Once)
+    };
+}
+
 impl Stage for Calibrate {
-    fn name(&self) -> &'static str {
-        "calibrate"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Calibrate::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        format!(
-            "nbits={} contract={}",
-            self.nbits,
-            concord_kernels::CONTRACT_VERSION
-        )
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::Whole(SAMPLE_HELDOUT), Input::Whole(CENTROIDS)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const {
-            &[
-                Output::stored(BUCKET_CUTOFFS),
-                Output::stored(BUCKET_WEIGHTS),
-                Output::stored(AVG_RESIDUAL),
-            ]
-        }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            Setting::new("nbits", self.nbits),
+            Setting::new("contract", CONTRACT_VERSION),
+        ]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {

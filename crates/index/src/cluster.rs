@@ -1,16 +1,18 @@
 //! K-means with the semantics of faiss: the centroids.
 
+use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::{nearest_by_l2, squared_norms};
 use concord_kernels::normalize::{Normalize, normalize};
 use concord_pipeline::artifact::{CENTROIDS, PLAN, SAMPLE};
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
 use crate::random::{MersenneTwister, permutation};
-use crate::sample::Plan;
 
 /// faiss' seed for its own draws, as the reference sets it; the initial centroids are drawn with the
 /// next one.
@@ -42,37 +44,36 @@ pub struct Cluster {
     pub compute: Compute,
 }
 
+impl Cluster {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::whole(Field::new(PLAN, "num_partitions")),
+            Input::whole(Field::only(SAMPLE)),
+        ],
+        outputs: &[Output::stored(CENTROIDS)
+            .with_options(&["kmeans_niters"])
+            .absorbed_by("k-means, whose means round to the same")],
+        arithmetic: &["contract", "normalize"],
+        ..StageDeclaration::named("cluster", Scope::Once)
+    };
+}
+
 impl Stage for Cluster {
-    fn name(&self) -> &'static str {
-        "cluster"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Cluster::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        let mut settings = format!(
-            "iterations={} contract={}",
-            self.iterations,
-            concord_kernels::CONTRACT_VERSION
-        );
-        if self.normalize != Normalize::default() {
-            settings.push_str(&format!(" normalize={:?}", self.normalize));
-        }
-        settings
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::Whole(PLAN), Input::Whole(SAMPLE)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored(CENTROIDS)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            Setting::new("kmeans_niters", self.iterations),
+            Setting::new("contract", CONTRACT_VERSION),
+            Setting::new("normalize", self.normalize),
+        ]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
-        let count = Plan::from_value(&call.value(PLAN)?)?.num_partitions;
+        let count = call.field(PLAN, "num_partitions")?.as_slice::<i64>()?[0] as usize;
         let sample = call.tensor(SAMPLE)?.cast(DType::F32)?;
         let width = sample.row_len();
         if sample.rows() < count {
@@ -221,6 +222,24 @@ mod tests {
         (0..count * width)
             .map(|_| twister.unit_f32() - 0.5)
             .collect()
+    }
+
+    #[test]
+    fn settings_are_written_out() {
+        for (normalize, written) in [
+            (Normalize::Divide, "normalize=divide"),
+            (Normalize::Rsqrt, "normalize=rsqrt"),
+        ] {
+            let stage = Cluster {
+                iterations: 4,
+                normalize,
+                compute: Compute::scalar(),
+            };
+            let settings = stage.settings();
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let contract = format!("contract={CONTRACT_VERSION}");
+            assert_eq!(settings, ["kmeans_niters=4", &contract, written]);
+        }
     }
 
     #[test]

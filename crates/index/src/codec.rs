@@ -1,11 +1,14 @@
 //! Residual codec: an embedding as a centroid and a few bits per dimension.
 
+use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::gemm::Gemm;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
 use concord_pipeline::artifact::{BUCKET_CUTOFFS, CENTROIDS, CODES, EMBS, RESIDUALS};
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
@@ -50,40 +53,40 @@ impl Compress {
     }
 }
 
+impl Compress {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::same_chunk(Field::only(EMBS)),
+            Input::whole(Field::only(CENTROIDS)),
+            Input::whole(Field::only(BUCKET_CUTOFFS)),
+        ],
+        outputs: &[
+            Output::stored(CODES)
+                .made_from(&[Field::only(EMBS), Field::only(CENTROIDS)])
+                .absorbed_by("the choice of the nearest centroid, which is the same one"),
+            Output::stored(RESIDUALS)
+                .and_outputs(&[CODES])
+                .with_options(&["nbits"])
+                .absorbed_by("the buckets, of which every residual falls into the same"),
+        ],
+        arithmetic: &["contract", "gemm", "ties"],
+        ..StageDeclaration::named("compress", Scope::EachChunk)
+    };
+}
+
 impl Stage for Compress {
-    fn name(&self) -> &'static str {
-        "compress"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Compress::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        let mut settings = format!(
-            "nbits={} contract={}",
-            self.nbits,
-            concord_kernels::CONTRACT_VERSION
-        );
-        if self.gemm != Gemm::Native {
-            settings.push_str(&format!(" gemm={:?}", self.gemm));
-        }
-        if self.last_of_ties {
-            settings.push_str(" ties=last");
-        }
-        settings
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[
-            Input::SameChunk(EMBS),
-            Input::Whole(CENTROIDS),
-            Input::Whole(BUCKET_CUTOFFS),
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            Setting::new("nbits", self.nbits),
+            Setting::new("contract", CONTRACT_VERSION),
+            Setting::new("gemm", self.gemm),
+            Setting::new("ties", if self.last_of_ties { "last" } else { "first" }),
         ]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored(CODES), Output::stored(RESIDUALS)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
@@ -188,12 +191,44 @@ pub fn can_pack(dim: usize, nbits: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use concord_kernels::library::Library;
     use proptest::prelude::*;
 
     fn packed(nbits: usize, buckets: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         pack(buckets.iter().copied(), nbits, &mut bytes);
         bytes
+    }
+
+    #[test]
+    fn settings_are_written_out() {
+        for (gemm, last_of_ties, written) in [
+            (Gemm::Native, false, ["gemm=native", "ties=first"]),
+            (Gemm::Native, true, ["gemm=native", "ties=last"]),
+            (Gemm::Chunk(7), false, ["gemm=chunk:7", "ties=first"]),
+            (Gemm::SplitK(4), false, ["gemm=split-k:4", "ties=first"]),
+            (
+                Gemm::Library(Library::MatrixMultiply),
+                false,
+                ["gemm=matrixmultiply", "ties=first"],
+            ),
+            (
+                Gemm::Library(Library::Gemm),
+                false,
+                ["gemm=gemm", "ties=first"],
+            ),
+        ] {
+            let stage = Compress {
+                nbits: 2,
+                gemm,
+                last_of_ties,
+                compute: Compute::scalar(),
+            };
+            let settings = stage.settings();
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let contract = format!("contract={CONTRACT_VERSION}");
+            assert_eq!(settings, ["nbits=2", &contract, written[0], written[1]]);
+        }
     }
 
     #[test]

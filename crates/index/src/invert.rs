@@ -1,43 +1,42 @@
 //! The inverted file: which passages have an embedding near which centroid.
 
 use concord_pipeline::artifact::{CENTROIDS, CODES, DOCLENS, IVF, IVF_LENGTHS, VALUES};
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::Tensor;
-
-use crate::sample::single;
 
 /// `invert`: per centroid the passages that have it among their codes, ascending and once each.
 pub struct Invert;
 
+impl Invert {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::whole(Field::only(CODES)),
+            Input::whole(Field::only(DOCLENS)),
+            Input::whole(Field::only(CENTROIDS)),
+        ],
+        outputs: &[
+            Output::transient(VALUES)
+                .made_from(&[Field::only(CODES)])
+                .absorbed_by("sorting: as many embeddings choose each centroid"),
+            Output::stored(IVF)
+                .made_from(&[Field::only(CODES), Field::only(DOCLENS)])
+                .absorbed_by("making passages unique per centroid"),
+            Output::stored(IVF_LENGTHS).absorbed_by("counting passages once per centroid"),
+        ],
+        ..StageDeclaration::named("invert", Scope::Once)
+    };
+}
+
 impl Stage for Invert {
-    fn name(&self) -> &'static str {
-        "invert"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Invert::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        String::new()
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[
-            Input::Whole(CODES),
-            Input::Whole(DOCLENS),
-            Input::Whole(CENTROIDS),
-        ]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const {
-            &[
-                Output::transient(VALUES),
-                Output::stored(IVF),
-                Output::stored(IVF_LENGTHS),
-            ]
-        }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
@@ -46,7 +45,7 @@ impl Stage for Invert {
         let mut passages: Vec<Vec<i32>> = vec![Vec::new(); centroids];
         let mut pid = 0i32;
         for (codes, doclens) in call.chunks(CODES)?.zip(call.chunks(DOCLENS)?) {
-            let (codes, doclens) = (single(&codes?)?, single(&doclens?)?);
+            let (codes, doclens) = (codes?, doclens?);
             let mut codes = codes.as_slice::<i32>()?.iter();
             for &doclen in doclens.as_slice::<i64>()? {
                 for &code in codes.by_ref().take(doclen as usize) {

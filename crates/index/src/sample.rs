@@ -3,7 +3,9 @@
 use concord_pipeline::artifact::{
     DOCLENS, EMBS, LOCAL_SAMPLE_EMBS, NUM_PASSAGES, PLAN, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
 };
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::Tensor;
 use half::f16;
 
@@ -24,25 +26,24 @@ pub struct SamplePids {
     pub seed: u32,
 }
 
+impl SamplePids {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[Input::whole(Field::only(NUM_PASSAGES))],
+        outputs: &[Output::stored(SAMPLED_PIDS)
+            .with_options(&["seed"])
+            .absorbed_by("the draw of the sample")],
+        ..StageDeclaration::named("sample_pids", Scope::Once)
+    };
+}
+
 impl Stage for SamplePids {
-    fn name(&self) -> &'static str {
-        "sample_pids"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &SamplePids::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        format!("seed={}", self.seed)
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::Whole(NUM_PASSAGES)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored(SAMPLED_PIDS)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        vec![Setting::new("seed", self.seed)]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
@@ -67,30 +68,42 @@ impl Stage for SamplePids {
 /// of two that it has.
 pub struct Sample;
 
+impl Sample {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::whole(Field::only(NUM_PASSAGES)),
+            Input::whole(Field::only(SAMPLED_PIDS)),
+            Input::whole(Field::only(DOCLENS)),
+            Input::whole(Field::only(EMBS)),
+        ],
+        outputs: &[
+            Output::stored(LOCAL_SAMPLE_EMBS)
+                .made_from(&[
+                    Field::only(SAMPLED_PIDS),
+                    Field::only(DOCLENS),
+                    Field::only(EMBS),
+                ])
+                .absorbed_by("the sample, which holds none of the passages that differ"),
+            Output::stored(PLAN)
+                .made_from(&[
+                    Field::only(NUM_PASSAGES),
+                    Field::only(SAMPLED_PIDS),
+                    Field::only(DOCLENS),
+                ])
+                .absorbed_by("rounding the number of centroids to a power of two"),
+        ],
+        ..StageDeclaration::named("sample", Scope::Once)
+    };
+}
+
 impl Stage for Sample {
-    fn name(&self) -> &'static str {
-        "sample"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Sample::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        String::new()
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[
-            Input::Whole(NUM_PASSAGES),
-            Input::Whole(SAMPLED_PIDS),
-            Input::Whole(DOCLENS),
-            Input::Whole(EMBS),
-        ]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored(LOCAL_SAMPLE_EMBS), Output::stored(PLAN)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
@@ -101,7 +114,7 @@ impl Stage for Sample {
         let (mut rows, mut width, mut tokens) = (Vec::<f16>::new(), 0, 0u64);
         let mut pid = 0i64;
         for (embs, doclens) in call.chunks(EMBS)?.zip(call.chunks(DOCLENS)?) {
-            let (embs, doclens) = (single(&embs?)?, single(&doclens?)?);
+            let (embs, doclens) = (embs?, doclens?);
             width = embs.row_len();
             let values = embs.as_slice::<f16>()?;
             let doclens = doclens.as_slice::<i64>()?;
@@ -217,25 +230,29 @@ pub struct Split {
     pub seed: u32,
 }
 
+impl Split {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[Input::whole(Field::only(LOCAL_SAMPLE_EMBS))],
+        outputs: &[
+            Output::stored(SAMPLE)
+                .with_options(&["seed"])
+                .absorbed_by("the split, whose held-out part has all that differs"),
+            Output::stored(SAMPLE_HELDOUT)
+                .with_options(&["seed"])
+                .absorbed_by("the split, whose training part has all that differs"),
+        ],
+        ..StageDeclaration::named("split", Scope::Once)
+    };
+}
+
 impl Stage for Split {
-    fn name(&self) -> &'static str {
-        "split"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Split::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        format!("seed={}", self.seed)
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::Whole(LOCAL_SAMPLE_EMBS)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored(SAMPLE), Output::stored(SAMPLE_HELDOUT)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        vec![Setting::new("seed", self.seed)]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {

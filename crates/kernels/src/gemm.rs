@@ -3,6 +3,8 @@
 //! The alternatives exist because frameworks add in other orders. A run of one of them differs from the
 //! native one for a known reason, which is what the comparisons of the lab are tested against.
 
+use std::fmt;
+
 use crate::compute::Compute;
 use crate::library::Library;
 use crate::linear::{PackedWeights, RUN, linear_in_runs};
@@ -19,6 +21,18 @@ pub enum Gemm {
     SplitK(usize),
     /// That of a library: its order may depend on the machine and the rows, and is its own affair.
     Library(Library),
+}
+
+/// As options have it: `split-k:4`.
+impl fmt::Display for Gemm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gemm::Native => f.write_str("native"),
+            Gemm::Chunk(run) => write!(f, "chunk:{run}"),
+            Gemm::SplitK(parts) => write!(f, "split-k:{parts}"),
+            Gemm::Library(library) => f.write_str(library.name()),
+        }
+    }
 }
 
 impl Gemm {

@@ -1,5 +1,7 @@
 //! L2 normalisation of embeddings over their last axis.
 
+use std::fmt;
+
 use crate::compute::Compute;
 use crate::isa::on_isa;
 use crate::machine::Machine;
@@ -17,6 +19,16 @@ pub enum Normalize {
     Divide,
     /// Multiply by the norm's reciprocal, `x · (1 / max(√Σx², 1e-12))`: one more rounding.
     Rsqrt,
+}
+
+/// As options have it: `rsqrt`.
+impl fmt::Display for Normalize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Normalize::Divide => "divide",
+            Normalize::Rsqrt => "rsqrt",
+        })
+    }
 }
 
 /// Brings every row of `x` `(rows, width)` to unit length in place.

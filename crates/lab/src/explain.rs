@@ -23,6 +23,7 @@ mod ways;
 
 use std::path::Path;
 
+use concord_engine::graph;
 use concord_engine::swap::SwapError;
 use concord_pipeline::artifact::BATCHES;
 use concord_pipeline::{EvaluateError, ForcingError, Progress, RecordedRun, RunError, StoreError};
@@ -306,7 +307,7 @@ fn after_the_encoder(
     }
     let mut swapped = Vec::new();
     for culprit in explanation.culprits() {
-        if let Some(artifact) = stages::swappable(culprit)
+        if let Some(artifact) = graph::stand_in(culprit)
             && !swapped.contains(&artifact)
         {
             swapped.push(artifact);

@@ -320,28 +320,18 @@ impl FromStr for Variant {
     }
 }
 
-fn name_of(gemm: Gemm) -> String {
-    match gemm {
-        Gemm::Native => "native".to_owned(),
-        Gemm::Chunk(run) => format!("chunk:{run}"),
-        Gemm::SplitK(parts) => format!("split-k:{parts}"),
-        Gemm::Library(library) => library.name().to_owned(),
-    }
-}
-
 impl fmt::Display for Variant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Variant::Gemm(gemm) => write!(f, "gemm={}", name_of(*gemm)),
-            Variant::GemmFrom { gemm, rows } => write!(f, "gemm={}@{rows}", name_of(*gemm)),
+            Variant::Gemm(gemm) => write!(f, "gemm={gemm}"),
+            Variant::GemmFrom { gemm, rows } => write!(f, "gemm={gemm}@{rows}"),
             Variant::Ties(Ties::First) => f.write_str("ties=first"),
             Variant::Ties(Ties::Last) => f.write_str("ties=last"),
             Variant::Gelu(Gelu::Erf) => f.write_str("gelu=erf"),
             Variant::Gelu(Gelu::Tanh) => f.write_str("gelu=tanh"),
             Variant::LayerNorm(Variance::TwoPass) => f.write_str("layer_norm=two-pass"),
             Variant::LayerNorm(Variance::OnePass) => f.write_str("layer_norm=one-pass"),
-            Variant::Normalize(Normalize::Divide) => f.write_str("normalize=divide"),
-            Variant::Normalize(Normalize::Rsqrt) => f.write_str("normalize=rsqrt"),
+            Variant::Normalize(form) => write!(f, "normalize={form}"),
         }
     }
 }

@@ -3,95 +3,26 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
-use concord_tensor::{BitHash, ByteHasher};
+use concord_tensor::BitHash;
 
 use crate::artifact;
+use crate::call::{Call, Inputs};
+use crate::declaration::{Chunks, Field, Input, Keep, Scope};
+use crate::evaluate_error::{EvaluateError, NotReproducible};
 use crate::graph::Graph;
 use crate::grid::Grid;
-use crate::manifest::{ArtifactRecord, ChunkRecord};
+use crate::made_from::MadeFrom;
+use crate::manifest::{ArtifactRecord, ChunkRecord, hash_in_order};
 use crate::observe::{ArtifactEvent, Observer};
 use crate::progress::{NoProgress, Progress};
-use crate::stage::{Call, Input, Inputs, Keep, Scope, Stage};
+use crate::read_error::ReadError;
+use crate::setting::Setting;
+use crate::source::Source;
+use crate::stage::Stage;
 use crate::stage_error::StageError;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::tap::TapSink;
 use crate::value::Value;
-
-/// Why an artifact could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum EvaluateError {
-    /// A stage failed.
-    #[error("stage `{stage}`, chunk {chunk}: {source}")]
-    Stage {
-        /// The stage.
-        stage: String,
-        /// The chunk it was making.
-        chunk: usize,
-        /// What it said.
-        source: StageError,
-    },
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// Nothing makes an artifact of this name.
-    #[error("no stage and no source makes an artifact `{0}`")]
-    UnknownArtifact(String),
-    /// A stage returned another number of values than it declares outputs.
-    #[error("stage `{stage}` declares {declared} outputs and returned {returned}")]
-    WrongOutputs {
-        /// The stage.
-        stage: String,
-        /// How many outputs it declares.
-        declared: usize,
-        /// How many values it returned.
-        returned: usize,
-    },
-    /// A stage, run again on the same inputs, made something else.
-    #[error(transparent)]
-    NotReproducible(Box<NotReproducible>),
-    /// Whoever listens could not go on.
-    #[error("recording chunk {chunk} of `{artifact}`: {source}")]
-    Observer {
-        /// The artifact reported.
-        artifact: String,
-        /// Its chunk.
-        chunk: usize,
-        /// What the observer said.
-        source: StageError,
-    },
-}
-
-/// A stage that is not pure: run again on the same inputs, it made something else.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "stage `{stage}` is not reproducible: chunk {chunk} of `{artifact}` was {before} and is {now} when \
-     computed again from the same inputs"
-)]
-pub struct NotReproducible {
-    /// The stage.
-    pub stage: String,
-    /// The artifact that differs.
-    pub artifact: String,
-    /// Its chunk.
-    pub chunk: usize,
-    /// The hash remembered.
-    pub before: BitHash,
-    /// The hash of the new value.
-    pub now: BitHash,
-}
-
-/// An artifact that no stage makes: an input of the graph.
-pub trait Source: Send + Sync {
-    /// The artifact's name.
-    fn name(&self) -> &'static str;
-    /// How many chunks it has.
-    fn chunks(&self) -> usize;
-    /// One of them.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn value(&self, chunk: usize) -> Result<Value, StageError>;
-}
 
 /// What is known of a chunk.
 #[derive(Clone)]
@@ -171,7 +102,7 @@ impl<'a> Evaluator<'a> {
         if let Some(source) = self.source(name) {
             return Ok(source.chunks());
         }
-        Ok(match self.producer(name)?.0.scope() {
+        Ok(match self.producer(name)?.0.declaration().scope {
             Scope::EachChunk => self.grid.chunks(),
             Scope::Once => 1,
         })
@@ -236,7 +167,8 @@ impl<'a> Evaluator<'a> {
     /// Whether `stage` is the one that makes the artifact. It is not where a swap makes it instead: what
     /// the stage itself computes under that name is then nobody's input.
     fn makes(&self, stage: &dyn Stage, name: &str) -> Result<bool, EvaluateError> {
-        Ok(self.producer(name)?.0.name() == stage.name())
+        let makes = self.producer(name)?.0.declaration().name;
+        Ok(makes == stage.declaration().name)
     }
 
     fn read_source(&self, source: &dyn Source, chunk: usize) -> Result<Value, EvaluateError> {
@@ -262,7 +194,7 @@ impl<'a> Evaluator<'a> {
         let key = self.key(stage, chunk)?;
         let records = match self.remembered(stage, key)? {
             Some(records) => {
-                for (output, record) in stage.outputs().iter().zip(&records) {
+                for (output, record) in stage.declaration().outputs.iter().zip(&records) {
                     if self.makes(stage, output.name)? {
                         let known = Known {
                             record: record.clone(),
@@ -271,20 +203,24 @@ impl<'a> Evaluator<'a> {
                         self.learn(output.name, chunk, &known, None)?;
                     }
                 }
-                self.progress.reused(stage.name(), chunk);
+                self.progress.reused(stage.declaration().name, chunk);
                 records
             }
             None => {
                 let taps = self.observer.and_then(Observer::taps);
                 let values = self.run(stage, chunk, Some(key), taps)?;
-                self.progress.computed(stage.name(), chunk);
+                self.progress.computed(stage.declaration().name, chunk);
                 values.iter().map(Value::record).collect()
             }
         };
-        if stage.scope() == Scope::EachChunk {
+        if stage.declaration().scope == Scope::EachChunk {
             let done = self.grid.chunk(chunk).end as u64;
-            self.progress
-                .advanced(stage.name(), done, self.grid.passages() as u64, "passages");
+            self.progress.advanced(
+                stage.declaration().name,
+                done,
+                self.grid.passages() as u64,
+                "passages",
+            );
         }
         Ok(Known {
             record: records[output].clone(),
@@ -306,9 +242,10 @@ impl<'a> Evaluator<'a> {
         let Some(records) = self.store.remembered(key)? else {
             return Ok(None);
         };
-        let whole = records.len() == stage.outputs().len()
+        let whole = records.len() == stage.declaration().outputs.len()
             && stage
-                .outputs()
+                .declaration()
+                .outputs
                 .iter()
                 .zip(&records)
                 .all(|(output, record)| output.keep == Keep::Transient || self.store.has(record));
@@ -324,26 +261,26 @@ impl<'a> Evaluator<'a> {
         taps: Option<&dyn TapSink>,
     ) -> Result<Vec<Value>, EvaluateError> {
         let call = Call {
+            declaration: stage.declaration(),
             chunk,
             first_pid: self.grid.chunk(chunk).start,
             passages: self.grid.passages(),
             inputs: self,
             taps,
-            stage: stage.name(),
             progress: self.progress,
         };
         let values = stage
             .run(&call)
-            .map_err(|error| failed(stage.name(), chunk, error))?;
-        if values.len() != stage.outputs().len() {
+            .map_err(|error| failed(stage.declaration().name, chunk, error))?;
+        if values.len() != stage.declaration().outputs.len() {
             return Err(EvaluateError::WrongOutputs {
-                stage: stage.name().to_owned(),
-                declared: stage.outputs().len(),
+                stage: stage.declaration().name.to_owned(),
+                declared: stage.declaration().outputs.len(),
                 returned: values.len(),
             });
         }
         let mut records = Vec::with_capacity(values.len());
-        for (output, value) in stage.outputs().iter().zip(&values) {
+        for (output, value) in stage.declaration().outputs.iter().zip(&values) {
             let record = value.record();
             match output.keep {
                 Keep::Stored => self.store.put(&record, value)?,
@@ -379,7 +316,7 @@ impl<'a> Evaluator<'a> {
         match self.known.borrow().get(&(name.to_owned(), chunk)) {
             Some(before) if before.record != now.record => {
                 Err(EvaluateError::NotReproducible(Box::new(NotReproducible {
-                    stage: stage.name().to_owned(),
+                    stage: stage.declaration().name.to_owned(),
                     artifact: name.to_owned(),
                     chunk,
                     before: before.record.hash,
@@ -426,26 +363,44 @@ impl<'a> Evaluator<'a> {
 
     /// The hash of everything that the outputs of a stage for one chunk depend on.
     fn key(&self, stage: &dyn Stage, chunk: usize) -> Result<BitHash, EvaluateError> {
-        let mut text = format!("stage {}\nsettings {}\n", stage.name(), stage.settings());
-        let mut told_apart = stage.scope() == Scope::Once;
-        for input in stage.inputs() {
-            let hash = match input {
-                Input::SameChunk(name) => {
+        let (declaration, settings) = (stage.declaration(), stage.settings());
+        let undeclared = |setting: &&Setting| !declaration.has_setting(setting.name);
+        if let Some(setting) = settings.iter().find(undeclared) {
+            return Err(EvaluateError::UndeclaredSetting {
+                stage: declaration.name,
+                setting: setting.name,
+            });
+        }
+        let mut told_apart = declaration.scope == Scope::Once;
+        let mut inputs = Vec::with_capacity(declaration.inputs.len());
+        for &Input { field, chunks } in declaration.inputs {
+            let hash = match chunks {
+                Chunks::Same => {
                     told_apart = true;
-                    self.known(name, chunk)?.record.hash
+                    hash_of(&self.known(field.artifact, chunk)?.record, field)?
                 }
-                Input::Whole(name) => self.artifact(name)?.hash,
+                Chunks::Whole => {
+                    let chunks = self.artifact(field.artifact)?.chunks;
+                    let hashes = chunks.iter().map(|chunk| hash_of(chunk, field));
+                    hash_in_order(hashes.collect::<Result<Vec<_>, _>>()?.into_iter())
+                }
             };
-            text.push_str(&format!("input {} {hash}\n", input.name()));
+            inputs.push((field, hash));
         }
-        if !told_apart {
-            // Nothing but its number distinguishes this call from that for another chunk.
-            text.push_str(&format!("chunk {chunk}\n"));
-        }
-        let mut hasher = ByteHasher::new();
-        hasher.update(text.as_bytes());
-        Ok(hasher.finish())
+        let made_from = MadeFrom {
+            stage: declaration.name,
+            settings: &settings,
+            inputs: &inputs,
+            chunk: (!told_apart).then_some(chunk),
+        };
+        Ok(made_from.hash())
     }
+}
+
+fn hash_of(chunk: &ChunkRecord, field: Field) -> Result<BitHash, ReadError> {
+    let mut fields = chunk.fields.iter();
+    let found = fields.find(|found| found.name == field.name);
+    Ok(found.ok_or(ReadError::NoField(field))?.hash)
 }
 
 impl Inputs for Evaluator<'_> {

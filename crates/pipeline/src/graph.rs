@@ -37,10 +37,7 @@ impl Graph {
     /// The stage that makes an artifact, and which of its outputs that is.
     pub(crate) fn producer(&self, name: &str) -> Option<(&dyn Stage, usize)> {
         self.stages.iter().find_map(|stage| {
-            let output = stage
-                .outputs()
-                .iter()
-                .position(|output| output.name == name)?;
+            let (output, _) = stage.declaration().output(name)?;
             Some((stage.as_ref(), output))
         })
     }

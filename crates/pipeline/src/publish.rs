@@ -2,8 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, TryLockError};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use concord_tensor::{AtomicFile, AtomicFileError};
 
 /// A file or folder could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -34,36 +36,24 @@ pub fn writing(path: &Path) -> impl FnOnce(io::Error) -> PublishError + '_ {
     }
 }
 
-/// Writes a file through `write` and gives it its name when it is whole and on disk. A device or a pipe,
-/// such as `/dev/null`, is written to as it is: a file in its place would be the end of it.
+impl From<AtomicFileError> for PublishError {
+    fn from(error: AtomicFileError) -> PublishError {
+        PublishError {
+            path: error.path,
+            source: error.source,
+        }
+    }
+}
+
+/// Writes a file through `write` and gives it its name when it is whole and on disk: an [`AtomicFile`].
 ///
 /// # Errors
 /// When anything about it fails; the unfinished file is then gone.
 pub fn write_file(
     path: &Path,
-    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+    write: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
 ) -> Result<(), PublishError> {
-    if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-        let written = File::options().write(true).open(path).and_then(|file| {
-            let mut file = BufWriter::new(file);
-            write(&mut file)?;
-            file.flush()
-        });
-        return written.map_err(writing(path));
-    }
-    let partial = beside(path, ".", ".partial");
-    let written = (|| {
-        let mut file = BufWriter::new(File::create(&partial)?);
-        write(&mut file)?;
-        file.into_inner()
-            .map_err(|error| error.into_error())?
-            .sync_data()?;
-        fs::rename(&partial, path)
-    })();
-    written.map_err(|error| {
-        let _ = fs::remove_file(&partial);
-        writing(path)(error)
-    })
+    Ok(AtomicFile::write_whole(path, write)?)
 }
 
 /// `path` with a prefix and a suffix around its last component.

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use concord_pipeline::{
-    ArtifactEvent, Call, Capture, DiskStore, EvaluateError, Evaluator, Graph, Grid, Input,
+    ArtifactEvent, Call, Capture, DiskStore, EvaluateError, Evaluator, Field, Graph, Grid, Input,
     MANIFEST_VERSION, MemoryStore, Observer, Output, Progress, RecordedRun, RunError, RunManifest,
-    RunWriter, Scope, Source, Stage, StageError, Store, Tap, TapSink, Value,
+    RunWriter, Scope, Setting, Source, Stage, StageDeclaration, StageError, Store, Tap, TapSink,
+    Value,
 };
 use concord_tensor::{BitHash, Tensor};
 
@@ -36,20 +37,16 @@ struct Double {
 }
 
 impl Stage for Double {
-    fn name(&self) -> &'static str {
-        "double"
+    fn declaration(&self) -> &'static StageDeclaration {
+        const DECLARATION: StageDeclaration = StageDeclaration {
+            inputs: &[Input::same_chunk(Field::only("numbers"))],
+            outputs: &[Output::transient("doubled")],
+            ..StageDeclaration::named("double", Scope::EachChunk)
+        };
+        &DECLARATION
     }
-    fn settings(&self) -> String {
-        String::new()
-    }
-    fn inputs(&self) -> &[Input] {
-        &[Input::SameChunk("numbers")]
-    }
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::transient("doubled")] }
-    }
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
     }
     fn has_taps(&self) -> bool {
         true
@@ -83,20 +80,16 @@ struct Sum {
 }
 
 impl Stage for Sum {
-    fn name(&self) -> &'static str {
-        "sum"
+    fn declaration(&self) -> &'static StageDeclaration {
+        const DECLARATION: StageDeclaration = StageDeclaration {
+            inputs: &[Input::same_chunk(Field::only("doubled"))],
+            outputs: &[Output::stored("sums")],
+            ..StageDeclaration::named("sum", Scope::EachChunk)
+        };
+        &DECLARATION
     }
-    fn settings(&self) -> String {
-        String::new()
-    }
-    fn inputs(&self) -> &[Input] {
-        &[Input::SameChunk("doubled")]
-    }
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored("sums")] }
-    }
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
     }
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
         self.runs.fetch_add(1, Ordering::Relaxed);
@@ -118,25 +111,21 @@ impl Stage for Sum {
 struct Total;
 
 impl Stage for Total {
-    fn name(&self) -> &'static str {
-        "total"
+    fn declaration(&self) -> &'static StageDeclaration {
+        const DECLARATION: StageDeclaration = StageDeclaration {
+            inputs: &[Input::whole(Field::only("sums"))],
+            outputs: &[Output::stored("total")],
+            ..StageDeclaration::named("total", Scope::Once)
+        };
+        &DECLARATION
     }
-    fn settings(&self) -> String {
-        String::new()
-    }
-    fn inputs(&self) -> &[Input] {
-        &[Input::Whole("sums")]
-    }
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored("total")] }
-    }
-    fn scope(&self) -> Scope {
-        Scope::Once
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
     }
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
         let mut total = 0;
         for sums in call.chunks("sums")? {
-            total += sums?.field("").unwrap().as_slice::<i64>()?[0];
+            total += sums?.as_slice::<i64>()?[0];
         }
         Ok(vec![Tensor::scalar(total).into()])
     }
@@ -146,20 +135,17 @@ impl Stage for Total {
 struct OtherSums;
 
 impl Stage for OtherSums {
-    fn name(&self) -> &'static str {
-        "swap sums"
+    fn declaration(&self) -> &'static StageDeclaration {
+        const DECLARATION: StageDeclaration = StageDeclaration {
+            inputs: &[],
+            outputs: &[Output::stored("sums")],
+            other_inputs: &["run"],
+            ..StageDeclaration::named("swap sums", Scope::EachChunk)
+        };
+        &DECLARATION
     }
-    fn settings(&self) -> String {
-        "from elsewhere".into()
-    }
-    fn inputs(&self) -> &[Input] {
-        &[]
-    }
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::stored("sums")] }
-    }
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
+    fn settings(&self) -> Vec<Setting> {
+        vec![Setting::new("run", "elsewhere")]
     }
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
         Ok(vec![

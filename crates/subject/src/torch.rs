@@ -28,6 +28,7 @@ use crate::error::{RecordError, TorchError};
 use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
 use crate::specification::{Amp, Capability, Pad, TorchOptions};
+use concord_engine::graph;
 use concord_engine::native::{Native, NativeError};
 use concord_engine::options::NativeOptions;
 use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
@@ -184,7 +185,7 @@ impl Torch {
                     Ok::<_, RecordError>(native.notices(Some(evaluator))?)
                 })?;
                 for (name, value) in native.options() {
-                    if ["nbits", "kmeans_niters", "seed"].contains(&name.as_str()) {
+                    if graph::decides_after_encoder(&name) {
                         manifest.options.insert(name, value);
                     }
                 }

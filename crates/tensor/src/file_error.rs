@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::atomic_file::{Action, AtomicFileError};
 use crate::closeness::error::ClosenessError;
 use crate::dtype::DType;
 use crate::error::TensorError;
@@ -25,6 +26,16 @@ impl FileError {
         FileError {
             path: path.to_owned(),
             problem: problem.into(),
+        }
+    }
+}
+
+impl From<AtomicFileError> for FileError {
+    fn from(error: AtomicFileError) -> FileError {
+        let problem = FileProblem::from_io(error.action, error.source);
+        FileError {
+            path: error.path,
+            problem,
         }
     }
 }
@@ -113,6 +124,13 @@ pub enum FileProblem {
     /// An `.npy` file is not as it should be.
     #[error(transparent)]
     Npy(#[from] NpyProblem),
+}
+
+impl FileProblem {
+    pub(crate) fn from_io(action: Action, source: io::Error) -> FileProblem {
+        let action = action.as_str();
+        FileProblem::Io { action, source }
+    }
 }
 
 /// What can be done where the system says no, after the message that it did.

@@ -32,6 +32,7 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("tensors are kept in memory as the files have them, which is little-endian");
 
+mod atomic_file;
 mod cast;
 pub mod closeness;
 mod container;
@@ -43,12 +44,12 @@ mod hash;
 mod layout;
 pub mod npy;
 mod open;
-mod partial_file;
 pub mod pt;
 pub mod safetensors;
 mod source;
 mod tensor;
 
+pub use atomic_file::{Action, AtomicFile, AtomicFileError};
 pub use container::Container;
 pub use dtype::{DType, UnknownDType};
 pub use element::Element;

@@ -15,11 +15,11 @@ use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 pub use self::problem::SafetensorsProblem;
 
+use crate::atomic_file::{Action, AtomicFile};
 use crate::container::Container;
 use crate::dtype::DType;
 use crate::file_error::{FileError, FileProblem};
 use crate::layout::Layout;
-use crate::partial_file::{Action, PartialFile};
 use crate::source::TensorSource;
 use crate::tensor::Tensor;
 
@@ -113,11 +113,11 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>, FileError> 
 pub fn write(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<(), FileError> {
     let path = path.as_ref();
     let prepared = prepare(path, tensors)?;
-    let mut file = PartialFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     prepared
         .write(&mut file)
-        .map_err(|source| FileError::new(path, Action::Write.failed(source)))?;
-    file.publish()
+        .map_err(|source| FileError::new(path, FileProblem::from_io(Action::Write, source)))?;
+    Ok(file.publish()?)
 }
 
 /// Writes tensors, as the file of that name, to anything that takes bytes.
@@ -132,7 +132,7 @@ pub fn write_to(
     let name = name.as_ref();
     prepare(name, tensors)?
         .write(out)
-        .map_err(|source| FileError::new(name, Action::Write.failed(source)))
+        .map_err(|source| FileError::new(name, FileProblem::from_io(Action::Write, source)))
 }
 
 /// A header and the tensors in the order it has them.

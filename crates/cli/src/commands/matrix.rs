@@ -198,14 +198,11 @@ impl<'a> Matrix<'a> {
         for swap in command.index.settings()?.swaps {
             inputs.insert(format!("swap {}", swap.artifact()), swap.hash());
         }
-        let options = [
-            ("index", format!("{:?}", command.index)),
-            ("compute", format!("{:?}", command.compute)),
-        ];
-        let options = options.map(|(name, text)| (name.to_owned(), text));
+        // What is swapped in is among the inputs, by its hash.
+        let options = command.index.given().chain(command.compute.given());
         Ok(Common {
             inputs,
-            options: options.into(),
+            options: options.collect(),
         })
     }
 

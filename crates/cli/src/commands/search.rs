@@ -1,7 +1,6 @@
 //! `concord search`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -14,6 +13,7 @@ use concord_kernels::maxsim::Floor;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::Progress;
+use concord_pipeline::publish::write_file;
 use concord_report::{
     FoundPassage, Hit as ShownHit, Style, hits_table, metrics_table, passages_listing,
 };
@@ -238,10 +238,7 @@ impl SearchCommand {
         }
         match &self.out {
             None => print(&String::from_utf8(bytes)?),
-            Some(path) => Ok(concord_pipeline::publish::write_file(
-                path,
-                |file: &mut BufWriter<File>| file.write_all(&bytes),
-            )?),
+            Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use concord_engine::graph;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -50,18 +51,6 @@ impl fmt::Display for Remark {
         }
     }
 }
-
-/// The settings of a ColBERT index that its bits depend on, as `metadata.json` names them.
-const INDEX_SETTINGS: [&str; 8] = [
-    "dim",
-    "doc_maxlen",
-    "kmeans_niters",
-    "mask_punctuation",
-    "nbits",
-    "pool_factor",
-    "protected_tokens",
-    "similarity",
-];
 
 /// What a side says of how it was made.
 #[derive(Default)]
@@ -138,10 +127,11 @@ fn texts(named: &BTreeMap<String, impl ToString>) -> BTreeMap<String, String> {
     named.iter().map(text).collect()
 }
 
+/// The settings that the bits of a ColBERT index depend on, as far as its `metadata.json` names them.
 fn index_settings<'a>(setting: impl Fn(&str) -> Option<&'a Json>) -> BTreeMap<String, String> {
-    INDEX_SETTINGS
-        .iter()
-        .filter_map(|&name| {
+    graph::settings()
+        .into_iter()
+        .filter_map(|name| {
             let value = setting(&format!("config.{name}"))?;
             Some((name.to_owned(), value.to_string()))
         })

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use concord_pipeline::artifact::{
-    BATCHES, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, DOCLENS, ORDER, PASSAGES, RESIDUALS,
-    SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS, TENSORIZE_OUTPUT,
-};
+use concord_engine::graph;
+use concord_pipeline::artifact::{ORDER, PASSAGES, TENSORIZE_OUTPUT};
 use concord_pipeline::{ArtifactRecord, RecordedRun};
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
@@ -49,26 +47,11 @@ pub struct InputDifference {
     pub given_to: Vec<String>,
 }
 
-/// The options that decide what is computed, whatever computes it, and the artifacts whose stages read
-/// them.
-const SETTINGS: [(&str, &[&str]); 4] = [
-    ("nbits", &[BUCKET_CUTOFFS, BUCKET_WEIGHTS, RESIDUALS]),
-    ("doc_maxlen", &[TENSORIZE_OUTPUT]),
-    ("kmeans_niters", &[CENTROIDS]),
-    ("seed", &[SAMPLED_PIDS, SAMPLE, SAMPLE_HELDOUT]),
-];
-
-/// The artifacts whose stages read the checkpoint: its vocabulary and its weights.
-const OF_CHECKPOINT: [&str; 3] = [TENSORIZE_OUTPUT, BATCHES, DOCLENS];
-
 /// What a run calls an artifact that was given to it, before the artifact's name.
 const SWAP: &str = "swap ";
 
-fn owned(artifacts: &[&str]) -> Vec<String> {
-    artifacts
-        .iter()
-        .map(|&artifact| artifact.to_owned())
-        .collect()
+fn owned(artifacts: impl Iterator<Item = &'static str>) -> Vec<String> {
+    artifacts.map(str::to_owned).collect()
 }
 
 pub(super) fn differences(
@@ -87,7 +70,7 @@ pub(super) fn differences(
             (About::Input, "checkpoint") => InputDifference {
                 kind: InputKind::Checkpoint,
                 what: format!("the checkpoints differ ({} and {})", sides.0, sides.1),
-                given_to: owned(&OF_CHECKPOINT),
+                given_to: owned(graph::made_from_input("checkpoint")),
             },
             (About::Input, name) => {
                 let swapped = name.strip_prefix(SWAP);
@@ -104,14 +87,14 @@ pub(super) fn differences(
                 }
             }
             (About::Option, name) => {
-                let Some((_, artifacts)) = SETTINGS.iter().find(|(option, _)| *option == name)
-                else {
+                let given_to = owned(graph::decided_by_option(name));
+                if given_to.is_empty() {
                     continue;
-                };
+                }
                 InputDifference {
                     kind: InputKind::Option,
                     what: format!("{name} is {} and {}", sides.0, sides.1),
-                    given_to: owned(artifacts),
+                    given_to,
                 }
             }
             (About::Contract, _) => continue,

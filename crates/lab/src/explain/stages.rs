@@ -3,12 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use concord_engine::graph::{self, GRAPH};
 use concord_engine::swap::Swap;
-use concord_pipeline::artifact::{
-    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS, IVF,
-    IVF_LENGTHS, LOCAL_SAMPLE_EMBS, ORDER, PLAN, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,
-    VALUES, position,
-};
+use concord_pipeline::artifact::{ORDER, position};
 use concord_pipeline::{Progress, RecordedRun};
 use concord_subject::downstream::Downstream;
 use concord_subject::runner::Runner;
@@ -16,23 +13,6 @@ use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
 use super::ExplainError;
-
-/// What each stage after the encoder makes, and the artifacts it needs that can be given.
-const STAGES: [(&[&str], &[&str]); 7] = [
-    (&[SAMPLED_PIDS], &[]),
-    (&[LOCAL_SAMPLE_EMBS, PLAN], &[SAMPLED_PIDS, DOCLENS, EMBS]),
-    (&[SAMPLE, SAMPLE_HELDOUT], &[LOCAL_SAMPLE_EMBS]),
-    (&[CENTROIDS], &[SAMPLED_PIDS, DOCLENS, EMBS, SAMPLE]),
-    (
-        &[BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL],
-        &[SAMPLE_HELDOUT, CENTROIDS],
-    ),
-    (
-        &[CODES, RESIDUALS],
-        &[EMBS, DOCLENS, CENTROIDS, BUCKET_CUTOFFS],
-    ),
-    (&[VALUES, IVF, IVF_LENGTHS], &[CODES, DOCLENS, CENTROIDS]),
-];
 
 /// An artifact that the second side's stage made of the first side's inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,8 +40,10 @@ impl Recorded<'_> {
 /// what they make of the same inputs says nothing of how they compute.
 pub(super) fn told_otherwise<'w>(wanted: &[&'w str], given: &BTreeSet<&str>) -> Vec<&'w str> {
     let told = |artifact: &&str| {
-        let mut stages = STAGES.iter().filter(|(makes, _)| makes.contains(artifact));
-        stages.any(|(makes, _)| makes.iter().any(|made| given.contains(made)))
+        graph::maker(artifact).is_some_and(|(stage, _)| {
+            let mut made = stage.outputs.iter();
+            graph::needs(stage).is_some() && made.any(|made| given.contains(made.name))
+        })
     };
     wanted.iter().copied().filter(told).collect()
 }
@@ -76,15 +58,12 @@ pub(super) fn on_other_inputs(
     progress: &dyn Progress,
 ) -> Result<Option<Vec<OnOtherInputs>>, ExplainError> {
     let mut found = Vec::new();
-    for (makes, needs) in STAGES {
-        let makes: Vec<&str> = makes
-            .iter()
-            .copied()
-            .filter(|made| wanted.contains(made))
-            .collect();
-        if makes.is_empty() {
+    for stage in GRAPH {
+        let makes = stage.outputs.iter().map(|output| output.name);
+        let makes: Vec<&str> = makes.filter(|made| wanted.contains(made)).collect();
+        let Some(needs) = graph::needs(stage).filter(|_| !makes.is_empty()) else {
             continue;
-        }
+        };
         let swaps = needs
             .iter()
             .map(|artifact| Swap::of(artifact, other.folder))
@@ -127,25 +106,6 @@ impl Closure {
     pub fn agreeing(&self) -> (usize, usize) {
         let now = self.then.iter().filter(|then| then.same_now).count();
         (now, self.then.len())
-    }
-}
-
-/// The artifacts that can be swapped in for one that differs, and that change what follows it.
-pub(super) fn swappable(artifact: &str) -> Option<&'static str> {
-    match artifact {
-        "batches" | "D" | "embs" => Some(EMBS),
-        "doclens" => Some(DOCLENS),
-        "sampled_pids" => Some(SAMPLED_PIDS),
-        "local_sample_embs" => Some(LOCAL_SAMPLE_EMBS),
-        "sample" => Some(SAMPLE),
-        "sample_heldout" => Some(SAMPLE_HELDOUT),
-        "centroids" => Some(CENTROIDS),
-        "bucket_cutoffs" => Some(BUCKET_CUTOFFS),
-        "bucket_weights" => Some(BUCKET_WEIGHTS),
-        "avg_residual" => Some(AVG_RESIDUAL),
-        "codes" => Some(CODES),
-        "residuals" => Some(RESIDUALS),
-        _ => None,
     }
 }
 

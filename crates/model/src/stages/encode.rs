@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use concord_kernels::CONTRACT_VERSION;
 use concord_pipeline::artifact::{BATCHES, TENSORIZE_OUTPUT};
 use concord_pipeline::grid::GROUP;
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{BitHash, Tensor};
 
 use crate::document::{Batch, DocEncoder};
@@ -59,35 +61,28 @@ impl Encode {
     }
 }
 
+impl Encode {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "ids")),
+            Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "lengths")),
+        ],
+        outputs: &[Output::transient(BATCHES).absorbed_by("the encoder")],
+        other_inputs: &["checkpoint"],
+        configuration: &["dim", "mask_punctuation", "similarity"],
+        arithmetic: &["contract", "numerics", "precision", "batch"],
+        ..StageDeclaration::named("encode", Scope::EachChunk)
+    };
+}
+
 impl Stage for Encode {
-    fn name(&self) -> &'static str {
-        "encode"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Encode::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        let mut settings = format!("checkpoint={} contract={CONTRACT_VERSION}", self.checkpoint);
-        for word in self.numerics.words() {
-            settings.push_str(&format!(" {word}"));
-        }
-        if self.precision != Precision::default() {
-            settings.push_str(&format!(" precision={}", self.precision));
-        }
-        if !self.numerics.is_batch_invariant() {
-            settings.push_str(&format!(" batch={}", self.batch));
-        }
-        settings
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::SameChunk(TENSORIZE_OUTPUT)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::transient(BATCHES)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
+    fn settings(&self) -> Vec<Setting> {
+        settings(self.checkpoint, &self.numerics, self.precision, self.batch)
     }
 
     fn has_taps(&self) -> bool {
@@ -141,5 +136,84 @@ impl Stage for Encode {
             ),
             ("mask_", Tensor::vector(mask)),
         ])])
+    }
+}
+
+/// Everything beside the tokens that the embeddings depend on.
+fn settings(
+    checkpoint: BitHash,
+    numerics: &Numerics,
+    precision: Precision,
+    batch: NonZeroUsize,
+) -> Vec<Setting> {
+    let mut settings = vec![
+        Setting::new("checkpoint", checkpoint),
+        Setting::new("contract", CONTRACT_VERSION),
+        Setting::new("numerics", numerics.words().join(" ")),
+        Setting::new("precision", precision),
+    ];
+    if !numerics.is_batch_invariant() {
+        settings.push(Setting::new("batch", batch));
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(words: &[&str], patches: &[&str], precision: Precision) -> Vec<String> {
+        let numerics = Numerics {
+            variants: words.iter().map(|word| word.parse().unwrap()).collect(),
+            patches: patches.iter().map(|word| word.parse().unwrap()).collect(),
+        };
+        let batch = NonZeroUsize::new(64).unwrap();
+        let settings = settings(BitHash::of_bytes(b""), &numerics, precision, batch);
+        settings[1..].iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn settings_are_written_out() {
+        let contract = format!("contract={CONTRACT_VERSION}");
+        for (words, numerics) in [
+            (&[][..], "numerics="),
+            (&["gemm=split-k:4"], "numerics=gemm=split-k:4"),
+            (
+                &["gemm=chunk:7", "ties=last"],
+                "numerics=gemm=chunk:7 ties=last",
+            ),
+            (&["gelu=erf", "gelu=tanh"], "numerics=gelu=erf gelu=tanh"),
+            (&["layer_norm=one-pass"], "numerics=layer_norm=one-pass"),
+            (&["layer_norm=two-pass"], "numerics=layer_norm=two-pass"),
+            (&["normalize=rsqrt"], "numerics=normalize=rsqrt"),
+        ] {
+            let expected = [contract.as_str(), numerics, "precision=f32"];
+            assert_eq!(written(words, &[], Precision::F32), expected);
+        }
+        for (precision, name) in [
+            (Precision::F16, "precision=f16"),
+            (Precision::Bf16, "precision=bf16"),
+            (Precision::Int8, "precision=int8"),
+            (Precision::F64, "precision=f64"),
+        ] {
+            assert_eq!(written(&[], &[], precision)[2], name);
+        }
+        let patched = written(
+            &[],
+            &["linear:identity", "bert:gemm=chunk:3"],
+            Precision::F32,
+        );
+        assert_eq!(patched[1], "numerics=linear:identity bert:gemm=chunk:3");
+    }
+
+    #[test]
+    fn the_batch_is_among_them_where_the_bits_depend_on_it() {
+        let words = written(&["gemm=matrixmultiply"], &[], Precision::F32);
+        assert_eq!(words[3], "batch=64");
+        let words = written(&["gemm=split-k:3@640"], &[], Precision::F32);
+        assert_eq!(
+            (words[1].as_str(), words[3].as_str()),
+            ("numerics=gemm=split-k:3@640", "batch=64")
+        );
     }
 }

@@ -1,40 +1,50 @@
 //! `gather`: the embeddings of the tokens that are kept.
 
 use concord_pipeline::artifact::{BATCHES, D, DOCLENS, EMBS, TENSORIZE_OUTPUT};
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{DType, Tensor};
 
 /// Drops the rows of tokens that are not kept, counts the others per passage, and rounds to f16.
 pub struct Gather;
 
+impl Gather {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "lengths")),
+            Input::same_chunk(Field::new(BATCHES, "D_")),
+            Input::same_chunk(Field::new(BATCHES, "mask_")),
+        ],
+        outputs: &[
+            Output::transient(D)
+                .made_from(&[Field::new(BATCHES, "D_"), Field::new(BATCHES, "mask_")])
+                .absorbed_by("the mask: only tokens that are not kept differ"),
+            Output::stored(DOCLENS)
+                .made_from(&[
+                    Field::new(TENSORIZE_OUTPUT, "lengths"),
+                    Field::new(BATCHES, "mask_"),
+                ])
+                .absorbed_by("counting: as many tokens are kept"),
+            Output::stored(EMBS)
+                .made_from(&[])
+                .and_outputs(&[D])
+                .absorbed_by("rounding to half precision"),
+        ],
+        // The reference pools embeddings here. This graph does not: a checkpoint that asks for it is refused.
+        configuration: &["pool_factor", "protected_tokens"],
+        ..StageDeclaration::named("gather", Scope::EachChunk)
+    };
+}
+
 impl Stage for Gather {
-    fn name(&self) -> &'static str {
-        "gather"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Gather::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        String::new()
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[
-            Input::SameChunk(TENSORIZE_OUTPUT),
-            Input::SameChunk(BATCHES),
-        ]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const {
-            &[
-                Output::transient(D),
-                Output::stored(DOCLENS),
-                Output::stored(EMBS),
-            ]
-        }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
+    fn settings(&self) -> Vec<Setting> {
+        Vec::new()
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {

@@ -53,10 +53,8 @@ impl Source for Passages<'_> {
     }
 }
 
-/// The texts that a value of the artifact `passages` holds.
-pub(super) fn texts_of(value: &Value) -> Result<Vec<String>, StageError> {
-    let field = |name: &str| value.field(name).ok_or("passages lack a field");
-    let (text, ends) = (field("text")?, field("ends")?);
+/// The texts that a chunk of the artifact `passages` holds.
+pub(super) fn texts_of(text: &Tensor, ends: &Tensor) -> Result<Vec<String>, StageError> {
     let text = text.as_slice::<u8>()?;
     let mut start = 0;
     ends.as_slice::<i64>()?

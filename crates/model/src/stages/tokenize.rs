@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use concord_pipeline::artifact::{PASSAGES, TENSORIZE_OUTPUT};
-use concord_pipeline::{Call, Input, Output, Scope, Stage, StageError, Value};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
 use concord_tensor::{BitHash, Tensor};
 use rayon::prelude::*;
 
@@ -20,32 +22,36 @@ pub struct Tokenize {
     pub doc_maxlen: usize,
 }
 
+impl Tokenize {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::same_chunk(Field::new(PASSAGES, "text")),
+            Input::same_chunk(Field::new(PASSAGES, "ends")),
+        ],
+        outputs: &[Output::transient(TENSORIZE_OUTPUT)
+            .with_options(&["doc_maxlen"])
+            .absorbed_by("the tokenizer, which sees no difference between the texts")],
+        other_inputs: &["checkpoint"],
+        ..StageDeclaration::named("tokenize", Scope::EachChunk)
+    };
+}
+
 impl Stage for Tokenize {
-    fn name(&self) -> &'static str {
-        "tokenize"
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Tokenize::DECLARATION
     }
 
-    fn settings(&self) -> String {
-        format!(
-            "checkpoint={} doc_maxlen={}",
-            self.checkpoint, self.doc_maxlen
-        )
-    }
-
-    fn inputs(&self) -> &[Input] {
-        &[Input::SameChunk(PASSAGES)]
-    }
-
-    fn outputs(&self) -> &[Output] {
-        const { &[Output::transient(TENSORIZE_OUTPUT)] }
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::EachChunk
+    fn settings(&self) -> Vec<Setting> {
+        vec![
+            Setting::new("checkpoint", self.checkpoint),
+            Setting::new("doc_maxlen", self.doc_maxlen),
+        ]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
-        let texts = texts_of(&call.value(PASSAGES)?)?;
+        let (text, ends) = (call.field(PASSAGES, "text")?, call.field(PASSAGES, "ends")?);
+        let texts = texts_of(&text, &ends)?;
         let first = call.first_pid();
         let tokens = texts
             .par_iter()

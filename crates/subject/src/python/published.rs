@@ -1,11 +1,10 @@
 //! Which versions of PyTorch the package index has.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use concord_pipeline::publish::writing;
+use concord_pipeline::publish::{write_json, writing};
 use serde::{Deserialize, Serialize};
 
 use super::error::{EnvironmentError, reading};
@@ -42,14 +41,8 @@ pub(super) fn keep(file: &Path, versions: &[TorchVersion]) -> Result<(), Environ
         python: PYTHON.to_owned(),
         versions: versions.to_vec(),
     };
-    let write = || {
-        // Several processes may do this at once, each through a file of its own.
-        let mut partial = tempfile::NamedTempFile::new_in(file.parent().unwrap_or(file))?;
-        serde_json::to_writer_pretty(&mut partial, &answer)?;
-        partial.write_all(b"\n")?;
-        partial.persist(file).map_err(|error| error.error)
-    };
-    write().map_err(writing(file))?;
+    // Several processes may do this at once; each writes a file of its own first.
+    write_json(file, &answer)?;
     Ok(())
 }
 

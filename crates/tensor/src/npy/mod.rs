@@ -12,11 +12,11 @@ use std::path::Path;
 use header::Header;
 pub use problem::NpyProblem;
 
+use crate::atomic_file::{Action, AtomicFile};
 use crate::container::Container;
 use crate::dtype::DType;
 use crate::file_error::{FileError, FileProblem};
 use crate::layout::{Layout, row_major_strides};
-use crate::partial_file::{Action, PartialFile};
 use crate::source::TensorSource;
 use crate::tensor::Tensor;
 use crate::tensor::element_count;
@@ -131,10 +131,10 @@ pub fn read(path: impl AsRef<Path>) -> Result<Tensor, FileError> {
 pub fn write(path: impl AsRef<Path>, tensor: &Tensor) -> Result<(), FileError> {
     let path = path.as_ref();
     let header = header_of(path, tensor)?;
-    let mut file = PartialFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     write_parts(&mut file, &header, tensor)
-        .map_err(|source| FileError::new(path, Action::Write.failed(source)))?;
-    file.publish()
+        .map_err(|source| FileError::new(path, FileProblem::from_io(Action::Write, source)))?;
+    Ok(file.publish()?)
 }
 
 /// Writes a tensor, as the file of that name, to anything that takes bytes.
@@ -145,7 +145,7 @@ pub fn write_to(out: impl Write, name: impl AsRef<Path>, tensor: &Tensor) -> Res
     let name = name.as_ref();
     let header = header_of(name, tensor)?;
     write_parts(out, &header, tensor)
-        .map_err(|source| FileError::new(name, Action::Write.failed(source)))
+        .map_err(|source| FileError::new(name, FileProblem::from_io(Action::Write, source)))
 }
 
 fn write_parts(mut out: impl Write, header: &[u8], tensor: &Tensor) -> io::Result<()> {

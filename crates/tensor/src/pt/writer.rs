@@ -7,9 +7,9 @@ use super::pickle_writer::{pickle, pickle_of_tensor};
 use super::problem::{MAX_DIMENSIONS, PtProblem};
 use super::value::PtValue;
 use super::zip_writer::ZipWriter;
+use crate::atomic_file::{Action, AtomicFile};
 use crate::dtype::DType;
 use crate::file_error::{FileError, FileProblem};
-use crate::partial_file::{Action, PartialFile};
 use crate::tensor::Tensor;
 use crate::tensor::element_count;
 
@@ -28,9 +28,9 @@ const VERSION: &[u8] = b"3\n";
 pub fn write(path: impl AsRef<Path>, value: &PtValue<Tensor>) -> Result<(), FileError> {
     let path = path.as_ref();
     let folder = folder_of(path)?;
-    let mut file = PartialFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     write_value(&mut file, path, &folder, value)?;
-    file.publish()
+    Ok(file.publish()?)
 }
 
 /// Writes a value as the file of that name to anything that takes bytes.
@@ -61,7 +61,7 @@ fn write_value(
         return Err(fail(too_many_dimensions(tensor.shape())));
     }
     write_entries(out, folder, &pickle, &tensors)
-        .map_err(|source| FileError::new(path, Action::Write.failed(source)))
+        .map_err(|source| FileError::new(path, FileProblem::from_io(Action::Write, source)))
 }
 
 fn write_entries(
@@ -94,7 +94,7 @@ fn write_entries(
 pub struct TensorFileWriter {
     path: PathBuf,
     dtype: DType,
-    zip: ZipWriter<PartialFile>,
+    zip: ZipWriter<AtomicFile>,
 }
 
 impl TensorFileWriter {
@@ -122,10 +122,10 @@ impl TensorFileWriter {
                 },
             )
         })?;
-        let mut zip = ZipWriter::new(PartialFile::create(path)?, &folder);
+        let mut zip = ZipWriter::new(AtomicFile::create(path)?, &folder);
         zip.entry("data.pkl", &pickle_of_tensor(dtype, shape))
             .and_then(|()| zip.begin("data/0", (len * dtype.size()) as u64))
-            .map_err(|source| FileError::new(path, Action::Write.failed(source)))?;
+            .map_err(|source| FileError::new(path, FileProblem::from_io(Action::Write, source)))?;
         Ok(TensorFileWriter {
             path: path.to_owned(),
             dtype,
@@ -155,9 +155,9 @@ impl TensorFileWriter {
             let problem = FileProblem::WrongPayload { expected, actual };
             return Err(FileError::new(&self.path, problem));
         }
-        self.zip
-            .data(part.bytes())
-            .map_err(|source| FileError::new(&self.path, Action::Write.failed(source)))
+        self.zip.data(part.bytes()).map_err(|source| {
+            FileError::new(&self.path, FileProblem::from_io(Action::Write, source))
+        })
     }
 
     /// Ends the file and gives it its name.
@@ -177,8 +177,11 @@ impl TensorFileWriter {
             .and_then(|()| self.zip.entry("version", VERSION))
             .and_then(|()| self.zip.finish());
         match ended {
-            Ok(file) => file.publish(),
-            Err(source) => Err(FileError::new(&self.path, Action::Write.failed(source))),
+            Ok(file) => Ok(file.publish()?),
+            Err(source) => Err(FileError::new(
+                &self.path,
+                FileProblem::from_io(Action::Write, source),
+            )),
         }
     }
 }

@@ -1,0 +1,17 @@
+//! What a graph begins with.
+
+use crate::stage_error::StageError;
+use crate::value::Value;
+
+/// An artifact that no stage makes: an input of the graph.
+pub trait Source: Send + Sync {
+    /// The artifact's name.
+    fn name(&self) -> &'static str;
+    /// How many chunks it has.
+    fn chunks(&self) -> usize;
+    /// One of them.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn value(&self, chunk: usize) -> Result<Value, StageError>;
+}
