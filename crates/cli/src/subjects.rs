@@ -93,7 +93,7 @@ impl<'a> Subjects<'a> {
     }
 
     /// The subject, ready to run. For PyTorch, the environment is made if it is not there.
-    pub fn live(&self, subject: SubjectSpec) -> Result<Runner, Failure> {
+    pub fn runner(&self, subject: SubjectSpec) -> Result<Runner, Failure> {
         match subject {
             SubjectSpec::Native(options) => {
                 let options = self.compute.applied_to(options, self.index)?;

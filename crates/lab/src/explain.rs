@@ -12,8 +12,10 @@
 //! be run again) is listed as not tested, instead of being guessed.
 
 mod batches;
+mod culprit;
 mod encoder;
 mod equal_inputs;
+mod error;
 mod inputs;
 mod referee;
 mod reproducer;
@@ -24,25 +26,20 @@ mod ways;
 use std::path::Path;
 
 use concord_engine::graph;
-use concord_engine::swap::SwapError;
 use concord_pipeline::artifact::BATCHES;
-use concord_pipeline::{EvaluateError, ForcingError, Progress, RecordedRun, RunError, StoreError};
-use concord_subject::agent::AgentError;
-use concord_subject::error::RecordError;
-use concord_subject::operations::OperationError;
+use concord_pipeline::{Progress, RecordedRun};
 use concord_subject::runner::Runner;
-use concord_tensor::{FileError, TensorError};
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{DiffError, DiffOptions, DiffReport, Outcome, Verdict, diff};
-use crate::formula::FormulaError;
-use crate::reveal::RevealError;
-use crate::side::{Side, SideError};
+use crate::diff::{DiffOptions, DiffReport, Outcome, RowKind, Verdict, diff};
+use crate::side::Side;
 
 pub use batches::{Batch, Batches};
 pub use concord_model::architecture::{Operation, layer_of};
-pub use encoder::{Culprit, EncoderFinding, Forced, Share};
+pub use culprit::Culprit;
+pub use encoder::{EncoderFinding, Forced, Share};
 pub use equal_inputs::Departure;
+pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
 pub use referee::Errors;
 pub use reproducer::{Reproducer, reproducers};
@@ -50,11 +47,11 @@ pub use roles::{Part, Role};
 pub use stages::{Closure, OnOtherInputs, Then};
 pub use ways::{Formulas, Orders, Way};
 
-use encoder::Party;
+use encoder::EncoderSide;
 use stages::Recorded;
 
 /// One of the two sides of the question.
-pub struct Asked<'a> {
+pub struct ExplainedSide<'a> {
     /// What it is called.
     pub name: String,
     /// Its recorded run, with the values of its artifacts where stages are to be run again.
@@ -62,15 +59,15 @@ pub struct Asked<'a> {
     /// The same subject recorded once more, to hold it against itself.
     pub again: Option<&'a Path>,
     /// The subject, if it can be run.
-    pub live: Option<&'a Runner>,
+    pub runner: Option<&'a Runner>,
 }
 
 /// The question: why does `b` differ from `a`?
 pub struct Question<'a> {
     /// The first side.
-    pub a: Asked<'a>,
+    pub a: ExplainedSide<'a>,
     /// The second.
-    pub b: Asked<'a>,
+    pub b: ExplainedSide<'a>,
     /// The native engine in double precision on the same inputs, for the truth.
     pub referee: Option<&'a Runner>,
     /// An empty folder for what is run on the way.
@@ -101,53 +98,6 @@ pub struct Explanation {
     pub encoder: Option<EncoderFinding>,
     /// What could not be tested, and why.
     pub not_tested: Vec<String>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum ExplainError {
-    /// A side cannot be opened.
-    #[error(transparent)]
-    Side(#[from] SideError),
-    /// The sides cannot be compared.
-    #[error(transparent)]
-    Diff(#[from] DiffError),
-    /// A run cannot be read.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// A subject cannot be run.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    /// An artifact cannot be put into a graph.
-    #[error(transparent)]
-    Swap(#[from] SwapError),
-    /// A stage fails on the other side's inputs.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// The values of a probe cannot be read.
-    #[error(transparent)]
-    Forcing(#[from] ForcingError),
-    /// A blob of a run cannot be opened.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A tensor file cannot be read.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A process cannot be started.
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-    /// An operation has no result.
-    #[error(transparent)]
-    Operation(#[from] OperationError),
-    /// The order of additions cannot be told.
-    #[error(transparent)]
-    Reveal(#[from] RevealError),
-    /// The formula of an operation cannot be told.
-    #[error(transparent)]
-    Formula(#[from] FormulaError),
-    /// They are not what a probe has.
-    #[error(transparent)]
-    Tensor(#[from] TensorError),
 }
 
 impl Explanation {
@@ -191,7 +141,7 @@ pub fn explain(
     let unstable = [unstable(a)?, unstable(b)?];
     for (side, found) in [a, b].into_iter().zip(&unstable) {
         if found.is_none() {
-            let why = match side.live {
+            let why = match side.runner {
                 Some(_) => "was run once",
                 None => "is a recorded run",
             };
@@ -239,7 +189,7 @@ pub fn explain(
     let taps_differ = report
         .rows
         .iter()
-        .any(|row| row.kind == crate::diff::RowKind::Tap && row.outcome == Outcome::Different);
+        .any(|row| row.kind == RowKind::Tap && row.outcome == Outcome::Different);
     // With other weights the modules can still be held against each other, with other tokens they cannot.
     let same_tokens = explanation.inputs.iter().all(|input| {
         matches!(
@@ -248,9 +198,9 @@ pub fn explain(
         )
     });
     if same_tokens && (explanation.parts.iter().any(is_culprit) || taps_differ) {
-        let can_run = comparable && a.live.is_some() && b.live.is_some();
-        let sides = [(a, &run_a), (b, &run_b)].map(|(asked, run)| Party {
-            live: asked.live.filter(|_| can_run),
+        let can_run = comparable && a.runner.is_some() && b.runner.is_some();
+        let sides = [(a, &run_a), (b, &run_b)].map(|(asked, run)| EncoderSide {
+            runner: asked.runner.filter(|_| can_run),
             run,
         });
         let found = encoder::look_inside(&sides[0], &sides[1], question.referee, question.scratch)?;
@@ -269,12 +219,12 @@ pub fn explain(
 /// Runs the second side's stages after the encoder on the first side's inputs, and swaps in each culprit.
 fn after_the_encoder(
     explanation: &mut Explanation,
-    b: &Asked<'_>,
+    b: &ExplainedSide<'_>,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     progress: &dyn Progress,
 ) -> Result<(), ExplainError> {
-    let Some(live) = b.live else {
+    let Some(runner) = b.runner else {
         explanation.not_tested.push(format!(
             "{} is a recorded run: its stages were not run on the other side's inputs, so what differs \
              because its inputs do may hide a cause of its own",
@@ -296,7 +246,7 @@ fn after_the_encoder(
             told.join(", ")
         ));
     }
-    explanation.on_other_inputs = stages::on_other_inputs(live, own, other, &victims, progress)?;
+    explanation.on_other_inputs = stages::on_other_inputs(runner, own, other, &victims, progress)?;
     if explanation.on_other_inputs.is_none() && !victims.is_empty() {
         explanation.not_tested.push(format!(
             "the stages of {} cannot be run one by one, so what differs because its inputs do may hide a \
@@ -314,7 +264,7 @@ fn after_the_encoder(
         }
     }
     for artifact in swapped {
-        if let Some(closure) = stages::closure(live, own, other, artifact, progress)? {
+        if let Some(closure) = stages::closure(runner, own, other, artifact, progress)? {
             explanation.closures.push(closure);
         }
     }
@@ -322,7 +272,7 @@ fn after_the_encoder(
 }
 
 /// What a side disagrees with itself in.
-fn unstable(side: &Asked<'_>) -> Result<Option<Vec<String>>, ExplainError> {
+fn unstable(side: &ExplainedSide<'_>) -> Result<Option<Vec<String>>, ExplainError> {
     let Some(again) = side.again else {
         return Ok(None);
     };

@@ -110,20 +110,20 @@ impl FoundFormula {
     }
 }
 
-/// Asks the operation of `live`, as its module at `module` computes it, for the results of a sweep over
+/// Asks the operation of `runner`, as its module at `module` computes it, for the results of a sweep over
 /// rows of `width`, and compares them with the true values and with the formulas of the list.
 ///
 /// # Errors
 /// [`FormulaError`].
 pub fn reveal_formula(
-    live: &Runner,
+    runner: &Runner,
     module: &str,
     operation: ShortOperation,
     width: usize,
     seed: u64,
 ) -> Result<FoundFormula, FormulaError> {
-    let mut operations = Operations::of(live, module)?;
-    find_formula(&mut operations, live.word(), operation, width, seed)
+    let mut operations = Operations::of(runner, module)?;
+    find_formula(&mut operations, runner.word(), operation, width, seed)
 }
 
 /// The same of operations that are ready to be asked, those of the subject named `subject`.

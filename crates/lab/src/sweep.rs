@@ -115,7 +115,7 @@ pub fn texts(pieces: &WordPieces, count: usize, tokens: usize) -> Option<Vec<Str
 /// # Errors
 /// When the subject cannot be run.
 pub fn sweep(
-    live: &Runner,
+    runner: &Runner,
     module: &str,
     sizes: &[usize],
     tokens: usize,
@@ -136,7 +136,7 @@ pub fn sweep(
         pids: pids.to_vec(),
         pad: None,
     };
-    live.probe(&[batch(0, &all)], None, capture(&["*"], true), &whole)?;
+    runner.probe(&[batch(0, &all)], None, capture(&["*"], true), &whole)?;
     let run = RecordedRun::open(&whole)?;
     let expected = hashes(&run, module);
     let forcing = Forcing::new(&run, Vec::new())?;
@@ -146,7 +146,7 @@ pub fn sweep(
         .map(|(number, &size)| batch(number, &all[..size]))
         .collect();
     let out = scratch.join("sweep");
-    live.probe(&batches, Some(&forcing), capture(&[module], false), &out)?;
+    runner.probe(&batches, Some(&forcing), capture(&[module], false), &out)?;
     let run = RecordedRun::open(&out)?;
     let mut shapes = Vec::new();
     for (number, &size) in sizes.iter().enumerate() {
@@ -165,7 +165,7 @@ pub fn sweep(
         shapes.push(shape);
     }
     Ok(Sweep {
-        subject: live.word(),
+        subject: runner.word(),
         module: module.to_owned(),
         reference,
         shapes,

@@ -16,13 +16,13 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// The stages after the encoder of `live`, going on from its own run in `run`, with `swaps` given
+    /// The stages after the encoder of `runner`, going on from its own run in `run`, with `swaps` given
     /// instead of computed. `None` where they cannot be run one by one: those of `colbert-ai`.
     ///
     /// # Errors
     /// When the run did not keep the values of its embeddings, or a swap does not fit.
     pub fn of(
-        live: &Runner,
+        runner: &Runner,
         run: &Path,
         mut swaps: Vec<Swap>,
     ) -> Result<Option<Downstream>, RecordError> {
@@ -31,7 +31,7 @@ impl Downstream {
                 swaps.push(Swap::of(artifact, run)?);
             }
         }
-        let native = match live {
+        let native = match runner {
             Runner::Native(native) => Some(native.with_swaps(swaps)?),
             Runner::Torch(torch) => torch.stages_after_encoder(swaps)?,
         };

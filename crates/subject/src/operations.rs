@@ -55,12 +55,12 @@ pub enum OperationError {
 }
 
 impl Operations {
-    /// The operations of `live` as its module at `module` computes them.
+    /// The operations of `runner` as its module at `module` computes them.
     ///
     /// # Errors
     /// When PyTorch's process cannot be started.
-    pub fn of(live: &Runner, module: &str) -> Result<Operations, AgentError> {
-        let engine = match live {
+    pub fn of(runner: &Runner, module: &str) -> Result<Operations, AgentError> {
+        let engine = match runner {
             Runner::Native(native) => Engine::Native {
                 arithmetic: native.arithmetic_at(module),
                 precision: native.precision(),

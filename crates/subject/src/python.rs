@@ -10,17 +10,19 @@ mod disk;
 mod environments;
 mod error;
 mod make;
+mod progress;
 mod published;
 mod recipe;
+mod settings;
 mod uv;
 mod version;
 
-pub use disk::{FreeSpace, Taken, free_space};
-pub use environments::{
-    Downloads, Environment, Environments, Listed, Progress, Settings, Unfinished, Wheels,
-};
+pub use disk::{DiskUsage, FreeSpace, free_space};
+pub use environments::{Environment, Environments, Listed, Unfinished};
 pub use error::{EnvironmentError, size};
 pub use make::Finished;
+pub use progress::Progress;
 pub use recipe::{Departure, Engine, OLDEST, PYTHON, Recipe, UnknownEngine};
+pub use settings::{Downloads, Settings, Wheels};
 pub use uv::Uv;
 pub use version::{TorchRange, TorchVersion, VersionError};

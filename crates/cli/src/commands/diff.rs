@@ -72,7 +72,7 @@ pub struct DiffCommand {
 const LARGE: u64 = 256 << 20;
 
 /// One side before anything is run.
-enum Asked {
+enum ExplainedSide {
     Recorded(Box<Side>),
     Subject(SubjectSpec),
 }
@@ -87,7 +87,7 @@ impl DiffCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         // What is wrong with the second is said before the first is run.
         let asked = [asked(&self.a)?, asked(&self.b)?];
-        let is_subject = |asked: &Asked| matches!(asked, Asked::Subject(_));
+        let is_subject = |asked: &ExplainedSide| matches!(asked, ExplainedSide::Subject(_));
         let subjects = if asked.iter().any(is_subject) {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
@@ -123,9 +123,13 @@ impl DiffCommand {
     }
 
     /// Refuses what a referee cannot judge, as far as it can be told before anything is run.
-    fn check(&self, asked: &[Asked], subjects: Option<&Subjects<'_>>) -> Result<(), Failure> {
+    fn check(
+        &self,
+        asked: &[ExplainedSide],
+        subjects: Option<&Subjects<'_>>,
+    ) -> Result<(), Failure> {
         for asked in asked {
-            let Asked::Recorded(side) = asked else {
+            let ExplainedSide::Recorded(side) = asked else {
                 continue;
             };
             referee::has_inputs(side)?;
@@ -174,13 +178,13 @@ impl DiffCommand {
 }
 
 /// What lies at `name`, or the subject that the word names.
-fn asked(name: &str) -> Result<Asked, Failure> {
+fn asked(name: &str) -> Result<ExplainedSide, Failure> {
     let path = Path::new(name);
     if path.exists() {
-        return Ok(Asked::Recorded(Box::new(Side::open(path)?)));
+        return Ok(ExplainedSide::Recorded(Box::new(Side::open(path)?)));
     }
     match name.parse() {
-        Ok(subject) => Ok(Asked::Subject(subject)),
+        Ok(subject) => Ok(ExplainedSide::Subject(subject)),
         Err(SpecError::Unknown(_)) => Err(format!(
             "{name} does not exist: there is no file or folder of that name, and no such subject \
              (`native` or `torch==2.4.1`, with options after commas)"
@@ -191,28 +195,32 @@ fn asked(name: &str) -> Result<Asked, Failure> {
 }
 
 /// The side, run where it is a subject.
-fn opened(name: &str, asked: Asked, subjects: Option<&Subjects<'_>>) -> Result<Opened, Failure> {
+fn opened(
+    name: &str,
+    asked: ExplainedSide,
+    subjects: Option<&Subjects<'_>>,
+) -> Result<Opened, Failure> {
     match (asked, subjects) {
-        (Asked::Recorded(side), _) => Ok(Opened {
+        (ExplainedSide::Recorded(side), _) => Ok(Opened {
             side: *side,
             _recorded: None,
         }),
-        (Asked::Subject(subject), Some(subjects)) => {
+        (ExplainedSide::Subject(subject), Some(subjects)) => {
             let capture = Capture {
                 artifact_values: true,
                 ..Capture::default()
             };
-            run(name, &subjects.live(subject)?, capture)
+            run(name, &subjects.runner(subject)?, capture)
         }
-        (Asked::Subject(_), None) => Err(format!("{name} cannot be run").into()),
+        (ExplainedSide::Subject(_), None) => Err(format!("{name} cannot be run").into()),
     }
 }
 
-fn run(name: &str, live: &Runner, capture: Capture) -> Result<Opened, Failure> {
+fn run(name: &str, runner: &Runner, capture: Capture) -> Result<Opened, Failure> {
     status(format_args!("running {name}"));
     let folder = tempfile::tempdir()?;
     let run = folder.path().join("run");
-    warn(&live.record(capture, &run, &TerminalProgress::new())?);
+    warn(&runner.record(capture, &run, &TerminalProgress::new())?);
     Ok(Opened {
         side: Side::open(&run)?.named(name),
         _recorded: Some(folder),

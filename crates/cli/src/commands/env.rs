@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use concord_report::{Column, Table};
 use concord_subject::python::{
-    Downloads, Engine, Environments, Recipe, Taken, TorchVersion, UnknownEngine, size,
+    DiskUsage, Downloads, Engine, Environments, Recipe, TorchVersion, UnknownEngine, size,
 };
 use serde_json::json;
 
@@ -149,7 +149,7 @@ fn list(environments: &Environments) -> Result<(), Failure> {
 }
 
 /// What is said of an environment that was removed.
-fn removed(name: &str, taken: &Taken) -> String {
+fn removed(name: &str, taken: &DiskUsage) -> String {
     let kept = if taken.shared > 0 {
         format!(
             "; {} of it stay in uv's cache until `uv cache clean`",
@@ -189,7 +189,7 @@ fn listed(environments: &Environments) -> Result<serde_json::Value, Failure> {
 }
 
 /// What is freed when it is removed: what `uv` keeps in its cache as well stays.
-fn own(taken: &Taken) -> String {
+fn own(taken: &DiskUsage) -> String {
     size(taken.bytes.saturating_sub(taken.shared))
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use concord_lab::explain::{Asked, Explanation, Question, explain, reproducers};
+use concord_lab::explain::{ExplainedSide, Explanation, Question, explain, reproducers};
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
 use concord_pipeline::{Capture, ModulePattern};
@@ -63,7 +63,7 @@ struct Opened {
     name: String,
     run: PathBuf,
     again: Option<PathBuf>,
-    live: Option<Runner>,
+    runner: Option<Runner>,
 }
 
 impl ExplainCommand {
@@ -83,7 +83,7 @@ impl ExplainCommand {
         let a = self.open(&self.a, word_a, subjects.as_ref(), &scratch, "a")?;
         let b = self.open(&self.b, word_b, subjects.as_ref(), &scratch, "b")?;
         let referee = match &subjects {
-            Some(subjects) if a.live.is_some() && b.live.is_some() && !self.no_referee => {
+            Some(subjects) if a.runner.is_some() && b.runner.is_some() && !self.no_referee => {
                 let referee = subjects.referee(self.index.settings()?)?;
                 Some(Runner::Native(Box::new(referee)))
             }
@@ -143,22 +143,22 @@ impl ExplainCommand {
                     name,
                     run: path.clone(),
                     again: None,
-                    live: None,
+                    runner: None,
                 });
             }
             (_, Some(subjects)) => subjects,
             (_, None) => return Err(format!("{name} cannot be run").into()),
         };
-        let live = subjects.live(subject)?;
+        let runner = subjects.runner(subject)?;
         let run = scratch.path().join(side);
-        record(&live, &name, watched(), &run)?;
+        record(&runner, &name, watched(), &run)?;
         let again = if self.once {
             None
         } else {
             let again = scratch.path().join(format!("{side}-again"));
             // Unwatched: that its artifacts are the same then also says that watching changed nothing.
             record(
-                &live,
+                &runner,
                 &format!("{name} once more"),
                 Capture::default(),
                 &again,
@@ -169,7 +169,7 @@ impl ExplainCommand {
             name,
             run,
             again,
-            live: Some(live),
+            runner: Some(runner),
         })
     }
 }
@@ -191,7 +191,7 @@ fn write_reproducers(
         .encoder
         .as_ref()
         .and_then(|encoder| encoder.forced.as_ref());
-    let (Some(forced), Some(live_a), Some(live_b)) = (forced, &a.live, &b.live) else {
+    let (Some(forced), Some(live_a), Some(live_b)) = (forced, &a.runner, &b.runner) else {
         status(format_args!(
             "no reproducers: they show modules of two PyTorch subjects that were run"
         ));
@@ -235,12 +235,12 @@ fn write_reproducers(
 }
 
 impl Opened {
-    fn asked(&self) -> Asked<'_> {
-        Asked {
+    fn asked(&self) -> ExplainedSide<'_> {
+        ExplainedSide {
             name: self.name.clone(),
             run: &self.run,
             again: self.again.as_deref(),
-            live: self.live.as_ref(),
+            runner: self.runner.as_ref(),
         }
     }
 }
@@ -255,9 +255,9 @@ fn watched() -> Capture {
 }
 
 /// Records a subject.
-fn record(live: &Runner, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
+fn record(runner: &Runner, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
     status(format_args!("running {name}"));
-    warn(&live.record(capture, out, &TerminalProgress::new())?);
+    warn(&runner.record(capture, out, &TerminalProgress::new())?);
     // A run that cannot be opened is found out here, where its name is known.
     Side::open(out)?;
     Ok(())

@@ -256,14 +256,14 @@ impl<'a> Matrix<'a> {
                 .any(|listed| listed.name == recipe.name()),
             None => true,
         };
-        let live = self.subjects.live(subject.clone())?;
+        let runner = self.subjects.runner(subject.clone())?;
         let capture = Capture {
             artifact_values: true,
             taps: vec![ModulePattern::new("*")],
             ..Capture::default()
         };
-        warn(&live.record(capture, out, &TerminalProgress::new())?);
-        drop(live);
+        warn(&runner.record(capture, out, &TerminalProgress::new())?);
+        drop(runner);
         if let Some(recipe) = recipe
             && self.command.low_disk
             && !was_there

@@ -75,8 +75,8 @@ impl RecordCommand {
         let subject = self.subject.parse()?;
         let subjects = Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)?;
         let capture = self.capture(subjects.collection().len())?;
-        let live = subjects.live(subject)?;
-        let notices = live.record(capture, &self.out, &TerminalProgress::new())?;
+        let runner = subjects.runner(subject)?;
+        let notices = runner.record(capture, &self.out, &TerminalProgress::new())?;
         warn(&notices);
         let run = RecordedRun::open(&self.out)?;
         if self.json {

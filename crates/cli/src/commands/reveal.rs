@@ -130,8 +130,13 @@ impl RevealCommand {
         }
         let sizes = json!({"op": "linear", "m": shape.rows, "k": shape.inputs, "n": shape.outputs});
         self.reveal_orders(sizes, |word| {
-            let live = self.live(word, shape.rows)?;
-            Ok(reveal_linear(&live, "", shape, &RecoverOptions::default())?)
+            let runner = self.runner(word, shape.rows)?;
+            Ok(reveal_linear(
+                &runner,
+                "",
+                shape,
+                &RecoverOptions::default(),
+            )?)
         })
     }
 
@@ -145,8 +150,8 @@ impl RevealCommand {
             SumOf::Numpy => "numpy_sum",
         };
         self.reveal_orders(json!({"op": op, "k": terms}), |word| {
-            let live = self.live(word, 1)?;
-            Ok(reveal_sum(&live, of, terms, &RecoverOptions::default())?)
+            let runner = self.runner(word, 1)?;
+            Ok(reveal_sum(&runner, of, terms, &RecoverOptions::default())?)
         })
     }
 
@@ -205,9 +210,9 @@ impl RevealCommand {
             .subjects
             .iter()
             .map(|word| {
-                let live = self.live(word, 1)?;
+                let runner = self.runner(word, 1)?;
                 Ok(reveal_formula(
-                    &live,
+                    &runner,
                     "",
                     operation,
                     self.width.get(),
@@ -244,7 +249,7 @@ impl RevealCommand {
     }
 
     /// The subject that `word` names, with the embedded checkpoint.
-    fn live(&self, word: &str, tokens: usize) -> Result<Runner, Failure> {
+    fn runner(&self, word: &str, tokens: usize) -> Result<Runner, Failure> {
         let subject: SubjectSpec = word.parse()?;
         let index = IndexArguments::with_doc_maxlen(tokens.clamp(3, 64));
         let compute = ComputeArguments {
@@ -253,7 +258,7 @@ impl RevealCommand {
         };
         let inputs = SubjectInputs::of_checkpoint(embedded::CHECKPOINT);
         let subjects = Subjects::new(&inputs, &index, &compute, Downloads::Keep)?;
-        subjects.live(subject)
+        subjects.runner(subject)
     }
 }
 

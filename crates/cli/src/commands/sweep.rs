@@ -128,10 +128,10 @@ impl SweepCommand {
                 )
             })?;
         let collection = Arc::new(Collection::from_passages(texts));
-        let live = subjects.on(collection).live(subject)?;
+        let runner = subjects.on(collection).runner(subject)?;
         let scratch = tempfile::tempdir()?;
         let found = sweep(
-            &live,
+            &runner,
             &self.module,
             &self.sizes.0,
             tokens,

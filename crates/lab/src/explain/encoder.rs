@@ -12,10 +12,11 @@ use concord_subject::specification::Pad;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
-use super::ExplainError;
 use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary, watched};
+use super::culprit::Culprit;
 use super::equal_inputs::{Departure, departures};
-use super::referee::{Errors, errors};
+use super::error::ExplainError;
+use super::referee::errors;
 use super::ways::{Formulas, Orders, WaysOf};
 use crate::diff::{DiffOptions, DiffReport, DiffRow, Outcome, diff};
 use crate::side::Side;
@@ -59,33 +60,6 @@ pub struct Forced {
     pub formulas: Vec<Formulas>,
 }
 
-/// A module that computes something else on the same inputs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Culprit {
-    /// Its path.
-    pub module: String,
-    /// What it computes.
-    pub operation: Operation,
-    /// The width of its output.
-    pub width: usize,
-    /// Passages for which its output differs.
-    pub passages: usize,
-    /// Of how many.
-    pub of: usize,
-    /// Elements that differ.
-    pub elements: usize,
-    /// Of how many.
-    pub elements_of: usize,
-    /// The largest absolute difference.
-    pub max_abs: f64,
-    /// The largest difference in units in the last place.
-    pub worst_ulps: Option<u64>,
-    /// Which sides give back what they read, as a module does that is cut out.
-    pub cut_out: [bool; 2],
-    /// How far each side is from the same module in double precision; `None` without a referee.
-    pub errors: Option<Errors>,
-}
-
 /// What a kind of operation makes of the final difference alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
@@ -99,20 +73,20 @@ pub struct Share {
 }
 
 /// One of the two sides.
-pub(super) struct Party<'a> {
-    pub live: Option<&'a Runner>,
+pub(super) struct EncoderSide<'a> {
+    pub runner: Option<&'a Runner>,
     pub run: &'a RecordedRun,
 }
 
 /// Looks into the encoders of two sides. `scratch` is an empty folder for probes.
 pub(super) fn look_inside(
-    a: &Party<'_>,
-    b: &Party<'_>,
+    a: &EncoderSide<'_>,
+    b: &EncoderSide<'_>,
     referee: Option<&Runner>,
     scratch: &Path,
 ) -> Result<EncoderFinding, ExplainError> {
     let of_b = batches(b.run, a.run);
-    let forced = match (a.live, b.live, &of_b) {
+    let forced = match (a.runner, b.runner, &of_b) {
         (Some(live_a), Some(live_b), Some(of_b)) => {
             let of_a = batches(a.run, b.run).unwrap_or_default();
             let probes = Probes {
@@ -242,7 +216,7 @@ impl Probes<'_> {
     /// Runs one side over some batches and keeps the values of taps of these passages.
     fn probe(
         &self,
-        live: &Runner,
+        runner: &Runner,
         name: &str,
         batches: &[ProbeBatch],
         force: Option<(&Path, &[&str])>,
@@ -264,14 +238,14 @@ impl Probes<'_> {
             tap_values: true,
             passages: Some(pids.clone()),
         };
-        live.probe(batches, forcing.as_ref(), capture, &out)?;
+        runner.probe(batches, forcing.as_ref(), capture, &out)?;
         Ok(out)
     }
 }
 
 /// The batches as a probe of the subject runs them.
-fn probed(live: &Runner, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
-    let pad = |batch: &Batch| match live.pad() {
+fn probed(runner: &Runner, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
+    let pad = |batch: &Batch| match runner.pad() {
         Pad::Batch => None,
         Pad::List => Some(longest_of_list(all, batch)),
     };

@@ -8,7 +8,7 @@ use concord_pipeline::{ArtifactRecord, RecordedRun};
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
-use super::ExplainError;
+use super::error::ExplainError;
 use crate::diff::{About, Bits, DiffReport};
 
 /// Which input it is.

@@ -6,7 +6,7 @@ use concord_pipeline::{Forcing, ModulePattern, RecordedRun, Replacements};
 use concord_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::ExplainError;
+use super::error::ExplainError;
 
 /// How far both sides are from double precision at one module.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

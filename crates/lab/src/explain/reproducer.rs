@@ -11,7 +11,9 @@ use concord_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Culprit, ExplainError, Forced};
+use super::culprit::Culprit;
+use super::encoder::Forced;
+use super::error::ExplainError;
 
 /// A script and what it prints on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ pub fn reproducers(
             let setting = Setting {
                 autocast: [torch_a.amp(), torch_b.amp()].map(|amp| amp.to_string()),
                 // A single operation is the same with either engine.
-                words: [a, b].map(|live| live.word().replace(",engine=bert", "")),
+                words: [a, b].map(|runner| runner.word().replace(",engine=bert", "")),
             };
             scripts.push(script(&case, &setting)?);
         }

@@ -12,7 +12,7 @@ use concord_subject::runner::Runner;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
-use super::ExplainError;
+use super::error::ExplainError;
 
 /// An artifact that the second side's stage made of the first side's inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,10 +48,10 @@ pub(super) fn told_otherwise<'w>(wanted: &[&'w str], given: &BTreeSet<&str>) -> 
     wanted.iter().copied().filter(told).collect()
 }
 
-/// Runs each stage of `live`, whose run is `own`, on the inputs that the stage had in `other`, where
+/// Runs each stage of `runner`, whose run is `own`, on the inputs that the stage had in `other`, where
 /// something of what it makes is among `wanted`. `None` where its stages cannot be run one by one.
 pub(super) fn on_other_inputs(
-    live: &Runner,
+    runner: &Runner,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     wanted: &[&str],
@@ -68,7 +68,7 @@ pub(super) fn on_other_inputs(
             .iter()
             .map(|artifact| Swap::of(artifact, other.folder))
             .collect::<Result<Vec<_>, _>>()?;
-        let Some(stages) = Downstream::of(live, own.folder, swaps)? else {
+        let Some(stages) = Downstream::of(runner, own.folder, swaps)? else {
             return Ok(None);
         };
         for record in stages.artifacts(&makes, progress)? {
@@ -109,16 +109,16 @@ impl Closure {
     }
 }
 
-/// Puts `artifact` of `other` into the graph of `live`, whose run is `own`.
+/// Puts `artifact` of `other` into the graph of `runner`, whose run is `own`.
 pub(super) fn closure(
-    live: &Runner,
+    runner: &Runner,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     artifact: &'static str,
     progress: &dyn Progress,
 ) -> Result<Option<Closure>, ExplainError> {
     let swaps = vec![Swap::of(artifact, other.folder)?];
-    let Some(stages) = Downstream::of(live, own.folder, swaps)? else {
+    let Some(stages) = Downstream::of(runner, own.folder, swaps)? else {
         return Ok(None);
     };
     let after: Vec<&str> = ORDER

@@ -7,8 +7,9 @@ use concord_subject::operations::{OperationError, Operations};
 use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
 
-use super::encoder::Culprit;
-use super::{Batch, ExplainError};
+use super::batches::Batch;
+use super::culprit::Culprit;
+use super::error::ExplainError;
 use crate::formula::{FormulaError, FoundFormula, ShortOperation, find_formula};
 use crate::reveal::{LinearShape, OrderSummary, RecoverOptions, find_linear_orders};
 
@@ -81,21 +82,21 @@ impl Way {
 
 /// A side whose operations are asked; of PyTorch one process for all.
 struct Side<'a> {
-    live: &'a Runner,
+    runner: &'a Runner,
     operations: Operations,
 }
 
 impl<'a> Side<'a> {
-    fn new(live: &'a Runner) -> Result<Side<'a>, ExplainError> {
-        let operations = Operations::of(live, "")?;
-        Ok(Side { live, operations })
+    fn new(runner: &'a Runner) -> Result<Side<'a>, ExplainError> {
+        let operations = Operations::of(runner, "")?;
+        Ok(Side { runner, operations })
     }
 
     /// Its operations as the module at `module` computes them.
     fn at(&mut self, module: &str) -> Result<&mut Operations, ExplainError> {
         // In one process of PyTorch all modules compute alike.
-        if let Runner::Native(_) = self.live {
-            self.operations = Operations::of(self.live, module)?;
+        if let Runner::Native(_) = self.runner {
+            self.operations = Operations::of(self.runner, module)?;
         }
         Ok(&mut self.operations)
     }
@@ -162,7 +163,7 @@ impl<'a> WaysOf<'a> {
             };
             let module = &alike.culprits[0].module;
             let order = |side: &mut Side<'_>| -> Result<Vec<OrderSummary>, ExplainError> {
-                let word = side.live.word();
+                let word = side.runner.word();
                 let operations = side.at(module)?;
                 let options = RecoverOptions::default();
                 Ok(find_linear_orders(operations, word, shape, &options)?.summaries())
@@ -198,7 +199,7 @@ impl<'a> WaysOf<'a> {
             let (operation, width) = alike.of;
             let module = &alike.culprits[0].module;
             let formula = |side: &mut Side<'_>| -> Result<Option<FoundFormula>, ExplainError> {
-                let word = side.live.word();
+                let word = side.runner.word();
                 match find_formula(side.at(module)?, word, operation, width, SEED) {
                     Ok(found) => Ok(Some(found)),
                     Err(FormulaError::Operation(OperationError::NotApart(_))) => Ok(None),
@@ -229,7 +230,7 @@ impl<'a> WaysOf<'a> {
         for (of, culprit) in culprits {
             let known = all.iter_mut().find(|alike| {
                 let other = &alike.culprits[0].module;
-                let as_other = |side: &Side<'_>| side.live.computes_alike(other, &culprit.module);
+                let as_other = |side: &Side<'_>| side.runner.computes_alike(other, &culprit.module);
                 alike.of == of && as_other(&self.a) && as_other(&self.b)
             });
             match known {

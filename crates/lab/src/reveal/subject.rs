@@ -87,19 +87,19 @@ impl Revealed {
     }
 }
 
-/// Finds the orders in which the linear layers of `live` add, for operands of this shape, as the module at
+/// Finds the orders in which the linear layers of `runner` add, for operands of this shape, as the module at
 /// `module` computes them.
 ///
 /// # Errors
 /// [`RevealError`].
 pub fn reveal_linear(
-    live: &Runner,
+    runner: &Runner,
     module: &str,
     shape: LinearShape,
     options: &RecoverOptions,
 ) -> Result<Revealed, RevealError> {
-    let mut operations = Operations::of(live, module)?;
-    find_linear_orders(&mut operations, live.word(), shape, options)
+    let mut operations = Operations::of(runner, module)?;
+    find_linear_orders(&mut operations, runner.word(), shape, options)
 }
 
 /// The same of operations that are ready to be asked, those of the subject named `subject`.
@@ -139,17 +139,17 @@ pub fn find_linear_orders(
     })
 }
 
-/// Finds the order in which `live` sums a vector of `terms` numbers in `f32`, one vector to a call.
+/// Finds the order in which `runner` sums a vector of `terms` numbers in `f32`, one vector to a call.
 ///
 /// # Errors
 /// [`RevealError`].
 pub fn reveal_sum(
-    live: &Runner,
+    runner: &Runner,
     of: SumOf,
     terms: usize,
     options: &RecoverOptions,
 ) -> Result<Revealed, RevealError> {
-    let mut operations = Operations::of(live, "")?;
+    let mut operations = Operations::of(runner, "")?;
     let run = |vectors: &[f32]| {
         let rows = vectors.len() / terms.max(1);
         operations.sums(of, &Tensor::new(vec![rows, terms], vectors.to_vec())?)
@@ -161,7 +161,7 @@ pub fn reveal_sum(
     let orders = recovery.orders.iter();
     let replays = orders.map(|order| replay(&order.tree, &samples, DType::F32).ok());
     Ok(Revealed {
-        subject: live.word(),
+        subject: runner.word(),
         operation: Adding::Sum { of, terms },
         replays: replays.collect(),
         recovery,

@@ -55,7 +55,7 @@ fn with_ties(word: &str, folder: &std::path::Path) -> Made {
     let plain = Made::by("native");
     let run = folder.join("run");
     if !run.exists() {
-        recorded(&plain.live(), &run);
+        recorded(&plain.runner(), &run);
     }
     let run = concord_pipeline::RecordedRun::open(&run).unwrap();
     let mut artifacts = run.artifacts().iter();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use concord_corpus::Collection;
 use concord_engine::native::Native;
 use concord_engine::settings::IndexSettings;
-use concord_lab::explain::{Asked, Explanation, Question, explain};
+use concord_lab::explain::{ExplainedSide, Explanation, Question, explain};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
 use concord_pipeline::{Capture, ModulePattern, NoProgress};
@@ -32,7 +32,7 @@ impl Made {
         }
     }
 
-    pub fn live(&self) -> Runner {
+    pub fn runner(&self) -> Runner {
         let folder = self.checkpoint.to_str().unwrap();
         // A folder is read without looking at the hub.
         let checkpoint = Checkpoint::load(folder, &HubOptions::new("")).unwrap();
@@ -65,30 +65,30 @@ pub enum Sides {
     Recorded,
 }
 
-/// Records `live` with the values of its artifacts and the hashes of its modules.
-pub fn recorded(live: &Runner, out: &Path) {
+/// Records `runner` with the values of its artifacts and the hashes of its modules.
+pub fn recorded(runner: &Runner, out: &Path) {
     let capture = Capture {
         artifact_values: true,
         taps: vec![ModulePattern::new("*")],
         ..Capture::default()
     };
-    live.record(capture, out, &NoProgress).unwrap();
+    runner.record(capture, out, &NoProgress).unwrap();
 }
 
 /// Records two subjects and explains why they differ.
 pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     let place = |name| folder.path().join(name);
-    let (live_a, live_b) = (a.live(), b.live());
+    let (live_a, live_b) = (a.runner(), b.runner());
     recorded(&live_a, &place("a"));
     recorded(&live_b, &place("b"));
     std::fs::create_dir(place("probes")).unwrap();
     let (run_a, run_b, probes) = (place("a"), place("b"), place("probes"));
-    let asked = |name: &str, run, live| Asked {
+    let asked = |name: &str, run, runner| ExplainedSide {
         name: name.to_owned(),
         run,
         again: None,
-        live: Some(live).filter(|_| sides == Sides::Runner),
+        runner: Some(runner).filter(|_| sides == Sides::Runner),
     };
     let question = Question {
         a: asked(&a.word, run_a.as_path(), &live_a),

@@ -1,4 +1,4 @@
-//! Recorded runs, of which there are only files: the first culprit is that of the live pair.
+//! Recorded runs, of which there are only files: the first culprit is that of the runner pair.
 
 use concord_lab::explain::Explanation;
 
@@ -22,10 +22,10 @@ fn recorded_runs_have_the_first_culprit_of_the_live_pair() {
         "native,batch=16,bert.encoder.layer.1.output.dense:gemm=split-k:3@220",
     ] {
         let (a, b) = (Made::by("native"), Made::by(word));
-        let live = explained(&a, &b, Sides::Runner);
+        let runner = explained(&a, &b, Sides::Runner);
         let recorded = explained(&a, &b, Sides::Recorded);
-        assert_eq!(first(&live), first(&recorded), "{word}");
-        assert_eq!(live.culprits(), recorded.culprits(), "{word}");
+        assert_eq!(first(&runner), first(&recorded), "{word}");
+        assert_eq!(runner.culprits(), recorded.culprits(), "{word}");
         assert!(recorded.encoder.unwrap().forced.is_none());
         assert!(!recorded.not_tested.is_empty(), "{word}");
     }

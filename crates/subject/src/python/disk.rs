@@ -28,7 +28,7 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
 
 /// What a folder takes on disk, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct DiskUsage {
     /// All of it.
     pub bytes: u64,
     /// What of it other folders hold as well, so that removing the folder does not free it: files that
@@ -37,8 +37,8 @@ pub struct Taken {
 }
 
 /// Adds up the files under `folder`. Files that go away meanwhile are not counted.
-pub(super) fn taken(folder: &Path) -> Result<Taken, EnvironmentError> {
-    let mut sum = Taken::default();
+pub(super) fn taken(folder: &Path) -> Result<DiskUsage, EnvironmentError> {
+    let mut sum = DiskUsage::default();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let Some(entries) = present(fs::read_dir(&folder)).map_err(reading(&folder))? else {

@@ -1,7 +1,5 @@
 //! The folder of environments: what is there, making it, and removing it.
 
-use std::ffi::OsString;
-use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,109 +8,18 @@ use std::time::{Duration, SystemTime};
 
 use concord_pipeline::publish::{Staging, StagingError, writing};
 
-use super::disk::{FreeSpace, Taken, free_space, present, taken};
-use super::error::{EnvironmentError, reading, size};
+use super::disk::{DiskUsage, present, taken};
+use super::error::{EnvironmentError, reading};
 use super::make::{FINISHED, Finished, LAST_USED, STAGED, interpreter, make};
+use super::progress::Progress;
 use super::published;
 use super::recipe::Recipe;
+use super::settings::Settings;
 use super::uv::Uv;
 use super::version::{TorchRange, TorchVersion};
 
 /// How often a process that waits for another one looks whether it is done.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// Where PyTorch's wheels come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wheels {
-    /// From the index of wheels for the CPU alone, a tenth of the size, if it answers; otherwise as `uv` is
-    /// set up.
-    #[default]
-    CpuIfReachable,
-    /// As `uv` is set up.
-    AsConfigured,
-}
-
-/// What becomes of downloaded packages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Downloads {
-    /// They stay in `uv`'s cache, where other environments find them; removing an environment does not
-    /// free them.
-    #[default]
-    Keep,
-    /// They are gone with the environment.
-    Discard,
-}
-
-/// How environments are made.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The folders in which `uv` or Python is searched, as in `PATH`.
-    pub path: OsString,
-    /// Where PyTorch's wheels come from.
-    pub wheels: Wheels,
-    /// What becomes of downloaded packages.
-    pub downloads: Downloads,
-    /// What tells the free space on a disk.
-    pub free_space: FreeSpace,
-}
-
-impl Settings {
-    /// The usual settings, with `uv` searched in `path`.
-    pub fn new(path: impl Into<OsString>) -> Settings {
-        Settings {
-            path: path.into(),
-            wheels: Wheels::default(),
-            downloads: Downloads::default(),
-            free_space,
-        }
-    }
-}
-
-/// What happens while one waits for an environment. Its text is a line for a user.
-#[derive(Clone, Copy, Debug)]
-pub enum Progress<'a> {
-    /// Another process makes the environment; it is waited for.
-    Waiting(&'a str),
-    /// The environment there is was made from another recipe and is removed first.
-    Replacing(&'a str),
-    /// It is being made.
-    Making {
-        /// What it is made of.
-        recipe: &'a Recipe,
-        /// Whether with wheels for the CPU alone.
-        cpu_wheels: bool,
-        /// About what it will take on disk, in bytes.
-        bytes: u64,
-    },
-    /// A line that `uv` said.
-    Uv(&'a str),
-    /// Its packages are imported for a test.
-    Checking,
-    /// The index is asked for the versions of PyTorch.
-    Asking,
-}
-
-impl fmt::Display for Progress<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Progress::Waiting(name) => write!(f, "waiting for another process that makes {name}"),
-            Progress::Replacing(name) => {
-                write!(f, "{name} was made from another recipe: making it anew")
-            }
-            Progress::Making {
-                recipe,
-                cpu_wheels,
-                bytes,
-            } => {
-                let (name, wheels) = (recipe.name(), if *cpu_wheels { "CPU" } else { "default" });
-                write!(f, "making {name}, about {}, {wheels} wheels", size(*bytes))
-            }
-            Progress::Uv(line) => write!(f, "uv: {line}"),
-            Progress::Checking => f.write_str("importing its packages"),
-            Progress::Asking => f.write_str("asking the package index for the versions of PyTorch"),
-        }
-    }
-}
 
 /// A whole environment. It is not removed as long as this value lives.
 #[derive(Debug)]
@@ -140,7 +47,7 @@ pub struct Listed {
     /// Its name, `torch-2.4.1-bert`.
     pub name: String,
     /// What it takes on disk.
-    pub taken: Taken,
+    pub taken: DiskUsage,
     /// When it was last used, or made.
     pub last_used: SystemTime,
     /// What it says of itself.
@@ -153,7 +60,7 @@ pub struct Unfinished {
     /// The name of the environment it was to be, or was.
     pub name: String,
     /// What it takes on disk.
-    pub taken: Taken,
+    pub taken: DiskUsage,
 }
 
 /// The environments in a folder.
@@ -345,7 +252,7 @@ impl Environments {
     ///
     /// # Errors
     /// When there is none of that name, it is in use or being made, or its files cannot be removed.
-    pub fn remove(&self, name: &str) -> Result<Taken, EnvironmentError> {
+    pub fn remove(&self, name: &str) -> Result<DiskUsage, EnvironmentError> {
         let home = self.root.join(name);
         let staged = Staging::folder_for(&home);
         let names = self.names()?;
@@ -359,8 +266,8 @@ impl Environments {
                 known: self.list()?.into_iter().map(|listed| listed.name).collect(),
             });
         }
-        let mut freed = Taken::default();
-        let mut add = |taken: Taken| {
+        let mut freed = DiskUsage::default();
+        let mut add = |taken: DiskUsage| {
             freed.bytes += taken.bytes;
             freed.shared += taken.shared;
         };
@@ -378,7 +285,7 @@ impl Environments {
 
     /// Removes a whole environment, so that nothing looks whole when that is interrupted, and what an
     /// interrupted removal left.
-    fn remove_whole(&self, name: &str) -> Result<Taken, EnvironmentError> {
+    fn remove_whole(&self, name: &str) -> Result<DiskUsage, EnvironmentError> {
         let home = self.root.join(name);
         let trash = self.trash(name);
         let mut freed = clear(&trash)?;
@@ -501,9 +408,9 @@ fn is_busy(path: &Path) -> Result<bool, EnvironmentError> {
 }
 
 /// Removes a folder, if it is there; the value is what it took.
-fn clear(folder: &Path) -> Result<Taken, EnvironmentError> {
+fn clear(folder: &Path) -> Result<DiskUsage, EnvironmentError> {
     if !folder.exists() {
-        return Ok(Taken::default());
+        return Ok(DiskUsage::default());
     }
     let freed = taken(folder)?;
     fs::remove_dir_all(folder).map_err(writing(folder))?;

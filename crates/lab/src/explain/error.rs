@@ -1,0 +1,60 @@
+//! Why there is no answer.
+
+use concord_engine::swap::SwapError;
+use concord_pipeline::{EvaluateError, ForcingError, RunError, StoreError};
+use concord_subject::agent::AgentError;
+use concord_subject::error::RecordError;
+use concord_subject::operations::OperationError;
+use concord_tensor::{FileError, TensorError};
+
+use crate::diff::DiffError;
+use crate::formula::FormulaError;
+use crate::reveal::RevealError;
+use crate::side::SideError;
+
+/// Why two builds cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// A side cannot be opened.
+    #[error(transparent)]
+    Side(#[from] SideError),
+    /// The sides cannot be compared.
+    #[error(transparent)]
+    Diff(#[from] DiffError),
+    /// A run cannot be read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A subject cannot be run.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// An artifact cannot be put into a graph.
+    #[error(transparent)]
+    Swap(#[from] SwapError),
+    /// A stage fails on the other side's inputs.
+    #[error(transparent)]
+    Evaluate(#[from] EvaluateError),
+    /// The values of a probe cannot be read.
+    #[error(transparent)]
+    Forcing(#[from] ForcingError),
+    /// A blob of a run cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A tensor file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A process cannot be started.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// An operation has no result.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    /// The order of additions cannot be told.
+    #[error(transparent)]
+    Reveal(#[from] RevealError),
+    /// The formula of an operation cannot be told.
+    #[error(transparent)]
+    Formula(#[from] FormulaError),
+    /// They are not what a probe has.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
