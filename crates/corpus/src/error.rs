@@ -60,7 +60,6 @@ pub enum CorpusError {
     /// A query id, a document id or a tag cannot be a field of the file that is to be written.
     #[error("{id:?} cannot be a field of a {format} file, whose fields end at white space")]
     IdNotInFormat {
-        /// The offending text.
         id: String,
         format: &'static str,
     },
@@ -96,7 +95,6 @@ pub enum LineProblem {
     /// A line with too few or too many columns.
     #[error("the line has {found} columns: expected {expected}")]
     Columns {
-        /// How many there are.
         found: usize,
         /// The columns that were expected.
         expected: &'static str,
@@ -106,7 +104,6 @@ pub enum LineProblem {
     NotAnInteger {
         /// The field: "the pid", "the rank".
         field: &'static str,
-        /// The text found there.
         found: String,
     },
     /// A field that should be a number and is not.
@@ -114,7 +111,6 @@ pub enum LineProblem {
     NotANumber {
         /// The field: "the score".
         field: &'static str,
-        /// The text found there.
         found: String,
     },
     /// A passage whose pid is not its position.
@@ -124,7 +120,6 @@ pub enum LineProblem {
     PidOutOfOrder {
         /// The position, which the pid must equal.
         expected: u64,
-        /// The pid found.
         found: u64,
     },
     /// More passages than a signed 32-bit pid can number, which is what an index stores.
@@ -138,7 +133,6 @@ pub enum LineProblem {
     MalformedJson {
         /// Column counted from 1, as the JSON parser reports it.
         column: usize,
-        /// The parser's message.
         message: String,
     },
     /// A JSON value that is not an object.

@@ -118,7 +118,6 @@ impl Queries {
         Some(queries)
     }
 
-    /// The number of queries.
     pub fn len(&self) -> usize {
         self.queries.len()
     }

@@ -29,17 +29,13 @@ pub enum BuildError {
         path = path.display()
     )]
     OtherIndex {
-        /// The output.
         path: PathBuf,
-        /// What differs.
         difference: String,
     },
     /// The output cannot be looked at.
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable {
-        /// The output.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// The manifest that is there cannot be used.
@@ -48,10 +44,8 @@ pub enum BuildError {
     /// The staging folder cannot be had.
     #[error(transparent)]
     Staging(#[from] StagingError),
-    /// Something cannot be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An artifact cannot be computed.
@@ -69,9 +63,7 @@ pub struct BuildReport {
     pub manifest: IndexManifest,
     /// The index was there already.
     pub already_there: bool,
-    /// The log.
     pub log: Option<BuildLog>,
-    /// Remarks for the user.
     pub notices: Vec<String>,
 }
 

@@ -15,13 +15,11 @@ use crate::origin::Origin;
 /// The log of a build: what changes from run to run, and is no part of the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BuildLog {
-    /// Where the inputs lay.
     pub origin: Origin,
     /// When the build began, in seconds since 1970.
     pub started: u64,
     /// How long the last process took, in seconds.
     pub seconds: f64,
-    /// The number of threads.
     pub threads: usize,
     /// Per stage: chunks computed by the last process, and chunks found finished.
     pub stages: BTreeMap<String, StageLog>,

@@ -41,7 +41,6 @@ const DEFAULT_BATCH: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 /// Why the native engine cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum NativeError {
-    /// The collection is empty.
     #[error("the collection has no passages")]
     Empty,
     /// A setting does not go with the checkpoint.
@@ -53,9 +52,7 @@ pub enum NativeError {
          8 times it divides the dimensions"
     )]
     Bits {
-        /// The width.
         dim: usize,
-        /// The bits asked for.
         nbits: usize,
     },
     /// A setting that is not supported.
@@ -70,7 +67,6 @@ pub enum NativeError {
     /// A swap cannot be used.
     #[error(transparent)]
     Swap(#[from] SwapError),
-    /// Threads cannot be started.
     #[error(transparent)]
     Compute(#[from] ComputeError),
     /// An artifact cannot be computed.
@@ -274,7 +270,6 @@ impl Native {
         self.grid
     }
 
-    /// The collection.
     pub fn collection(&self) -> &Collection {
         &self.collection
     }
@@ -289,12 +284,10 @@ impl Native {
         self.compute.install(work)
     }
 
-    /// The number of threads.
     pub fn threads(&self) -> usize {
         self.compute.threads()
     }
 
-    /// The heads of attention.
     pub fn heads(&self) -> usize {
         self.checkpoint.bert_config().num_attention_heads
     }
@@ -309,7 +302,6 @@ impl Native {
         self.options.precision
     }
 
-    /// What it computes on.
     pub fn compute(&self) -> &Compute {
         &self.compute
     }

@@ -44,10 +44,8 @@ pub enum RebuildError {
     /// An option of the manifest does not exist.
     #[error(transparent)]
     Arithmetic(#[from] OptionError),
-    /// The engine cannot run.
     #[error(transparent)]
     Native(#[from] NativeError),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A working folder cannot be made.

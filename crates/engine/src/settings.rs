@@ -13,7 +13,6 @@ pub struct IndexSettings {
     pub nbits: Option<usize>,
     /// The most tokens of a passage.
     pub doc_maxlen: Option<usize>,
-    /// Iterations of k-means.
     pub kmeans_niters: Option<usize>,
     /// The seed of the sample and its shuffle.
     pub seed: u32,

@@ -34,15 +34,12 @@ pub enum SwapError {
     NotThere {
         /// Where it was looked for.
         path: PathBuf,
-        /// What was looked for.
         artifact: String,
     },
     /// A JSON file of numbers cannot be read.
     #[error("{path}: {problem}", path = path.display())]
     Json {
-        /// The file.
         path: PathBuf,
-        /// What is wrong.
         problem: String,
     },
     /// A tensor file cannot be read.
@@ -60,17 +57,14 @@ pub enum SwapError {
     /// The tensor cannot take the artifact's place.
     #[error("`{artifact}` from {path}: {source}", path = path.display())]
     Tensor {
-        /// The artifact.
         artifact: String,
         /// Where the tensor is from.
         path: PathBuf,
-        /// What is wrong.
         source: TensorError,
     },
     /// The tensor has a shape or values that the artifact cannot have here.
     #[error("the `{artifact}` given cannot be swapped in: {problem}")]
     Misfit {
-        /// The artifact.
         artifact: &'static str,
         /// What does not fit. The message has its text already, so it is not the error's source too.
         problem: Misfit,

@@ -29,7 +29,6 @@ pub use report::{
     RowKind, Spot, Spots, TappedPassages, TensorForm, Unknown, Verdict,
 };
 
-/// How to compare.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DiffOptions {
     /// What counts as close; by default what `torch.allclose` says.

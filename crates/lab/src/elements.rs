@@ -32,11 +32,9 @@ pub enum ElementsError {
     /// A blob of a run is not the tensor that its hash stands for.
     #[error("{path} is damaged: it holds {found}, and was recorded as {recorded}", path = path.display())]
     Damaged {
-        /// The blob.
         path: PathBuf,
         /// What it was when it was recorded.
         recorded: String,
-        /// What it is now.
         found: String,
     },
     /// Elements could not be cut or converted.

@@ -52,7 +52,6 @@ use stages::Recorded;
 
 /// One of the two sides of the question.
 pub struct ExplainedSide<'a> {
-    /// What it is called.
     pub name: String,
     /// Its recorded run, with the values of its artifacts where stages are to be run again.
     pub run: &'a Path,
@@ -64,9 +63,7 @@ pub struct ExplainedSide<'a> {
 
 /// The question: why does `b` differ from `a`?
 pub struct Question<'a> {
-    /// The first side.
     pub a: ExplainedSide<'a>,
-    /// The second.
     pub b: ExplainedSide<'a>,
     /// The native engine in double precision on the same inputs, for the truth.
     pub referee: Option<&'a Runner>,
@@ -74,7 +71,6 @@ pub struct Question<'a> {
     pub scratch: &'a Path,
 }
 
-/// The answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// What the first side is called.

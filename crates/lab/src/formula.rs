@@ -49,9 +49,7 @@ pub enum FormulaError {
     /// The results are not as many as the inputs.
     #[error("the operation was asked for {asked} results and gave {given}")]
     WrongCount {
-        /// The number of inputs.
         asked: usize,
-        /// The number of results.
         given: usize,
     },
 }
@@ -94,7 +92,6 @@ pub struct FoundFormula {
     pub operation: ShortOperation,
     /// The values of a row.
     pub width: usize,
-    /// The formula.
     pub recognition: Recognition,
     /// The distance from the true values.
     pub error: UlpError,

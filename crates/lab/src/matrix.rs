@@ -8,11 +8,8 @@ use crate::diff::{About, DiffReport, DiffRow, Outcome, Presence, Remark, RowKind
 /// Two neighbours of a matrix, compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairReport {
-    /// The first subject.
     pub a: String,
-    /// The second.
     pub b: String,
-    /// The answer.
     pub verdict: Verdict,
     /// The artifacts that both have.
     pub artifacts: ArtifactCounts,
@@ -55,7 +52,6 @@ pub struct TapCounts {
 /// The first module that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstTap {
-    /// Its path.
     pub module: String,
     /// The passages for which it differs.
     pub passages: usize,

@@ -42,7 +42,6 @@ pub(crate) enum Holding {
     File(TensorFile),
 }
 
-/// What a side is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SideKind {
@@ -54,7 +53,6 @@ pub enum SideKind {
     ConcordIndex,
     /// An index without one, built by another program.
     ForeignIndex,
-    /// A single file.
     File,
 }
 
@@ -116,12 +114,10 @@ impl Side {
             .unwrap_or_else(|| self.path.display().to_string())
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it is.
     pub fn kind(&self) -> SideKind {
         match &self.holding {
             Holding::Run(run) if run.manifest().contract.is_some() => SideKind::NativeRun,

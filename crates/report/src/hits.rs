@@ -15,7 +15,6 @@ pub struct Hit<'a> {
     /// Its name in the collection, where passages have names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<&'a str>,
-    /// Its score.
     pub score: f32,
     /// Its text, where the collection is at hand.
     #[serde(skip_serializing_if = "Option::is_none")]

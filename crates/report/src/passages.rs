@@ -16,7 +16,6 @@ const LEAST: usize = 20;
 /// A word of a query and the word of a passage that is nearest to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WordMatch<'a> {
-    /// The query's word.
     pub query: &'a str,
     /// The bytes of the passage's word in its text, on character boundaries.
     pub passage: Range<usize>,
@@ -27,7 +26,6 @@ pub struct WordMatch<'a> {
 /// A passage that a search found, and why.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoundPassage<'a> {
-    /// Where it stands.
     pub hit: Hit<'a>,
     /// Its words that the query's words matched.
     pub matches: Vec<WordMatch<'a>>,

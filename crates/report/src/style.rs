@@ -3,7 +3,6 @@
 /// What the terminal that a text is for can show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// Whether to use colour.
     pub colour: bool,
     /// Columns of the terminal; `None` to cut nothing, as for a file or a pipe.
     pub width: Option<usize>,
@@ -12,18 +11,13 @@ pub struct Style {
 /// The meaning that a colour repeats.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tone {
-    /// Nothing in particular.
     #[default]
     Plain,
-    /// As it should be.
     Good,
-    /// What to look at.
     Bad,
     /// Open, or a warning.
     Open,
-    /// Of less interest.
     Faint,
-    /// A heading.
     Strong,
 }
 

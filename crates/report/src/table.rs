@@ -20,7 +20,6 @@ pub enum Align {
     Right,
 }
 
-/// A column.
 #[derive(Clone, Debug)]
 pub struct Column {
     title: String,
@@ -96,7 +95,6 @@ pub struct Table<const N: usize> {
 }
 
 impl<const N: usize> Table<N> {
-    /// A table without rows.
     pub fn new(columns: [Column; N]) -> Table<N> {
         Table {
             columns,
@@ -104,7 +102,6 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Adds a row.
     pub fn row(&mut self, cells: [Cell; N]) {
         self.rows.push(cells);
     }

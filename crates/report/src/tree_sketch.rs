@@ -35,7 +35,6 @@ pub(crate) enum Terms {
 /// How the terms of a block are added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// There is only one.
     Single,
     /// One after the other, ascending.
     Chain,
@@ -43,7 +42,6 @@ pub(crate) enum Manner {
     Backwards,
     /// One after the other in some order.
     Disorderly,
-    /// All in one addition.
     AtOnce,
     /// This many and the running sum in one addition.
     Fused { width: usize },
@@ -56,7 +54,6 @@ pub(crate) enum Manner {
 }
 
 impl Manner {
-    /// In words.
     pub(crate) fn words(self) -> String {
         match self {
             Manner::Single => "a single term".to_owned(),

@@ -14,7 +14,6 @@ pub struct TreePanel<'a> {
     pub title: &'a str,
     /// What there is to say of it: its label, the rows it was found in.
     pub caption: &'a str,
-    /// The order.
     pub tree: &'a SumTree,
 }
 

@@ -39,11 +39,9 @@ pub type Fields = Map<String, Json>;
 /// How far a request has come.
 #[derive(Clone, Debug, Deserialize)]
 pub struct AgentProgress {
-    /// What is being done.
     pub stage: String,
     /// How much of it is done.
     pub done: u64,
-    /// Of how much.
     pub total: u64,
 }
 

@@ -23,7 +23,6 @@ pub enum RecordError {
     /// The working store could not be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// PyTorch's process failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// A PyTorch subject cannot run.
@@ -49,22 +48,16 @@ pub enum ProbeError {
     /// A passage that the collection does not have.
     #[error("batch {batch} asks for passage {pid}, and the collection has {passages} passages")]
     NoSuchPassage {
-        /// The batch.
         batch: usize,
-        /// The passage.
         pid: usize,
-        /// How many there are.
         passages: usize,
     },
-    /// A batch without passages.
     #[error("batch {0} has no passages")]
     EmptyBatch(usize),
     /// A passage cannot be tokenized.
     #[error("passage {pid}: {source}")]
     Tokenizer {
-        /// The passage.
         pid: usize,
-        /// Why.
         source: TokenizerError,
     },
     /// A module cannot be given what the other run computed.
@@ -87,7 +80,6 @@ impl From<StageError> for ProbeError {
 /// Why a PyTorch subject cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum TorchError {
-    /// The collection is empty.
     #[error("the collection has no passages")]
     Empty,
     /// `colbert-ai` runs from end to end.

@@ -35,7 +35,6 @@ enum Engine {
 /// Why an operation has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
-    /// PyTorch's process failed.
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// The operands do not go together, or the result is not of the kind that was asked for.
@@ -44,7 +43,6 @@ pub enum OperationError {
     /// PyTorch's process gave something else than one tensor.
     #[error("PyTorch's process gave no result of the operation `{0}`")]
     NoResult(&'static str),
-    /// A sum of integers.
     #[error(
         "precision=int8 adds integers, whose sum is exact: there is no order of additions to find"
     )]
@@ -229,7 +227,6 @@ pub enum SumOf {
 /// An operation that sees one row at a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowOperation<'a> {
-    /// Layer normalisation.
     LayerNorm {
         /// What rows are multiplied by.
         gamma: &'a [f32],
@@ -242,7 +239,6 @@ pub enum RowOperation<'a> {
     Gelu,
     /// Division by the Euclidean length.
     Normalize,
-    /// Softmax.
     Softmax,
 }
 

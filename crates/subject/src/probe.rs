@@ -20,7 +20,6 @@ use crate::error::{ProbeError, RecordError};
 pub struct ProbeBatch {
     /// The number under which the taps are recorded.
     pub number: usize,
-    /// The passages.
     pub pids: Vec<usize>,
     /// The tokens that PyTorch pads every passage to; its own choice if unset. The native engine does not
     /// pad.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 /// What a process left that ran to its end.
 pub(crate) struct Finished {
-    /// How it ended.
     pub status: ExitStatus,
     /// All of its standard output.
     pub output: String,

@@ -13,9 +13,7 @@ use concord_engine::native::Native;
 
 /// A subject that can be run, on a checkpoint and a collection.
 pub enum Runner {
-    /// The native engine.
     Native(Box<Native>),
-    /// A version of PyTorch.
     Torch(Box<Torch>),
 }
 
@@ -52,7 +50,6 @@ impl Runner {
         }
     }
 
-    /// The number of passages.
     pub fn passages(&self) -> usize {
         match self {
             Runner::Native(native) => native.grid().passages(),

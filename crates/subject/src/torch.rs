@@ -36,11 +36,9 @@ use concord_engine::swap::Swap;
 
 /// What a PyTorch subject runs on.
 pub struct TorchInputs {
-    /// The checkpoint.
     pub checkpoint: Arc<Checkpoint>,
     /// The folder with the checkpoint's files, as `transformers` reads them.
     pub folder: PathBuf,
-    /// The collection.
     pub collection: Arc<Collection>,
     /// What the index depends on beside.
     pub settings: IndexSettings,
@@ -93,12 +91,10 @@ impl Torch {
         self.options.to_string()
     }
 
-    /// The heads of attention.
     pub fn heads(&self) -> usize {
         self.inputs.checkpoint.bert_config().num_attention_heads
     }
 
-    /// Its autocast.
     pub fn amp(&self) -> Amp {
         self.options.amp
     }
@@ -135,7 +131,6 @@ impl Torch {
         self.options.pad
     }
 
-    /// The number of passages.
     pub fn passages(&self) -> usize {
         self.inputs.collection.len()
     }

@@ -25,20 +25,15 @@ pub struct AtomicFile {
 pub struct AtomicFileError {
     /// The name that the file would have had.
     pub path: PathBuf,
-    /// What was being done.
     pub action: Action,
-    /// What the system said.
     pub source: io::Error,
 }
 
 /// What was being done to a file when the system refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Making it.
     Create,
-    /// Writing to it.
     Write,
-    /// Giving it its name.
     Publish,
 }
 

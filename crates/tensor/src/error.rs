@@ -48,7 +48,6 @@ pub enum TensorError {
     CastOutOfRange {
         /// Flat index of the element.
         index: usize,
-        /// The value, as text.
         value: String,
         /// The dtype it was to be cast to.
         to: DType,
@@ -56,7 +55,6 @@ pub enum TensorError {
     /// A range of rows ends past the last row or before it begins.
     #[error("rows {start}..{end} are not within a tensor of {rows} rows")]
     RowsOutOfRange {
-        /// First row asked for.
         start: usize,
         /// One past the last row asked for.
         end: usize,

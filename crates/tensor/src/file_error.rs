@@ -58,9 +58,7 @@ pub enum FileProblem {
     Truncated {
         /// What should have been there.
         what: String,
-        /// Where that begins.
         start: u64,
-        /// Where it would end.
         end: u64,
         /// How long the file is.
         len: u64,
@@ -76,7 +74,6 @@ pub enum FileProblem {
     UnexpectedValue {
         /// What the caller asked for.
         expected: &'static str,
-        /// What the file holds.
         found: &'static str,
     },
     /// A tensor has a size, or holds elements, that a tensor cannot have.
@@ -89,11 +86,9 @@ pub enum FileProblem {
     /// A range of elements ends past the last element.
     #[error("elements {start}..{end} are not within a tensor of {len} elements")]
     ElementsOutOfRange {
-        /// First element asked for.
         start: usize,
         /// One past the last element asked for.
         end: usize,
-        /// How many there are.
         len: usize,
     },
     /// Two tensors could not be compared.
@@ -102,9 +97,7 @@ pub enum FileProblem {
     /// The format has no way to write this dtype.
     #[error("{format} files cannot hold {dtype} elements; cast the tensor first")]
     UnsupportedDType {
-        /// The format's name.
         format: &'static str,
-        /// The dtype it lacks.
         dtype: DType,
     },
     /// The elements given to a writer do not make up the tensor it was told to expect.
@@ -112,7 +105,6 @@ pub enum FileProblem {
     WrongPayload {
         /// How many bytes dtype and shape make.
         expected: u64,
-        /// How many were written.
         actual: u64,
     },
     /// A PyTorch file is not as it should be.

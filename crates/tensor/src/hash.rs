@@ -148,12 +148,10 @@ impl TensorHasher {
 pub struct ByteHasher(Sha256);
 
 impl ByteHasher {
-    /// Begins a hash.
     pub fn new() -> ByteHasher {
         ByteHasher::default()
     }
 
-    /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }

@@ -44,7 +44,6 @@ impl Ranking {
         self.queries[place].1 = ranked;
     }
 
-    /// The number of queries.
     pub fn len(&self) -> usize {
         self.queries.len()
     }

@@ -9,7 +9,6 @@ use concord_tensor::Tensor;
 /// The sizes that shapes follow from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// The number of passages.
     pub passages: usize,
     /// The width of an embedding.
     pub dim: usize,
@@ -20,15 +19,11 @@ pub struct Sizes {
 /// Why a tensor cannot take the place of an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
-    /// It has another shape.
     #[error("its shape is {found:?}, and ({needed}) is needed")]
     Shape {
-        /// The shape it has.
         found: Vec<usize>,
-        /// The shape it needs.
         needed: String,
     },
-    /// It has no rows.
     #[error("it has no rows")]
     Empty,
     /// Passages are not numbers of passages in ascending order.
@@ -36,9 +31,7 @@ pub enum Misfit {
         "row {row} is passage {pid}: passages ascend, each comes once, and they are below {passages}"
     )]
     Passage {
-        /// Where.
         row: usize,
-        /// What is there.
         pid: i64,
         /// How many passages there are.
         passages: usize,
@@ -46,9 +39,7 @@ pub enum Misfit {
     /// A length is no length.
     #[error("passage {pid} has {doclen} embeddings")]
     Doclen {
-        /// The passage.
         pid: usize,
-        /// Its length.
         doclen: i64,
     },
 }

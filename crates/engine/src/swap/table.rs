@@ -125,7 +125,6 @@ pub fn swap_declaration(artifact: &str) -> Option<&'static StageDeclaration> {
     found.map(|swappable| &swappable.declaration)
 }
 
-/// The names of all.
 pub(super) fn names() -> String {
     let names = SWAPPABLE.iter().map(Swappable::artifact);
     names.collect::<Vec<_>>().join(", ")

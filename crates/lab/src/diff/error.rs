@@ -14,7 +14,6 @@ pub enum DiffError {
     FileWithFolder {
         file: String,
         folder: String,
-        /// What the folder is.
         kind: SideKind,
     },
     /// A side cannot be read, or contradicts itself.
@@ -23,7 +22,6 @@ pub enum DiffError {
     /// The elements of an artifact cannot be read.
     #[error("comparing `{name}`: {source}")]
     Elements {
-        /// The artifact or tap.
         name: String,
         source: ElementsError,
     },

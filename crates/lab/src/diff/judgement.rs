@@ -20,12 +20,10 @@ pub enum Judgement {
         a: Distance,
         /// How far the second is.
         b: Distance,
-        /// Which is nearer.
         nearer: Nearer,
     },
     /// The elements of the three are not about the same things.
     NotComparable {
-        /// Why.
         not_comparable: NotComparable,
     },
 }
@@ -67,7 +65,6 @@ pub enum NotComparable {
     /// Which passage, sample or centroid a row belongs to is decided by another artifact, of which a side
     /// has not the referee's.
     Rows {
-        /// That artifact.
         by: String,
     },
 }

@@ -3,7 +3,6 @@
 /// How far the comparison of one row has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiffProgress<'a> {
-    /// The row.
     pub name: &'a str,
     /// Bytes of each side compared so far.
     pub done: u64,

@@ -12,7 +12,6 @@ use crate::side::{Holding, Side};
 /// Something that the two sides were told, and told differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remark {
-    /// What kind of thing.
     pub about: About,
     /// Its name: `checkpoint`, `nbits`, …
     pub name: String,

@@ -13,9 +13,7 @@ use crate::side::{Form, SideKind};
 /// Two sides compared.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiffReport {
-    /// The first side.
     pub a: Compared,
-    /// The second.
     pub b: Compared,
     /// What `allclose` means in this report.
     pub tolerance: Tolerance,
@@ -27,7 +25,6 @@ pub struct DiffReport {
     pub first_different: Option<String>,
     /// How many rows came out how.
     pub counts: Counts,
-    /// The answer.
     pub verdict: Verdict,
     /// The subject that was run in double precision to say which side is nearer the truth, where one was. The
     /// errors of a row are those of its values against this run's, with all that came before in them.
@@ -40,7 +37,6 @@ pub struct DiffReport {
 pub struct Compared {
     /// Its name: its path, as it was given, or the word of a subject that was run.
     pub name: String,
-    /// What it is.
     pub kind: SideKind,
     /// The subject that was recorded, where it is a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -52,7 +48,6 @@ pub struct Compared {
 pub struct Counts {
     /// Rows that are the same, bit for bit.
     pub same: usize,
-    /// Rows that differ.
     pub different: usize,
     /// Rows of which it cannot be told.
     pub unknown: usize,
@@ -83,9 +78,7 @@ pub struct DiffRow {
     pub name: String,
     /// Which of these it is.
     pub kind: RowKind,
-    /// Who has it.
     pub presence: Presence,
-    /// How it came out.
     pub outcome: Outcome,
     /// Its tensors; a single one has the empty name.
     pub fields: Vec<FieldDiff>,
@@ -190,13 +183,10 @@ impl From<&Form> for TensorForm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "same", content = "by")]
 pub enum Bits {
-    /// They have.
     #[serde(rename = "yes")]
     Same(Evidence),
-    /// They have not.
     #[serde(rename = "no")]
     Different(Evidence),
-    /// It cannot be told.
     #[serde(rename = "unknown")]
     Unknown(Unknown),
 }

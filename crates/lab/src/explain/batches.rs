@@ -11,10 +11,8 @@ use serde::{Deserialize, Serialize};
 /// The module whose output is the encoder's.
 const LAST: &str = NORMALIZE;
 
-/// One batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
-    /// Its number.
     pub number: usize,
     /// Its passages, in the order of their rows.
     pub pids: Vec<usize>,
@@ -57,7 +55,6 @@ pub struct Batches {
     pub differing: usize,
     /// The passages in all.
     pub passages: usize,
-    /// The passages that differ.
     pub passages_differing: usize,
     /// Rows of the smallest and the largest batch that differs.
     pub rows_differing: Option<(usize, usize)>,

@@ -8,9 +8,7 @@ use super::referee::Errors;
 /// A module that computes something else on the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Culprit {
-    /// Its path.
     pub module: String,
-    /// What it computes.
     pub operation: Operation,
     /// The width of its output.
     pub width: usize,

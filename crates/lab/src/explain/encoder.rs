@@ -48,7 +48,6 @@ pub struct Forced {
     pub culprits: Vec<Culprit>,
     /// How many modules were run.
     pub modules: usize,
-    /// The heads of attention.
     pub heads: usize,
     /// The mean absolute difference between the two sides' embeddings of these passages.
     pub mean_abs: f64,
@@ -63,7 +62,6 @@ pub struct Forced {
 /// What a kind of operation makes of the final difference alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Share {
-    /// The operation.
     pub operation: Operation,
     /// The modules that do it and are culprits.
     pub modules: usize,

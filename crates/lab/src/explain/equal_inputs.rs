@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 /// A module that computed something else though all that it read was the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departure {
-    /// The module.
     pub module: String,
-    /// What it computes.
     pub operation: Operation,
     /// Passages for which its output differs though its inputs agree.
     pub passages: usize,

@@ -11,11 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::error::ExplainError;
 use crate::diff::{About, Bits, DiffReport};
 
-/// Which input it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputKind {
-    /// The checkpoint.
     Checkpoint,
     /// The collection: other texts, or another number of them.
     Collection,
@@ -39,7 +37,6 @@ impl InputKind {
 /// Something that the two sides did not have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDifference {
-    /// Which.
     pub kind: InputKind,
     /// In words.
     pub what: String,

@@ -18,7 +18,6 @@ use super::error::ExplainError;
 /// A script and what it prints on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reproducer {
-    /// The operation.
     pub operation: Operation,
     /// A name for its folder.
     pub name: String,

@@ -34,12 +34,9 @@ pub enum Role {
     Unknown,
 }
 
-/// One artifact's part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// The artifact.
     pub artifact: String,
-    /// Its part.
     pub role: Role,
     /// What it is made from that differs.
     pub differing_inputs: Vec<String>,

@@ -17,7 +17,6 @@ use super::error::ExplainError;
 /// An artifact that the second side's stage made of the first side's inputs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnOtherInputs {
-    /// The artifact.
     pub artifact: String,
     /// Whether it is then the first side's.
     pub same: bool,
@@ -93,7 +92,6 @@ pub struct Closure {
 /// An artifact after a swap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Then {
-    /// The artifact.
     pub artifact: String,
     /// Whether the two sides had it the same before.
     pub same_before: bool,

@@ -34,7 +34,6 @@ pub(super) enum Joined {
 /// Where the last terms go that do not fill all lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// There are none.
     None,
     /// Into the first lanes.
     IntoLanes,

@@ -36,7 +36,6 @@ pub struct Operands<'a> {
     pub x: &'a [f32],
     /// `W`, row-major.
     pub w: &'a [f32],
-    /// Their shape.
     pub shape: LinearShape,
 }
 

@@ -20,7 +20,6 @@ pub struct Masks {
 /// Why no masks exist for an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MaskError {
-    /// Integers are added exactly.
     #[error(
         "{0} sums have no order to find: the order of additions shows only where they are rounded"
     )]

@@ -80,12 +80,10 @@ pub enum Cut {
     RestAndLanes {
         /// How many terms are not in lanes.
         rest: usize,
-        /// How many lanes.
         width: usize,
     },
     /// The terms are divided into lanes except for the last ones, which follow those of the first lane.
     LanesThenRest {
-        /// How many lanes.
         width: usize,
         /// How many terms follow the first lane.
         rest: usize,
@@ -94,7 +92,6 @@ pub enum Cut {
     HeadThenLanes {
         /// How many terms begin the first lane.
         head: usize,
-        /// How many lanes.
         width: usize,
     },
 }

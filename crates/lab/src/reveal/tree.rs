@@ -85,7 +85,6 @@ pub enum TreeError {
     /// An addition of fewer than two parts.
     #[error("node {node} adds {parts} parts; an addition has at least two")]
     TooFewParts {
-        /// The addition.
         node: usize,
         /// How many parts it has.
         parts: usize,
@@ -93,7 +92,6 @@ pub enum TreeError {
     /// A node is named that does not exist.
     #[error("there is no node {node}: the tree has {nodes}")]
     NoSuchNode {
-        /// What was named.
         node: usize,
         /// How many nodes there are, terms included.
         nodes: usize,
@@ -273,7 +271,6 @@ impl SumTree {
         arities
     }
 
-    /// The tree in numbers.
     pub fn summary(&self) -> TreeSummary {
         TreeSummary {
             terms: self.terms,

@@ -88,7 +88,6 @@ pub(crate) struct Recorded {
 
 /// Where the elements of a tensor are.
 pub(crate) enum Values<'a> {
-    /// Nowhere.
     Absent,
     /// In files or in memory. The form may be another than the recorded one: an index keeps its
     /// centroids rounded to f16.

@@ -55,7 +55,6 @@ pub enum SideError {
         path = path.display(), field = in_field(field)
     )]
     Ragged {
-        /// The run or index.
         path: PathBuf,
         artifact: String,
         /// Its field; empty where it has only one.
@@ -71,7 +70,6 @@ pub enum SideError {
         path = path.display()
     )]
     NotAsRecorded {
-        /// The index.
         path: PathBuf,
         artifact: String,
         /// The shape by the manifest.
@@ -82,7 +80,6 @@ pub enum SideError {
     /// The lengths of the inverted lists are impossible.
     #[error("{path}: the lengths of the inverted lists {what}", path = path.display())]
     InvertedLists {
-        /// The index.
         path: PathBuf,
         what: String,
     },

@@ -17,7 +17,6 @@ pub(crate) enum Part<'a> {
         hash: BitHash,
         form: Form,
     },
-    /// A tensor in memory.
     Memory(Tensor),
 }
 

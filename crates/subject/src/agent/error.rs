@@ -12,26 +12,20 @@ pub enum AgentError {
     /// Its Python cannot be started, or its file not be written.
     #[error("cannot start {interpreter}: {source}", interpreter = interpreter.display())]
     Start {
-        /// The Python.
         interpreter: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// It refused the request; its text says what to do.
     #[error("{0}")]
     Refused(String),
-    /// An exception inside it.
     #[error("{message}\nPython's traceback:\n{traceback}", traceback = indented(traceback))]
     Exception {
-        /// The exception.
         message: String,
-        /// Where it was raised.
         traceback: String,
     },
     /// It ended, or was killed, before it answered.
     #[error("PyTorch's process ended before it answered ({status}){said}", said = last_words(said))]
     Ended {
-        /// How it ended.
         status: String,
         /// Its last lines on standard error.
         said: Vec<String>,

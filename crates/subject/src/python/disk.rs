@@ -29,7 +29,6 @@ pub fn free_space(path: &Path) -> io::Result<u64> {
 /// What a folder takes on disk, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskUsage {
-    /// All of it.
     pub bytes: u64,
     /// What of it other folders hold as well, so that removing the folder does not free it: files that
     /// `uv` has in its cache too.

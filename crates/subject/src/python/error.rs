@@ -22,7 +22,6 @@ pub enum EnvironmentError {
         nearest = join(nearest)
     )]
     UnknownVersion {
-        /// The version asked for.
         version: TorchVersion,
         /// Those published before and after it, at most two each.
         nearest: Vec<TorchVersion>,
@@ -32,7 +31,6 @@ pub enum EnvironmentError {
         "no version of PyTorch from {range} is published for Python {PYTHON} on this system; the newest is {newest}"
     )]
     EmptyRange {
-        /// The range asked for.
         range: TorchRange,
         /// The newest version that is published.
         newest: TorchVersion,
@@ -53,7 +51,6 @@ pub enum EnvironmentError {
         needed = size(*needed), free = size(*free), folder = folder.display()
     )]
     Shortage {
-        /// The environment.
         name: String,
         /// The folder that is short of space.
         folder: PathBuf,
@@ -68,7 +65,6 @@ pub enum EnvironmentError {
          uv said:\n{lines}"
     )]
     FullDisk {
-        /// The environment.
         name: String,
         /// The last lines of `uv`.
         lines: String,
@@ -76,7 +72,6 @@ pub enum EnvironmentError {
     /// The index has the version, but not all of what belongs to it.
     #[error("the package index has no packages that fit together for {name}; uv said:\n{lines}")]
     NoSolution {
-        /// What was made.
         name: String,
         /// The last lines of `uv`.
         lines: String,
@@ -84,9 +79,7 @@ pub enum EnvironmentError {
     /// `uv` failed for another reason.
     #[error("uv failed when {name} was made ({status}); its last lines:\n{lines}")]
     Uv {
-        /// What was made.
         name: String,
-        /// How it ended.
         status: String,
         /// The last lines of what it said.
         lines: String,
@@ -94,7 +87,6 @@ pub enum EnvironmentError {
     /// The packages are there, and cannot be imported.
     #[error("{name} was made, but its packages cannot be imported; Python's last lines:\n{lines}")]
     Broken {
-        /// The environment.
         name: String,
         /// The last lines of the traceback.
         lines: String,
@@ -102,9 +94,7 @@ pub enum EnvironmentError {
     /// No environment has this name.
     #[error("there is no environment `{name}`{known}", known = listed(known))]
     NotThere {
-        /// The name given.
         name: String,
-        /// The names there are.
         known: Vec<String>,
     },
     /// An environment that is to be removed or replaced is in use.
@@ -113,17 +103,13 @@ pub enum EnvironmentError {
     /// A file or folder could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
-        /// What was being read.
         path: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// A program could not be started or listened to.
     #[error("cannot run {program}: {source}", program = program.display())]
     Run {
-        /// The program.
         program: PathBuf,
-        /// What the system said.
         source: io::Error,
     },
     /// A file or folder could not be written.

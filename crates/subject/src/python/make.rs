@@ -38,9 +38,7 @@ const CHECK_COLBERT: &str = "import faiss; from colbert import Indexer";
 /// What a whole environment says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {
-    /// The version of PyTorch.
     pub torch: TorchVersion,
-    /// What drives it.
     pub engine: Engine,
     /// The version of Python, such as `3.11.7`.
     pub python: String,
@@ -49,7 +47,6 @@ pub struct Finished {
     /// Whether PyTorch's wheels for the CPU alone were preferred; otherwise they are what `uv` was set up
     /// for.
     pub cpu_wheels: bool,
-    /// What was asked for.
     pub requirements: Vec<String>,
     /// What was asked of the packages that those need.
     pub constraints: Vec<String>,

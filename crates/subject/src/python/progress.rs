@@ -12,7 +12,6 @@ pub enum Progress<'a> {
     Waiting(&'a str),
     /// The environment there is was made from another recipe and is removed first.
     Replacing(&'a str),
-    /// It is being made.
     Making {
         /// What it is made of.
         recipe: &'a Recipe,

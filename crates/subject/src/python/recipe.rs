@@ -113,7 +113,6 @@ impl fmt::Display for Engine {
 /// A package that one version of PyTorch does not have in common with the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Departure {
-    /// The package.
     pub package: String,
     /// Its version beside most versions of PyTorch.
     pub usual: String,
@@ -151,12 +150,10 @@ impl Recipe {
         Recipe { torch, engine }
     }
 
-    /// The version of PyTorch.
     pub fn torch(&self) -> TorchVersion {
         self.torch
     }
 
-    /// What drives it.
     pub fn engine(&self) -> Engine {
         self.engine
     }

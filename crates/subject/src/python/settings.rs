@@ -26,7 +26,6 @@ pub enum Downloads {
     Discard,
 }
 
-/// How environments are made.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The folders in which `uv` or Python is searched, as in `PATH`.

@@ -12,7 +12,6 @@ const TORCH_OPTIONS: &str = "engine=, device=, amp=, batch=, threads=, pad=, att
 /// Why text specifies no subject.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    /// It names nothing.
     #[error(
         "`{0}` is no subject: write `native` or `torch==2.4.1`, with options after commas \
          (native,batch=8,gemm=split-k:4), or the path of a recorded run"
@@ -33,11 +32,8 @@ pub enum SpecError {
     /// A value that an option does not have.
     #[error("unknown {option} `{value}`: choose one of {choices}")]
     UnknownChoice {
-        /// The option.
         option: &'static str,
-        /// What was given.
         value: String,
-        /// The values it has.
         choices: String,
     },
     /// A range where one subject is needed.

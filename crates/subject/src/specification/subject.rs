@@ -11,9 +11,7 @@ use super::torch::{PREFIX, TorchOptions};
 /// A subject by its specification: one word, options after commas.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SubjectSpec {
-    /// The native engine.
     Native(NativeOptions),
-    /// A version of PyTorch.
     Torch(TorchOptions),
     /// A recorded run in a folder.
     Recorded(PathBuf),

@@ -16,9 +16,7 @@ pub enum Amp {
     /// None: single precision throughout.
     #[default]
     Off,
-    /// To half precision.
     F16,
-    /// To bfloat16.
     Bf16,
 }
 
@@ -47,22 +45,17 @@ pub enum Attention {
 pub enum Capability {
     /// None beside the base of the processor's family.
     Scalar,
-    /// AVX2 and FMA.
     Avx2,
-    /// AVX-512.
     Avx512,
 }
 
 /// The options of a PyTorch subject. What is unset is left to the agent, which says what it chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TorchOptions {
-    /// The version of PyTorch.
     pub version: TorchVersion,
-    /// What drives it.
     pub engine: Engine,
     /// The device, as PyTorch names it; the CPU if unset.
     pub device: Option<String>,
-    /// Autocast.
     pub amp: Amp,
     /// Passages in a batch.
     pub batch: Option<NonZeroUsize>,
@@ -70,9 +63,7 @@ pub struct TorchOptions {
     pub threads: Option<NonZeroUsize>,
     /// How far batches are padded.
     pub pad: Pad,
-    /// The implementation of attention.
     pub attention: Attention,
-    /// The instruction set.
     pub isa: Option<Capability>,
     /// Modules that are cut out.
     pub patches: Vec<Patch>,

@@ -105,9 +105,7 @@ impl Place {
 /// The largest of some numbers and where it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Peak {
-    /// The number.
     pub value: f64,
-    /// Where it is.
     pub at: Place,
 }
 
@@ -128,7 +126,6 @@ pub struct UlpReport {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UlpPeak {
     pub ulps: u64,
-    /// Where it is.
     pub at: Place,
 }
 

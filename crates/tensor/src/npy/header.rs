@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::problem::NpyProblem;
 
-/// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// The type of the elements in NumPy's notation.

@@ -9,9 +9,7 @@ pub enum NpyProblem {
     /// The file has a version of the format that is not known.
     #[error("the file has version {major}.{minor} of the format; 1.0, 2.0 and 3.0 can be read")]
     UnsupportedVersion {
-        /// The first number.
         major: u8,
-        /// The second number.
         minor: u8,
     },
     /// The header's length is not plausible.
@@ -19,15 +17,12 @@ pub enum NpyProblem {
     HeaderTooLarge {
         /// The length in the file.
         len: u64,
-        /// The longest read.
         limit: u64,
     },
     /// The header is not the text of a dict with the three keys it should have.
     #[error("the header is damaged at byte {at}: expected {expected}")]
     InvalidHeader {
-        /// Where in the header.
         at: usize,
-        /// What should be there.
         expected: &'static str,
     },
     /// The elements have a type that is not known here.
@@ -36,7 +31,6 @@ pub enum NpyProblem {
         /// The type in NumPy's notation.
         descr: String,
     },
-    /// The elements are big-endian.
     #[error(
         "the elements are big-endian ({descr:?}); convert the array with \
          a.astype(a.dtype.newbyteorder(\"<\")) and save it again"

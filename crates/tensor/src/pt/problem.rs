@@ -14,7 +14,6 @@ pub enum PtProblem {
     /// The file begins as an archive but has no end record.
     #[error("the archive has no end record within its {len} bytes: the file is truncated")]
     TruncatedArchive {
-        /// The file's length.
         len: u64,
     },
     /// The file has PyTorch's format from before the archives.
@@ -26,7 +25,6 @@ pub enum PtProblem {
     /// The archive's directory is inconsistent.
     #[error("the archive's directory is damaged at byte {at}")]
     DamagedDirectory {
-        /// Where in the file.
         at: u64,
     },
     /// The archive is spread over several files.
@@ -42,7 +40,6 @@ pub enum PtProblem {
     /// Two entries have the same name.
     #[error("the archive holds entry {entry:?} twice")]
     DuplicateEntry {
-        /// The name.
         entry: String,
     },
     /// An entry's name is not text.
@@ -51,7 +48,6 @@ pub enum PtProblem {
         /// The name, with what is not UTF-8 replaced.
         entry: String,
     },
-    /// An entry is compressed.
     #[error(
         "entry {entry:?} is compressed (method {method}): torch.save stores entries as they are, \
          so this archive was packed by something else; save it again with torch.save"
@@ -61,14 +57,12 @@ pub enum PtProblem {
         /// The ZIP number of the compression method.
         method: u16,
     },
-    /// An entry is encrypted.
     #[error("entry {entry:?} is encrypted")]
     EncryptedEntry { entry: String },
     /// An entry that is not compressed has two sizes.
     #[error("entry {entry:?} has {size} bytes, of which the archive claims to store {stored}")]
     EntrySizesDiffer {
         entry: String,
-        /// Its size.
         size: u64,
         /// Its size in the archive.
         stored: u64,
@@ -76,13 +70,11 @@ pub enum PtProblem {
     /// The archive has no pickle where PyTorch puts it.
     #[error("this is not a file written by torch.save: the archive holds no data.pkl")]
     NotATorchArchive,
-    /// The tensors are big-endian.
     #[error(
         "the tensors have byte order {order:?}, and only \"little\" can be read; load the file \
          with torch.load on a little-endian machine and save it again"
     )]
     ByteOrder {
-        /// What the archive says.
         order: String,
     },
     /// The pickle is larger than any description of tensors should be.
@@ -90,13 +82,11 @@ pub enum PtProblem {
     PickleTooLarge {
         /// Its size in bytes.
         size: u64,
-        /// The largest size read.
         limit: u64,
     },
     /// The pickle ends too early.
     #[error("data.pkl ends at byte {at}, before the value it describes is complete")]
     PickleEnds {
-        /// The pickle's length.
         at: usize,
     },
     /// The pickle has a protocol that is not known.
@@ -106,16 +96,13 @@ pub enum PtProblem {
     #[error("data.pkl has opcode {opcode:#04x} at byte {at}, which files of tensors do not use")]
     UnsupportedOpcode {
         opcode: u8,
-        /// Where in the pickle.
         at: usize,
     },
     /// An instruction finds something else on the stack than it works on.
     #[error("data.pkl is damaged at byte {at}: opcode {opcode:#04x} needs {needs}")]
     BadOperand {
         opcode: u8,
-        /// Where in the pickle.
         at: usize,
-        /// What it works on.
         needs: &'static str,
     },
     /// The pickle asks for a class or function that is not among those tensors need.
@@ -124,55 +111,45 @@ pub enum PtProblem {
          tensors, parameters, tuples, lists, dicts, numbers, strings, bools and None only"
     )]
     UnsupportedGlobal {
-        /// Module and name.
         name: String,
-        /// Where in the pickle.
         at: usize,
     },
     /// A known function is called with arguments it does not take.
     #[error("data.pkl calls {function} at byte {at} with wrong arguments: {problem}")]
     BadCall {
         function: &'static str,
-        /// Where in the pickle.
         at: usize,
         problem: &'static str,
     },
     /// A text is not UTF-8.
     #[error("data.pkl has a string at byte {at} that is not UTF-8")]
     StringNotUtf8 {
-        /// Where in the pickle.
         at: usize,
     },
     /// An integer does not fit 64 bits.
     #[error("data.pkl has an integer of {bytes} bytes at byte {at}; at most 8 can be read")]
     IntegerTooLarge {
-        /// Where in the pickle.
         at: usize,
-        /// Its length.
         bytes: usize,
     },
     /// The pickle describes more values than a file of tensors should.
     #[error("data.pkl describes more than {limit} values")]
     TooManyValues {
-        /// How many are read.
         limit: usize,
     },
     /// Values are nested too deeply, or contain themselves.
     #[error("data.pkl nests values more than {limit} deep, or has one that contains itself")]
     TooDeep {
-        /// How deep is read.
         limit: usize,
     },
     /// A dict has a key that is neither a string nor an integer.
     #[error("data.pkl has a dict whose key is {found}; only strings and integers are read")]
     UnsupportedKey {
-        /// What the key is.
         found: &'static str,
     },
     /// The pickle's value is a class, a function or a storage.
     #[error("data.pkl holds {found} where a value should be")]
     NotAValue {
-        /// What it holds.
         found: &'static str,
     },
     /// A storage has no entry.
@@ -198,11 +175,9 @@ pub enum PtProblem {
     )]
     ViewOutOfStorage {
         entry: String,
-        /// The tensor's shape.
         shape: Vec<usize>,
         /// Its strides, in elements.
         strides: Vec<usize>,
-        /// Its first element.
         offset: usize,
         /// The number of elements in the storage.
         count: u64,
@@ -210,7 +185,6 @@ pub enum PtProblem {
     /// A tensor to write has more dimensions than PyTorch allows.
     #[error("a tensor has {actual} dimensions, more than the {limit} that PyTorch allows")]
     TooManyDimensions {
-        /// Its number of dimensions.
         actual: usize,
         limit: usize,
     },
@@ -222,7 +196,6 @@ pub enum PtProblem {
     Inflated {
         /// The bytes counted when reading stopped.
         bytes: u64,
-        /// The file's size.
         file: u64,
     },
     /// The file name leaves no name for the folder in the archive.
@@ -231,7 +204,6 @@ pub enum PtProblem {
     /// A string or entry name is too long for the format.
     #[error("{what} of {len} bytes is too long for the format")]
     TextTooLong {
-        /// What is too long.
         what: &'static str,
         /// Its length in bytes.
         len: usize,

@@ -8,21 +8,14 @@
 pub enum PtValue<T> {
     /// A tensor, or a `torch.nn.Parameter`, which is one.
     Tensor(T),
-    /// A Python tuple.
     Tuple(Vec<PtValue<T>>),
-    /// A Python list.
     List(Vec<PtValue<T>>),
     /// A Python dict in its order. Keys are strings or integers, and no key comes twice.
     Dict(Vec<(PtValue<T>, PtValue<T>)>),
-    /// An integer.
     Int(i64),
-    /// A float.
     Float(f64),
-    /// A string.
     Str(String),
-    /// `True` or `False`.
     Bool(bool),
-    /// `None`.
     None,
 }
 

@@ -33,7 +33,6 @@ pub(crate) struct ZipWriter<W> {
 struct Record {
     name: String,
     header: u64,
-    /// The size announced.
     size: u64,
     written: u64,
     crc: crc32fast::Hasher,

@@ -8,13 +8,11 @@ pub enum SafetensorsProblem {
     HeaderTooLarge {
         /// The length in the file.
         len: u64,
-        /// The longest allowed.
         limit: u64,
     },
     /// The header is not JSON, or not consistent.
     #[error("the header is not valid: {reason}")]
     InvalidHeader {
-        /// What the parser says.
         reason: String,
     },
     /// The tensors do not fill the rest of the file.
@@ -28,7 +26,6 @@ pub enum SafetensorsProblem {
     /// A tensor has a dtype that is not known here.
     #[error("tensor {name:?} has dtype {dtype}, which is not supported")]
     UnsupportedDType {
-        /// The tensor's name.
         name: String,
         /// Its dtype as the format names it.
         dtype: String,

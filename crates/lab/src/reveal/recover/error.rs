@@ -6,7 +6,6 @@ use crate::reveal::tree::TreeError;
 /// Why no tree was recovered.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError<E: std::error::Error + 'static> {
-    /// A launch failed.
     #[error(transparent)]
     Operation(E),
     /// There is nothing to add, or nowhere to ask.
@@ -24,7 +23,6 @@ pub enum RecoverError<E: std::error::Error + 'static> {
     WrongCount {
         /// Places times slots.
         expected: usize,
-        /// What came.
         found: usize,
     },
     /// Results cannot count the units, and zeros are not allowed.
@@ -46,9 +44,7 @@ pub enum RecoverError<E: std::error::Error + 'static> {
         asked(probe)
     )]
     NotAPureSum {
-        /// What was asked.
         probe: Probe,
-        /// Where it was asked.
         place: usize,
         /// The result in units.
         answer: f64,
@@ -59,7 +55,6 @@ pub enum RecoverError<E: std::error::Error + 'static> {
          a tree allows {allowed}"
     )]
     NotATree {
-        /// Where it was asked.
         place: usize,
         /// The term that was `big`.
         pivot: usize,
@@ -83,7 +78,6 @@ pub enum RecoverError<E: std::error::Error + 'static> {
         plus: usize,
         /// The term that was its negative.
         minus: usize,
-        /// Where it was asked.
         place: usize,
         /// Terms under their join, by the answer.
         joined: usize,
@@ -96,9 +90,7 @@ pub enum RecoverError<E: std::error::Error + 'static> {
         asked(probe)
     )]
     Unstable {
-        /// What was asked.
         probe: Probe,
-        /// Where it was asked.
         place: usize,
         /// The first answer, in units.
         first: usize,

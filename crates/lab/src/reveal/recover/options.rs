@@ -12,7 +12,6 @@ pub struct RecoverOptions {
     pub survey: usize,
     /// How many launches full of random pairs the recovered trees must predict.
     pub checks: usize,
-    /// The most launches.
     pub max_launches: usize,
     /// The most trees that one operation may have before it counts as having no fixed order.
     pub max_orders: usize,

@@ -33,7 +33,6 @@ pub struct Region {
 /// A tree, and where it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundOrder {
-    /// The order of additions.
     pub tree: SumTree,
     /// Where sums are added so.
     pub regions: Vec<Region>,
@@ -46,7 +45,6 @@ pub struct FoundOrder {
 pub struct Recovery {
     /// Every order found, that of the most sums first. Never empty.
     pub orders: Vec<FoundOrder>,
-    /// What was asked.
     pub statistics: Statistics,
 }
 
