@@ -59,10 +59,7 @@ pub enum CorpusError {
     ScoreNotInJson { qid: String, pid: u32, score: f64 },
     /// A query id, a document id or a tag cannot be a field of the file that is to be written.
     #[error("{id:?} cannot be a field of a {format} file, whose fields end at white space")]
-    IdNotInFormat {
-        id: String,
-        format: &'static str,
-    },
+    IdNotInFormat { id: String, format: &'static str },
 }
 
 /// What is wrong with one line.

@@ -28,16 +28,10 @@ pub enum BuildError {
         "{path} holds an index that was built otherwise ({difference}): choose another --out, or remove it",
         path = path.display()
     )]
-    OtherIndex {
-        path: PathBuf,
-        difference: String,
-    },
+    OtherIndex { path: PathBuf, difference: String },
     /// The output cannot be looked at.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// The manifest that is there cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),

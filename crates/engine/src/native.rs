@@ -51,10 +51,7 @@ pub enum NativeError {
         "embeddings of {dim} dimensions cannot be packed with nbits = {nbits}: nbits is 1, 2, 4 or 8, and \
          8 times it divides the dimensions"
     )]
-    Bits {
-        dim: usize,
-        nbits: usize,
-    },
+    Bits { dim: usize, nbits: usize },
     /// A setting that is not supported.
     #[error("the checkpoint sets pool_factor = {0}, and pooling is not supported: set it to 1")]
     Pooling(usize),

@@ -38,10 +38,7 @@ pub enum SwapError {
     },
     /// A JSON file of numbers cannot be read.
     #[error("{path}: {problem}", path = path.display())]
-    Json {
-        path: PathBuf,
-        problem: String,
-    },
+    Json { path: PathBuf, problem: String },
     /// A tensor file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),

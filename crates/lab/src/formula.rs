@@ -48,10 +48,7 @@ pub enum FormulaError {
     Operation(#[from] OperationError),
     /// The results are not as many as the inputs.
     #[error("the operation was asked for {asked} results and gave {given}")]
-    WrongCount {
-        asked: usize,
-        given: usize,
-    },
+    WrongCount { asked: usize, given: usize },
 }
 
 /// A formula of the list and how many results it reproduces.

@@ -44,13 +44,20 @@ pub(crate) enum Manner {
     Disorderly,
     AtOnce,
     /// This many and the running sum in one addition.
-    Fused { width: usize },
+    Fused {
+        width: usize,
+    },
     /// Runs of neighbouring terms, added in order; the first may be longer or shorter.
-    Runs { count: usize, length: usize },
+    Runs {
+        count: usize,
+        length: usize,
+    },
     /// With as few additions upon one another as additions of two allow.
     Balanced,
     /// In some other way, with this many additions upon one another.
-    Other { depth: usize },
+    Other {
+        depth: usize,
+    },
 }
 
 impl Manner {

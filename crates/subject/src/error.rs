@@ -56,10 +56,7 @@ pub enum ProbeError {
     EmptyBatch(usize),
     /// A passage cannot be tokenized.
     #[error("passage {pid}: {source}")]
-    Tokenizer {
-        pid: usize,
-        source: TokenizerError,
-    },
+    Tokenizer { pid: usize, source: TokenizerError },
     /// A module cannot be given what the other run computed.
     #[error(transparent)]
     Forcing(#[from] ForcingError),

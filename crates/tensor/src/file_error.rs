@@ -96,10 +96,7 @@ pub enum FileProblem {
     Comparison(ClosenessError),
     /// The format has no way to write this dtype.
     #[error("{format} files cannot hold {dtype} elements; cast the tensor first")]
-    UnsupportedDType {
-        format: &'static str,
-        dtype: DType,
-    },
+    UnsupportedDType { format: &'static str, dtype: DType },
     /// The elements given to a writer do not make up the tensor it was told to expect.
     #[error("the tensor announced as {expected} bytes of elements was given {actual}")]
     WrongPayload {

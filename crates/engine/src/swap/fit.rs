@@ -20,10 +20,7 @@ pub struct Sizes {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     #[error("its shape is {found:?}, and ({needed}) is needed")]
-    Shape {
-        found: Vec<usize>,
-        needed: String,
-    },
+    Shape { found: Vec<usize>, needed: String },
     #[error("it has no rows")]
     Empty,
     /// Passages are not numbers of passages in ascending order.
@@ -38,10 +35,7 @@ pub enum Misfit {
     },
     /// A length is no length.
     #[error("passage {pid} has {doclen} embeddings")]
-    Doclen {
-        pid: usize,
-        doclen: i64,
-    },
+    Doclen { pid: usize, doclen: i64 },
 }
 
 /// One dimension of a shape.

@@ -21,8 +21,5 @@ pub enum DiffError {
     Side(#[from] SideError),
     /// The elements of an artifact cannot be read.
     #[error("comparing `{name}`: {source}")]
-    Elements {
-        name: String,
-        source: ElementsError,
-    },
+    Elements { name: String, source: ElementsError },
 }

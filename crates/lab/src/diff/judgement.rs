@@ -23,9 +23,7 @@ pub enum Judgement {
         nearer: Nearer,
     },
     /// The elements of the three are not about the same things.
-    NotComparable {
-        not_comparable: NotComparable,
-    },
+    NotComparable { not_comparable: NotComparable },
 }
 
 /// How far the tensor of one side is from the referee's.
@@ -64,9 +62,7 @@ pub enum NotComparable {
     Passages,
     /// Which passage, sample or centroid a row belongs to is decided by another artifact, of which a side
     /// has not the referee's.
-    Rows {
-        by: String,
-    },
+    Rows { by: String },
 }
 
 impl fmt::Display for NotComparable {

@@ -91,7 +91,10 @@ pub(crate) enum Values<'a> {
     Absent,
     /// In files or in memory. The form may be another than the recorded one: an index keeps its
     /// centroids rounded to f16.
-    Stored { form: Form, parts: Vec<Part<'a>> },
+    Stored {
+        form: Form,
+        parts: Vec<Part<'a>>,
+    },
     /// In the run, under the hashes of the chunks, if it keeps values.
     Blobs(&'a RecordedRun),
 }

@@ -79,10 +79,7 @@ pub enum SideError {
     },
     /// The lengths of the inverted lists are impossible.
     #[error("{path}: the lengths of the inverted lists {what}", path = path.display())]
-    InvertedLists {
-        path: PathBuf,
-        what: String,
-    },
+    InvertedLists { path: PathBuf, what: String },
 }
 
 /// A field in a message; nothing for the only field of an artifact.

@@ -9,7 +9,10 @@ use super::form::Form;
 #[derive(Clone)]
 pub(crate) enum Part<'a> {
     /// The first `len` elements of a tensor in a file.
-    File { source: TensorSource, len: usize },
+    File {
+        source: TensorSource,
+        len: usize,
+    },
     /// A tensor that a run keeps, opened when it is its turn: a run may have more of them than a
     /// process may have open files.
     Blob {

@@ -19,10 +19,7 @@ pub enum AgentError {
     #[error("{0}")]
     Refused(String),
     #[error("{message}\nPython's traceback:\n{traceback}", traceback = indented(traceback))]
-    Exception {
-        message: String,
-        traceback: String,
-    },
+    Exception { message: String, traceback: String },
     /// It ended, or was killed, before it answered.
     #[error("PyTorch's process ended before it answered ({status}){said}", said = last_words(said))]
     Ended {

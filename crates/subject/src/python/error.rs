@@ -93,25 +93,16 @@ pub enum EnvironmentError {
     },
     /// No environment has this name.
     #[error("there is no environment `{name}`{known}", known = listed(known))]
-    NotThere {
-        name: String,
-        known: Vec<String>,
-    },
+    NotThere { name: String, known: Vec<String> },
     /// An environment that is to be removed or replaced is in use.
     #[error("{0} is in use by another process: wait until it is done")]
     InUse(String),
     /// A file or folder could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A program could not be started or listened to.
     #[error("cannot run {program}: {source}", program = program.display())]
-    Run {
-        program: PathBuf,
-        source: io::Error,
-    },
+    Run { program: PathBuf, source: io::Error },
     /// A file or folder could not be written.
     #[error(transparent)]
     Write(#[from] PublishError),

@@ -8,10 +8,7 @@ pub enum NpyProblem {
     NotNpy,
     /// The file has a version of the format that is not known.
     #[error("the file has version {major}.{minor} of the format; 1.0, 2.0 and 3.0 can be read")]
-    UnsupportedVersion {
-        major: u8,
-        minor: u8,
-    },
+    UnsupportedVersion { major: u8, minor: u8 },
     /// The header's length is not plausible.
     #[error("the header is said to have {len} bytes, more than the {limit} that are read")]
     HeaderTooLarge {
@@ -21,10 +18,7 @@ pub enum NpyProblem {
     },
     /// The header is not the text of a dict with the three keys it should have.
     #[error("the header is damaged at byte {at}: expected {expected}")]
-    InvalidHeader {
-        at: usize,
-        expected: &'static str,
-    },
+    InvalidHeader { at: usize, expected: &'static str },
     /// The elements have a type that is not known here.
     #[error("the elements have type {descr:?}, which is not supported")]
     UnsupportedDescr {

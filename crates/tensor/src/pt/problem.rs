@@ -13,9 +13,7 @@ pub enum PtProblem {
     NotAnArchive,
     /// The file begins as an archive but has no end record.
     #[error("the archive has no end record within its {len} bytes: the file is truncated")]
-    TruncatedArchive {
-        len: u64,
-    },
+    TruncatedArchive { len: u64 },
     /// The file has PyTorch's format from before the archives.
     #[error(
         "this is PyTorch's legacy format, from before 1.6: load it with torch.load and save it \
@@ -24,9 +22,7 @@ pub enum PtProblem {
     LegacyFormat,
     /// The archive's directory is inconsistent.
     #[error("the archive's directory is damaged at byte {at}")]
-    DamagedDirectory {
-        at: u64,
-    },
+    DamagedDirectory { at: u64 },
     /// The archive is spread over several files.
     #[error("the archive is split over several files, which PyTorch never does")]
     SplitArchive,
@@ -39,9 +35,7 @@ pub enum PtProblem {
     },
     /// Two entries have the same name.
     #[error("the archive holds entry {entry:?} twice")]
-    DuplicateEntry {
-        entry: String,
-    },
+    DuplicateEntry { entry: String },
     /// An entry's name is not text.
     #[error("the archive holds an entry whose name is not UTF-8: {entry:?}")]
     EntryNameNotUtf8 {
@@ -74,9 +68,7 @@ pub enum PtProblem {
         "the tensors have byte order {order:?}, and only \"little\" can be read; load the file \
          with torch.load on a little-endian machine and save it again"
     )]
-    ByteOrder {
-        order: String,
-    },
+    ByteOrder { order: String },
     /// The pickle is larger than any description of tensors should be.
     #[error("data.pkl has {size} bytes, more than the {limit} that are read")]
     PickleTooLarge {
@@ -86,18 +78,13 @@ pub enum PtProblem {
     },
     /// The pickle ends too early.
     #[error("data.pkl ends at byte {at}, before the value it describes is complete")]
-    PickleEnds {
-        at: usize,
-    },
+    PickleEnds { at: usize },
     /// The pickle has a protocol that is not known.
     #[error("data.pkl has pickle protocol {protocol}, and protocols 2 to 5 can be read")]
     PickleProtocol { protocol: u8 },
     /// The pickle has an instruction that no tensor needs.
     #[error("data.pkl has opcode {opcode:#04x} at byte {at}, which files of tensors do not use")]
-    UnsupportedOpcode {
-        opcode: u8,
-        at: usize,
-    },
+    UnsupportedOpcode { opcode: u8, at: usize },
     /// An instruction finds something else on the stack than it works on.
     #[error("data.pkl is damaged at byte {at}: opcode {opcode:#04x} needs {needs}")]
     BadOperand {
@@ -110,10 +97,7 @@ pub enum PtProblem {
         "data.pkl asks for {name} at byte {at}, which this reader does not know; it reads \
          tensors, parameters, tuples, lists, dicts, numbers, strings, bools and None only"
     )]
-    UnsupportedGlobal {
-        name: String,
-        at: usize,
-    },
+    UnsupportedGlobal { name: String, at: usize },
     /// A known function is called with arguments it does not take.
     #[error("data.pkl calls {function} at byte {at} with wrong arguments: {problem}")]
     BadCall {
@@ -123,35 +107,22 @@ pub enum PtProblem {
     },
     /// A text is not UTF-8.
     #[error("data.pkl has a string at byte {at} that is not UTF-8")]
-    StringNotUtf8 {
-        at: usize,
-    },
+    StringNotUtf8 { at: usize },
     /// An integer does not fit 64 bits.
     #[error("data.pkl has an integer of {bytes} bytes at byte {at}; at most 8 can be read")]
-    IntegerTooLarge {
-        at: usize,
-        bytes: usize,
-    },
+    IntegerTooLarge { at: usize, bytes: usize },
     /// The pickle describes more values than a file of tensors should.
     #[error("data.pkl describes more than {limit} values")]
-    TooManyValues {
-        limit: usize,
-    },
+    TooManyValues { limit: usize },
     /// Values are nested too deeply, or contain themselves.
     #[error("data.pkl nests values more than {limit} deep, or has one that contains itself")]
-    TooDeep {
-        limit: usize,
-    },
+    TooDeep { limit: usize },
     /// A dict has a key that is neither a string nor an integer.
     #[error("data.pkl has a dict whose key is {found}; only strings and integers are read")]
-    UnsupportedKey {
-        found: &'static str,
-    },
+    UnsupportedKey { found: &'static str },
     /// The pickle's value is a class, a function or a storage.
     #[error("data.pkl holds {found} where a value should be")]
-    NotAValue {
-        found: &'static str,
-    },
+    NotAValue { found: &'static str },
     /// A storage has no entry.
     #[error("the archive lacks entry {entry:?}, which a tensor lies in")]
     MissingStorage { entry: String },
@@ -184,10 +155,7 @@ pub enum PtProblem {
     },
     /// A tensor to write has more dimensions than PyTorch allows.
     #[error("a tensor has {actual} dimensions, more than the {limit} that PyTorch allows")]
-    TooManyDimensions {
-        actual: usize,
-        limit: usize,
-    },
+    TooManyDimensions { actual: usize, limit: usize },
     /// Tensors and texts repeat the file's bytes so often that it looks like an attack on memory.
     #[error(
         "the value takes {bytes} bytes or more, in a file of {file} bytes: it repeats storages or \

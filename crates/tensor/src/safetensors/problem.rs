@@ -12,9 +12,7 @@ pub enum SafetensorsProblem {
     },
     /// The header is not JSON, or not consistent.
     #[error("the header is not valid: {reason}")]
-    InvalidHeader {
-        reason: String,
-    },
+    InvalidHeader { reason: String },
     /// The tensors do not fill the rest of the file.
     #[error("the header describes {described} bytes of tensors, but the file has {actual}")]
     PayloadSize {
