@@ -107,7 +107,7 @@ fn isa(name: &str) -> Result<ComputeOptions, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The word of a precision.
+/// A precision by its name.
 pub fn precision(text: &str) -> Result<Precision, String> {
     text.parse()
         .map_err(|error: UnknownPrecision| error.to_string())
@@ -183,7 +183,7 @@ impl ComputeArguments {
         .flatten()
     }
 
-    /// The options of a subject's word, overridden by the arguments.
+    /// The options of a subject's specification, overridden by the arguments.
     pub fn applied_to(
         &self,
         mut options: NativeOptions,
@@ -255,7 +255,7 @@ pub struct SubjectInputs {
     /// The first N passages of the collection only
     #[arg(long, value_name = "N", value_parser = positive)]
     pub passages: Option<NonZeroUsize>,
-    /// How many seconds a PyTorch process may say nothing before it is given up
+    /// A PyTorch process is stopped after SECONDS without output
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..), default_value_t = PATIENCE.as_secs())]
     pub patience: u64,
 }

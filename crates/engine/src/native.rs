@@ -224,8 +224,8 @@ impl Native {
         self.graph.stages().map(Stage::declaration)
     }
 
-    /// The subject in one word.
-    pub fn word(&self) -> String {
+    /// The subject's specification.
+    pub fn specification(&self) -> String {
         self.options.to_string()
     }
 
@@ -330,7 +330,10 @@ impl Native {
             ("doc_maxlen".to_owned(), json!(config.doc_maxlen)),
             ("kmeans_niters".to_owned(), json!(config.kmeans_niters)),
             ("seed".to_owned(), json!(self.seed)),
-            ("numerics".to_owned(), json!(self.options.numerics.words())),
+            (
+                "numerics".to_owned(),
+                json!(self.options.numerics.options()),
+            ),
         ]);
         if !self.options.numerics.is_batch_invariant() {
             let batch = self.options.batch.unwrap_or(DEFAULT_BATCH);

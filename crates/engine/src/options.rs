@@ -121,7 +121,7 @@ impl fmt::Display for NativeOptions {
         if let Some(batch) = self.batch {
             write!(f, ",batch={batch}")?;
         }
-        for option in self.numerics.words() {
+        for option in self.numerics.options() {
             write!(f, ",{option}")?;
         }
         Ok(())

@@ -114,7 +114,7 @@ fn round_rows<M: Machine>(_: M, x: &[f32], out: &mut Bf16Rows) {
 /// # Order of operations
 /// The sum is one chain of fused multiply-adds in `f32` from zero over pairs of inputs, ascending, and in each
 /// pair the second input before the first: what `vdpbf16ps` does. It flushes subnormals to zero, but none can
-/// arise, see [`LEAST_BF16`](crate::rounding::LEAST_BF16). The bias, where there is one, is rounded to
+/// arise, see [`MIN_BF16`](crate::rounding::MIN_BF16). The bias, where there is one, is rounded to
 /// [`Format::Bf16`] and added last, and the result is rounded to it once more.
 ///
 /// # Panics

@@ -9,7 +9,7 @@ use crate::reduction::lane_reduce;
 
 /// The norm below which a row counts as zero and is divided by this instead: PyTorch's
 /// `F.normalize(eps=1e-12)`.
-const LEAST_NORM: f32 = 1e-12;
+const MIN_NORM: f32 = 1e-12;
 
 /// How a row is brought to unit length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn normalize(compute: &Compute, form: Normalize, x: &mut [f32], width: usize
 #[inline(always)]
 fn norm<M: Machine>(machine: M, row: &[f32]) -> f32 {
     let norm = lane_reduce(row, |sum, x| machine.fma(x, x, sum)).sqrt();
-    if norm < LEAST_NORM { LEAST_NORM } else { norm }
+    if norm < MIN_NORM { MIN_NORM } else { norm }
 }
 
 #[inline(always)]

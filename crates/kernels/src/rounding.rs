@@ -21,13 +21,13 @@ pub enum Format {
 /// Operands that are multiples of 2^-63 (this, times the last of eight bits) have products and sums that are
 /// multiples of 2^-126, the least normal `f32`. So no sum is ever subnormal, and instructions that flush
 /// subnormals to zero, as `vdpbf16ps` does, have the bits of those that do not.
-pub const LEAST_BF16: f32 = 1.387_778_8e-17;
+pub const MIN_BF16: f32 = 1.387_778_8e-17;
 
 impl Format {
     /// The number of this format that is nearest to `x`, ties to even.
     ///
     /// * `F16`: beyond 65,504 infinity, below 2^-14 multiples of 2^-24.
-    /// * `Bf16`: magnitudes below [`LEAST_BF16`] become zero.
+    /// * `Bf16`: magnitudes below [`MIN_BF16`] become zero.
     ///
     /// NaN stays NaN.
     #[inline(always)]
@@ -64,7 +64,7 @@ fn body<M: Machine>(_: M, format: Format, x: &mut [f32]) {
 fn to_bf16(x: f32) -> f32 {
     let bits = x.to_bits();
     let nearest = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
-    let is_tiny = x.abs() < LEAST_BF16;
+    let is_tiny = x.abs() < MIN_BF16;
     let nearest = if is_tiny { bits & 1 << 31 } else { nearest };
     // The carry would make a number of some NaNs.
     if x.is_nan() {
@@ -113,7 +113,7 @@ mod tests {
             let as_brain = half::bf16::from_f32(x).to_f32();
             if x.is_nan() {
                 prop_assert!(brain.is_nan());
-            } else if x.abs() < LEAST_BF16 {
+            } else if x.abs() < MIN_BF16 {
                 prop_assert_eq!(brain.to_bits(), x.to_bits() & 1 << 31);
             } else {
                 prop_assert_eq!(brain.to_bits(), as_brain.to_bits(), "{:e}", x);
@@ -123,6 +123,6 @@ mod tests {
 
     #[test]
     fn the_least_operand_is_a_power_of_two() {
-        assert_eq!(LEAST_BF16, 2f32.powi(-56));
+        assert_eq!(MIN_BF16, 2f32.powi(-56));
     }
 }

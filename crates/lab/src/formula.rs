@@ -117,7 +117,13 @@ pub fn reveal_formula(
     seed: u64,
 ) -> Result<FoundFormula, FormulaError> {
     let mut operations = Operations::of(runner, module)?;
-    find_formula(&mut operations, runner.word(), operation, width, seed)
+    find_formula(
+        &mut operations,
+        runner.specification(),
+        operation,
+        width,
+        seed,
+    )
 }
 
 /// The same of operations that are ready to be asked, those of the subject named `subject`.

@@ -165,7 +165,7 @@ pub fn sweep(
         shapes.push(shape);
     }
     Ok(Sweep {
-        subject: runner.word(),
+        subject: runner.specification(),
         module: module.to_owned(),
         reference,
         shapes,

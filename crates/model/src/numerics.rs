@@ -198,8 +198,8 @@ impl Numerics {
             })
     }
 
-    /// Every option in words, as the command line has them.
-    pub fn words(&self) -> Vec<String> {
+    /// Every option as the command line has it.
+    pub fn options(&self) -> Vec<String> {
         let variants = self.variants.iter().map(Variant::to_string);
         variants
             .chain(self.patches.iter().map(Patch::to_string))

@@ -11,7 +11,7 @@ use crate::style::{Style, Tone};
 const INDENT: &str = "      ";
 
 /// The narrowest that a passage is broken to, indent not counted.
-const LEAST: usize = 20;
+const MIN_WIDTH: usize = 20;
 
 /// A word of a query and the word of a passage that is nearest to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,7 +122,7 @@ fn printable(text: &str, part: Range<usize>) -> String {
 /// Lines of `words`, given with their widths, that fit the terminal.
 fn fill(words: impl Iterator<Item = (usize, String)>, terminal: Option<usize>, out: &mut String) {
     let room = terminal.map_or(usize::MAX, |width| {
-        width.saturating_sub(INDENT.len()).max(LEAST)
+        width.saturating_sub(INDENT.len()).max(MIN_WIDTH)
     });
     let mut used = 0;
     for (width, word) in words {

@@ -9,7 +9,7 @@ const GAP: usize = 2;
 
 /// The narrowest that a column is cut to; where even that does not fit, lines are longer than the
 /// terminal.
-const LEAST: usize = 12;
+const MIN_WIDTH: usize = 12;
 
 /// To which side the cells of a column lean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,9 @@ impl<const N: usize> Table<N> {
         let whole = widths.iter().sum::<usize>() + GAP * N.saturating_sub(1);
         let excess = terminal.map_or(0, |terminal| whole.saturating_sub(terminal));
         if let Some(at) = self.columns.iter().position(|column| column.gives_way) {
-            let least = LEAST.max(self.columns[at].title.width()).min(widths[at]);
+            let least = MIN_WIDTH
+                .max(self.columns[at].title.width())
+                .min(widths[at]);
             widths[at] = widths[at].saturating_sub(excess).max(least);
         }
         widths

@@ -28,7 +28,7 @@ const PANEL: f64 = 600.0;
 const BETWEEN: f64 = 40.0;
 const BAR: f64 = 36.0;
 const GAP: f64 = 4.0;
-const LEAST_BAR: f64 = 14.0;
+const MIN_BAR: f64 = 14.0;
 const LEVEL: f64 = 20.0;
 const ROOT: f64 = 14.0;
 /// The advance of a character of the monospaced type, as a part of its size.
@@ -139,11 +139,11 @@ impl Drawing {
         let terms: usize = blocks.iter().map(|block| block.terms.count()).sum();
         let share = |block: &Block| room * block.terms.count() as f64 / terms as f64;
         // What the narrow ones are given too much, the wide ones lack in proportion.
-        let narrow = blocks.iter().filter(|block| share(block) < LEAST_BAR);
+        let narrow = blocks.iter().filter(|block| share(block) < MIN_BAR);
         let (count, taken) =
             narrow.fold((0.0, 0.0), |(n, sum), block| (n + 1.0, sum + share(block)));
         let shrunk = if taken < room {
-            (room - count * LEAST_BAR) / (room - taken)
+            (room - count * MIN_BAR) / (room - taken)
         } else {
             1.0
         };
@@ -151,7 +151,7 @@ impl Drawing {
         let mut bars = Vec::with_capacity(blocks.len());
         for block in blocks {
             let width = match share(block) {
-                narrow if narrow < LEAST_BAR => LEAST_BAR,
+                narrow if narrow < MIN_BAR => MIN_BAR,
                 wide => wide * shrunk,
             };
             bars.push((left, width));

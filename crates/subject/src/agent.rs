@@ -26,7 +26,7 @@ pub use error::AgentError;
 /// The agent's program, which `build.rs` puts together.
 pub const PROGRAM: &str = include_str!(concat!(env!("OUT_DIR"), "/concord_agent.py"));
 
-/// How long an agent may say nothing, where nobody says otherwise. Loading PyTorch from a cold disk and
+/// An agent is stopped after so long without output, where nobody says otherwise. Loading PyTorch from a cold disk and
 /// one k-means of a large sample are its longest silences.
 pub const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -78,7 +78,7 @@ pub struct Agent {
 
 impl Agent {
     /// Starts an agent in that Python, with `variables` added to the environment of this process.
-    /// `patience` bounds how long it may say nothing while it is waited for.
+    /// It is stopped after `patience` without output while it is waited for.
     ///
     /// # Errors
     /// [`AgentError::Start`].

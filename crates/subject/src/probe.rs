@@ -60,7 +60,7 @@ pub fn probe(
     options.remove("batch");
     options.insert(OPTION.to_owned(), description(batches.len(), forcing));
     let manifest = RunManifest::new(
-        native.word(),
+        native.specification(),
         Some(CONTRACT_VERSION),
         native.inputs(),
         options,

@@ -25,7 +25,7 @@ pub fn record(
         Ok::<_, RecordError>(native.notices(Some(evaluator))?)
     })?;
     let manifest = RunManifest::new(
-        native.word(),
+        native.specification(),
         Some(CONTRACT_VERSION),
         native.inputs(),
         native.options(),

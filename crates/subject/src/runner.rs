@@ -18,11 +18,11 @@ pub enum Runner {
 }
 
 impl Runner {
-    /// The subject in one word.
-    pub fn word(&self) -> String {
+    /// The subject's specification.
+    pub fn specification(&self) -> String {
         match self {
-            Runner::Native(native) => native.word(),
-            Runner::Torch(torch) => torch.word(),
+            Runner::Native(native) => native.specification(),
+            Runner::Torch(torch) => torch.specification(),
         }
     }
 

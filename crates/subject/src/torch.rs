@@ -62,7 +62,7 @@ pub struct Torch {
 const PASSAGES: &str = "passages.jsonl";
 
 impl Torch {
-    /// Prepares the subject. `patience` bounds how long its process may say nothing.
+    /// Prepares the subject. Its process is stopped after `patience` without output.
     ///
     /// # Errors
     /// When the options do not go together.
@@ -86,8 +86,8 @@ impl Torch {
         })
     }
 
-    /// The subject in one word.
-    pub fn word(&self) -> String {
+    /// The subject's specification.
+    pub fn specification(&self) -> String {
         self.options.to_string()
     }
 
@@ -191,7 +191,8 @@ impl Torch {
             }
         }
         let departures = self.departures.iter();
-        notices.extend(departures.map(|departure| format!("{}: {departure}", self.word())));
+        notices
+            .extend(departures.map(|departure| format!("{}: {departure}", self.specification())));
         writer.finish(&manifest)?;
         Ok(notices)
     }
@@ -357,7 +358,12 @@ impl Torch {
             let told: Vec<String> = self.departures.iter().map(ToString::to_string).collect();
             options.insert(DEPARTURES.to_owned(), json!(told));
         }
-        Ok(RunManifest::new(self.word(), None, inputs, options))
+        Ok(RunManifest::new(
+            self.specification(),
+            None,
+            inputs,
+            options,
+        ))
     }
 }
 

@@ -169,7 +169,7 @@ impl DiffCommand {
         capture
             .taps
             .retain(|module| native.check_modules(slice::from_ref(module)).is_ok());
-        let name = format!("{}, the referee", native.word());
+        let name = format!("{}, the referee", native.specification());
         let truth = run(&name, &Runner::Native(Box::new(native)), capture)?;
         let progress = TerminalProgress::new();
         judge(report, a, b, &truth.side, &mut |row| show(&progress, row))?;

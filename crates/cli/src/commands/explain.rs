@@ -69,19 +69,19 @@ struct Opened {
 impl ExplainCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let scratch = tempfile::tempdir()?;
-        let words = [self.subject(&self.a)?, self.subject(&self.b)?];
-        let some_live = words
+        let specs = [self.subject(&self.a)?, self.subject(&self.b)?];
+        let some_live = specs
             .iter()
-            .any(|word| !matches!(word, SubjectSpec::Recorded(_)));
+            .any(|spec| !matches!(spec, SubjectSpec::Recorded(_)));
         let subjects = if some_live {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
         } else {
             None
         };
-        let [word_a, word_b] = words;
-        let a = self.open(&self.a, word_a, subjects.as_ref(), &scratch, "a")?;
-        let b = self.open(&self.b, word_b, subjects.as_ref(), &scratch, "b")?;
+        let [spec_a, spec_b] = specs;
+        let a = self.open(&self.a, spec_a, subjects.as_ref(), &scratch, "a")?;
+        let b = self.open(&self.b, spec_b, subjects.as_ref(), &scratch, "b")?;
         let referee = match &subjects {
             Some(subjects) if a.runner.is_some() && b.runner.is_some() && !self.no_referee => {
                 let referee = subjects.referee(self.index.settings()?)?;

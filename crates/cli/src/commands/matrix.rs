@@ -79,14 +79,14 @@ const RESULT: &str = "matrix.json";
 struct Matrix<'a> {
     command: &'a MatrixCommand,
     subjects: Subjects<'a>,
-    words: Vec<SubjectSpec>,
+    specs: Vec<SubjectSpec>,
     compared: BTreeMap<(usize, usize), PairReport>,
 }
 
 impl MatrixCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let mut matrix = Matrix::new(&self)?;
-        let count = matrix.words.len();
+        let count = matrix.specs.len();
         let (pairs, found) = if self.until_different {
             let found = bisect(count, |a, b| matrix.is_same(a, b))?;
             let pairs: Vec<PairReport> = matrix.compared.values().cloned().collect();
@@ -108,7 +108,7 @@ impl MatrixCommand {
         } else {
             print(&matrix_table(&pairs, &environment::style()))?;
             if self.until_different {
-                let ends = [0, count - 1].map(|at| word(&matrix.words[at]));
+                let ends = [0, count - 1].map(|at| spec(&matrix.specs[at]));
                 print(&bisection_sentence(found.as_ref(), &ends[0], &ends[1]))?;
             }
         }
@@ -130,21 +130,21 @@ impl<'a> Matrix<'a> {
             Downloads::Keep
         };
         let (inputs, index, compute) = (&command.inputs, &command.index, &command.compute);
-        // What is wrong with a word is said before anything is loaded.
+        // What is wrong with a specification is said before anything is loaded.
         let environments = environment::environments(downloads);
-        let mut words = Vec::new();
+        let mut specs = Vec::new();
         for given in &command.subjects {
             let given = with_engine(given, command.engine);
-            words.extend(expand(&given, |range| {
+            specs.extend(expand(&given, |range| {
                 let versions = environments.expand(range, &mut |progress| show(&progress));
                 Ok::<Vec<TorchVersion>, Failure>(versions?)
             })?);
         }
-        if words.len() < 2 {
+        if specs.len() < 2 {
             return Err(format!(
                 "a matrix compares each subject with the next, and there is only {}: name another, or a \
                  range such as torch==2.0.1..2.2.0",
-                words.first().map_or("none".to_owned(), word)
+                specs.first().map_or("none".to_owned(), spec)
             )
             .into());
         }
@@ -152,7 +152,7 @@ impl<'a> Matrix<'a> {
         let matrix = Matrix {
             command,
             subjects,
-            words,
+            specs,
             compared: BTreeMap::new(),
         };
         matrix.claim_folder()?;
@@ -230,11 +230,11 @@ impl<'a> Matrix<'a> {
 
     /// The run of a subject, recorded if it is not there.
     fn side(&self, at: usize) -> Result<Side, Failure> {
-        let subject = &self.words[at];
+        let subject = &self.specs[at];
         if let SubjectSpec::Recorded(path) = subject {
             return Ok(Side::open(path)?);
         }
-        let name = word(subject);
+        let name = spec(subject);
         let out = self.command.out.join(file_name(&name));
         if !RecordedRun::is_at(&out) {
             status(format_args!("recording {name}"));
@@ -296,41 +296,41 @@ fn short(pair: &PairReport) -> String {
 
 /// A subject in a word of its own. What should change no bits is part of it: the matrix finds out whether
 /// that is so.
-fn word(subject: &SubjectSpec) -> String {
+fn spec(subject: &SubjectSpec) -> String {
     match subject {
         SubjectSpec::Native(options) => {
-            let mut word = options.to_string();
+            let mut spec = options.to_string();
             if let Some(threads) = options.compute.threads() {
-                word += &format!(",threads={threads}");
+                spec += &format!(",threads={threads}");
             }
             if let Some(isa) = options.compute.isa() {
-                word += &format!(",isa={isa}");
+                spec += &format!(",isa={isa}");
             }
-            word
+            spec
         }
         SubjectSpec::Torch(options) => options.to_string(),
         SubjectSpec::Recorded(path) => path.display().to_string(),
     }
 }
 
-/// The word of a torch subject with an engine, if it has none.
-fn with_engine(word: &str, engine: Option<Engine>) -> String {
+/// The specification of a torch subject with an engine, if it has none.
+fn with_engine(spec: &str, engine: Option<Engine>) -> String {
     match engine {
-        Some(engine) if word.starts_with("torch==") && !word.contains(",engine=") => {
-            format!("{word},engine={engine}")
+        Some(engine) if spec.starts_with("torch==") && !spec.contains(",engine=") => {
+            format!("{spec},engine={engine}")
         }
-        _ => word.to_owned(),
+        _ => spec.to_owned(),
     }
 }
 
-/// A name for the folder of a run: readable, and distinct for distinct words.
-fn file_name(word: &str) -> String {
+/// A name for the folder of a run: readable, and distinct for distinct subjects.
+fn file_name(spec: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_=,".contains(c);
-    if word.len() <= 100 && word.chars().all(plain) {
-        return word.to_owned();
+    if spec.len() <= 100 && spec.chars().all(plain) {
+        return spec.to_owned();
     }
-    let readable: String = word.chars().take(60).filter(|c| plain(*c)).collect();
-    let digits = BitHash::of_bytes(word.as_bytes()).to_string();
+    let readable: String = spec.chars().take(60).filter(|c| plain(*c)).collect();
+    let digits = BitHash::of_bytes(spec.as_bytes()).to_string();
     let digits = digits.rsplit(':').next().unwrap_or_default();
     format!("{readable}-{}", &digits[..12.min(digits.len())])
 }
@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn an_engine_is_added_where_none_is_named() {
-        let given = |word| with_engine(word, Some(Engine::Colbert));
+        let given = |spec| with_engine(spec, Some(Engine::Colbert));
         assert_eq!(given("torch==2.4.1"), "torch==2.4.1,engine=colbert");
         assert_eq!(
             given("torch==2.4.1,engine=bert"),

@@ -90,10 +90,10 @@ enum Operation {
 }
 
 /// More would not fit into memory, or take all day.
-const MOST_ELEMENTS: usize = 1 << 28;
+const MAX_ELEMENTS: usize = 1 << 28;
 
 /// The most terms of a sum: some hundred vectors are sent at a time.
-const MOST_TERMS: usize = 1 << 16;
+const MAX_TERMS: usize = 1 << 16;
 
 /// Of the inputs that a formula is found with.
 const SEED: u64 = 1;
@@ -117,7 +117,7 @@ impl RevealCommand {
             inputs: self.k.get(),
             outputs: self.n.get(),
         };
-        let elements = |a: usize, b: usize| a.checked_mul(b).filter(|&n| n <= MOST_ELEMENTS);
+        let elements = |a: usize, b: usize| a.checked_mul(b).filter(|&n| n <= MAX_ELEMENTS);
         let sizes = [
             elements(shape.rows, shape.inputs),
             elements(shape.outputs, shape.inputs),
@@ -125,12 +125,12 @@ impl RevealCommand {
         ];
         if sizes.contains(&None) {
             return Err(
-                format!("M, K and N are too large: at most {MOST_ELEMENTS} elements each").into(),
+                format!("M, K and N are too large: at most {MAX_ELEMENTS} elements each").into(),
             );
         }
         let sizes = json!({"op": "linear", "m": shape.rows, "k": shape.inputs, "n": shape.outputs});
-        self.reveal_orders(sizes, |word| {
-            let runner = self.runner(word, shape.rows)?;
+        self.reveal_orders(sizes, |spec| {
+            let runner = self.runner(spec, shape.rows)?;
             Ok(reveal_linear(
                 &runner,
                 "",
@@ -142,15 +142,15 @@ impl RevealCommand {
 
     fn reveal_sums(&self, of: SumOf) -> Result<Outcome, Failure> {
         let terms = self.k.get();
-        if terms > MOST_TERMS {
-            return Err(format!("K is too large: at most {MOST_TERMS} terms").into());
+        if terms > MAX_TERMS {
+            return Err(format!("K is too large: at most {MAX_TERMS} terms").into());
         }
         let op = match of {
             SumOf::Torch => "sum",
             SumOf::Numpy => "numpy_sum",
         };
-        self.reveal_orders(json!({"op": op, "k": terms}), |word| {
-            let runner = self.runner(word, 1)?;
+        self.reveal_orders(json!({"op": op, "k": terms}), |spec| {
+            let runner = self.runner(spec, 1)?;
             Ok(reveal_sum(&runner, of, terms, &RecoverOptions::default())?)
         })
     }
@@ -161,8 +161,8 @@ impl RevealCommand {
         mut operation: Value,
         reveal: impl Fn(&str) -> Result<Revealed, Failure>,
     ) -> Result<Outcome, Failure> {
-        let words = self.subjects.iter();
-        let found: Vec<Revealed> = words.map(|word| reveal(word)).collect::<Result<_, _>>()?;
+        let specs = self.subjects.iter();
+        let found: Vec<Revealed> = specs.map(|spec| reveal(spec)).collect::<Result<_, _>>()?;
         if let Some(path) = &self.svg {
             let picture = picture(&found);
             write_file(path, |file| {
@@ -209,8 +209,8 @@ impl RevealCommand {
         let found = self
             .subjects
             .iter()
-            .map(|word| {
-                let runner = self.runner(word, 1)?;
+            .map(|spec| {
+                let runner = self.runner(spec, 1)?;
                 Ok(reveal_formula(
                     &runner,
                     "",
@@ -248,9 +248,9 @@ impl RevealCommand {
         Ok(Outcome::same_if(same))
     }
 
-    /// The subject that `word` names, with the embedded checkpoint.
-    fn runner(&self, word: &str, tokens: usize) -> Result<Runner, Failure> {
-        let subject: SubjectSpec = word.parse()?;
+    /// The subject that `spec` names, with the embedded checkpoint.
+    fn runner(&self, spec: &str, tokens: usize) -> Result<Runner, Failure> {
+        let subject: SubjectSpec = spec.parse()?;
         let index = IndexArguments::with_doc_maxlen(tokens.clamp(3, 64));
         let compute = ComputeArguments {
             threads: self.threads,

@@ -35,7 +35,7 @@ pub struct DiffReport {
 /// A side as the report names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Compared {
-    /// Its name: its path, as it was given, or the word of a subject that was run.
+    /// Its name: its path, as it was given, or the specification of a subject that was run.
     pub name: String,
     pub kind: SideKind,
     /// The subject that was recorded, where it is a run.

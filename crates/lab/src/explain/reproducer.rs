@@ -88,7 +88,7 @@ pub fn reproducers(
             let setting = Setting {
                 autocast: [torch_a.amp(), torch_b.amp()].map(|amp| amp.to_string()),
                 // A single operation is the same with either engine.
-                words: [a, b].map(|runner| runner.word().replace(",engine=bert", "")),
+                subjects: [a, b].map(|runner| runner.specification().replace(",engine=bert", "")),
             };
             scripts.push(script(&case, &setting)?);
         }
@@ -106,7 +106,7 @@ struct Shape {
 
 struct Setting {
     autocast: [String; 2],
-    words: [String; 2],
+    subjects: [String; 2],
 }
 
 /// Numbers between −½ and ½ times `scale`, the same as `numbers` of the script makes.
@@ -291,7 +291,7 @@ fn script(case: &Case, setting: &Setting) -> Result<Reproducer, ExplainError> {
         )
     };
     let (expected_a, expected_b) = (line(&a), line(&b));
-    let [word_a, word_b] = &setting.words;
+    let [subject_a, subject_b] = &setting.subjects;
     let autocast = match setting.autocast[1].as_str() {
         "bf16" => ", torch.autocast(\"cpu\", dtype=torch.bfloat16)",
         "fp16" => ", torch.autocast(\"cpu\", dtype=torch.float16)",
@@ -299,7 +299,7 @@ fn script(case: &Case, setting: &Setting) -> Result<Reproducer, ExplainError> {
     };
     let script = format!(
         r#"#!/usr/bin/env python3
-"""`{call}` has other bits in {word_b} than in {word_a}.
+"""`{call}` has other bits in {subject_b} than in {subject_a}.
 
 {differing} of {of} elements differ. Needs torch and numpy alone; computes on the CPU.
 """
@@ -323,8 +323,8 @@ with torch.no_grad(){autocast}:
     y = {call}.float().contiguous().numpy().reshape(-1)
 found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], {place}, y.view(np.uint32)[{place}])
 expected = {{
-    "{word_a}": "{expected_a}",
-    "{word_b}": "{expected_b}",
+    "{subject_a}": "{expected_a}",
+    "{subject_b}": "{expected_b}",
 }}
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")

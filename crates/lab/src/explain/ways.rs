@@ -163,10 +163,10 @@ impl<'a> WaysOf<'a> {
             };
             let module = &alike.culprits[0].module;
             let order = |side: &mut Side<'_>| -> Result<Vec<OrderSummary>, ExplainError> {
-                let word = side.runner.word();
+                let subject = side.runner.specification();
                 let operations = side.at(module)?;
                 let options = RecoverOptions::default();
-                Ok(find_linear_orders(operations, word, shape, &options)?.summaries())
+                Ok(find_linear_orders(operations, subject, shape, &options)?.summaries())
             };
             found.push(Orders {
                 rows: self.rows,
@@ -199,8 +199,8 @@ impl<'a> WaysOf<'a> {
             let (operation, width) = alike.of;
             let module = &alike.culprits[0].module;
             let formula = |side: &mut Side<'_>| -> Result<Option<FoundFormula>, ExplainError> {
-                let word = side.runner.word();
-                match find_formula(side.at(module)?, word, operation, width, SEED) {
+                let subject = side.runner.specification();
+                match find_formula(side.at(module)?, subject, operation, width, SEED) {
                     Ok(found) => Ok(Some(found)),
                     Err(FormulaError::Operation(OperationError::NotApart(_))) => Ok(None),
                     Err(error) => Err(error.into()),

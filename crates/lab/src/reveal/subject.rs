@@ -99,7 +99,7 @@ pub fn reveal_linear(
     options: &RecoverOptions,
 ) -> Result<Revealed, RevealError> {
     let mut operations = Operations::of(runner, module)?;
-    find_linear_orders(&mut operations, runner.word(), shape, options)
+    find_linear_orders(&mut operations, runner.specification(), shape, options)
 }
 
 /// The same of operations that are ready to be asked, those of the subject named `subject`.
@@ -161,7 +161,7 @@ pub fn reveal_sum(
     let orders = recovery.orders.iter();
     let replays = orders.map(|order| replay(&order.tree, &samples, DType::F32).ok());
     Ok(Revealed {
-        subject: runner.word(),
+        subject: runner.specification(),
         operation: Adding::Sum { of, terms },
         replays: replays.collect(),
         recovery,

@@ -11,7 +11,7 @@ const SHARE: usize = 4096;
 
 /// The norm below which a row counts as zero and is divided by this instead: PyTorch's
 /// `F.normalize(eps=1e-12)`.
-const LEAST_NORM: f64 = 1e-12;
+const MIN_NORM: f64 = 1e-12;
 
 /// GELU of every element in place.
 pub(super) fn gelu(form: Gelu, x: &mut [f64]) {
@@ -40,7 +40,7 @@ pub(super) fn layer_norm(norm: &NormLayer, x: &mut [f64]) {
 pub(super) fn normalize(x: &mut [f64], width: usize) {
     for row in x.chunks_exact_mut(width.max(1)) {
         let norm = row.iter().fold(0.0, |sum, x| sum + x * x).sqrt();
-        let norm = if norm < LEAST_NORM { LEAST_NORM } else { norm };
+        let norm = if norm < MIN_NORM { MIN_NORM } else { norm };
         row.iter_mut().for_each(|value| *value /= norm);
     }
 }

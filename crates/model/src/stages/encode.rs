@@ -149,7 +149,7 @@ fn settings(
     let mut settings = vec![
         Setting::new("checkpoint", checkpoint),
         Setting::new("contract", CONTRACT_VERSION),
-        Setting::new("numerics", numerics.words().join(" ")),
+        Setting::new("numerics", numerics.options().join(" ")),
         Setting::new("precision", precision),
     ];
     if !numerics.is_batch_invariant() {
