@@ -3,11 +3,7 @@
 //! [`GRAPH`] is what [`Native`](crate::native::Native) puts together, stage by stage; a test holds the two
 //! together. What is known of the graph elsewhere, in the lab above all, is derived from it here.
 
-use concord_index::calibrate::Calibrate;
-use concord_index::cluster::Cluster;
-use concord_index::codec::Compress;
-use concord_index::invert::Invert;
-use concord_index::sample::{Sample, SamplePids, Split};
+use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
 use concord_model::stages::{Encode, Gather, Tokenize};
 use concord_pipeline::declaration::producer;
 use concord_pipeline::{Field, Output, StageDeclaration};

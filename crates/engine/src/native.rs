@@ -5,11 +5,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use concord_corpus::Collection;
-use concord_index::calibrate::Calibrate;
-use concord_index::cluster::Cluster;
-use concord_index::codec::{Compress, can_pack};
-use concord_index::invert::Invert;
-use concord_index::sample::{Plan, Sample, SamplePids, Split};
+use concord_index::codec::{Nearest, can_pack};
+use concord_index::plan::Plan;
+use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError};
 use concord_model::checkpoint::Checkpoint;
@@ -168,8 +166,10 @@ impl Native {
             })
             .with(Compress {
                 nbits: config.nbits,
-                gemm: compress.gemm,
-                last_of_ties: compress.ties == Ties::Last,
+                nearest: Nearest {
+                    gemm: compress.gemm,
+                    last_of_ties: compress.ties == Ties::Last,
+                },
                 compute: compute.clone(),
             })
             .with(Invert);

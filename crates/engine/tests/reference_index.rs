@@ -16,7 +16,7 @@ use concord_engine::native::Native;
 use concord_engine::settings::IndexSettings;
 use concord_engine::swap::Swap;
 use concord_index::format::{Index, IndexTensors};
-use concord_index::sample::Plan;
+use concord_index::plan::Plan;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, EMBS, IVF,
     IVF_LENGTHS, LOCAL_SAMPLE_EMBS, PLAN, RESIDUALS, SAMPLE, SAMPLE_HELDOUT, SAMPLED_PIDS,

@@ -1,18 +1,12 @@
 //! K-means with the semantics of faiss: the centroids.
 
-use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::{nearest_by_l2, squared_norms};
-use concord_kernels::normalize::{Normalize, normalize};
-use concord_pipeline::artifact::{CENTROIDS, PLAN, SAMPLE};
-use concord_pipeline::{
-    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
-};
-use concord_tensor::{DType, Tensor};
 use rayon::prelude::*;
 
 use crate::random::{MersenneTwister, permutation};
+use crate::rows::{self, NotRows};
 
 /// faiss' seed for its own draws, as the reference sets it; the initial centroids are drawn with the
 /// next one.
@@ -30,104 +24,74 @@ const SPLIT_STEP: f32 = 1.0 / 1024.0;
 /// Rows that one task assigns; a fixed number, so that the work does not depend on the threads.
 const ROWS_PER_TASK: usize = 2048;
 
-/// `cluster`: k-means over the sample, then unit length.
+/// What k-means makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KMeans {
+    /// The number of centroids.
+    pub centroids: usize,
+    /// Iterations, of which those are left out that would change nothing.
+    pub iterations: usize,
+}
+
+/// Why centroids cannot be trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KMeansError {
+    /// There are fewer rows than centroids.
+    #[error("{centroids} centroids cannot be trained on {rows} rows")]
+    TooFewRows {
+        /// The centroids asked for.
+        centroids: usize,
+        /// The rows there are.
+        rows: usize,
+    },
+    /// There is nothing to assign rows to.
+    #[error("there are no centroids")]
+    NoCentroids,
+    /// The numbers are no rows.
+    #[error(transparent)]
+    Rows(#[from] NotRows),
+}
+
+/// faiss' k-means: centroids `(centroids, width)` of `rows` `(n, width)`. `advanced` is told how many iterations
+/// are done.
 ///
 /// # Order of operations
-/// Rows are assigned by [`nearest_by_l2`]. A centroid is the `f32` sum of its rows in their order,
-/// starting from zero, times the rounded reciprocal of their number.
-pub struct Cluster {
-    /// The number of iterations.
-    pub iterations: usize,
-    /// How the centroids are brought to unit length.
-    pub normalize: Normalize,
-    /// What to compute on.
-    pub compute: Compute,
-}
-
-impl Cluster {
-    /// What the stage reads and makes.
-    pub const DECLARATION: StageDeclaration = StageDeclaration {
-        inputs: &[
-            Input::whole(Field::new(PLAN, "num_partitions")),
-            Input::whole(Field::only(SAMPLE)),
-        ],
-        outputs: &[Output::stored(CENTROIDS)
-            .with_options(&["kmeans_niters"])
-            .absorbed_by("k-means, whose means round to the same")],
-        arithmetic: &["contract", "normalize"],
-        ..StageDeclaration::named("cluster", Scope::Once)
-    };
-}
-
-impl Stage for Cluster {
-    fn declaration(&self) -> &'static StageDeclaration {
-        &Cluster::DECLARATION
-    }
-
-    fn settings(&self) -> Vec<Setting> {
-        vec![
-            Setting::new("kmeans_niters", self.iterations),
-            Setting::new("contract", CONTRACT_VERSION),
-            Setting::new("normalize", self.normalize),
-        ]
-    }
-
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
-        let count = call.field(PLAN, "num_partitions")?.as_slice::<i64>()?[0] as usize;
-        let sample = call.tensor(SAMPLE)?.cast(DType::F32)?;
-        let width = sample.row_len();
-        if sample.rows() < count {
-            return Err(format!(
-                "{count} centroids cannot be trained on {} rows",
-                sample.rows()
-            )
-            .into());
-        }
-        let advanced = |done: usize| {
-            call.advanced(done as u64, self.iterations as u64, "iterations");
-        };
-        let mut centroids = kmeans(
-            &self.compute,
-            sample.as_slice()?,
-            width,
-            count,
-            self.iterations,
-            &advanced,
-        );
-        normalize(&self.compute, self.normalize, &mut centroids, width);
-        Ok(vec![Tensor::new(vec![count, width], centroids)?.into()])
-    }
-}
-
-/// faiss' k-means: `count` centroids of `rows` `(n, width)`, `n ≥ count`.
-fn kmeans(
+/// Rows are [assigned](assign) to the nearest centroid. A centroid is the `f32` sum of its rows in their order,
+/// starting from zero, times the rounded reciprocal of their number. The threads of `compute` decide nothing.
+///
+/// # Errors
+/// [`KMeansError`].
+pub fn kmeans(
     compute: &Compute,
     rows: &[f32],
     width: usize,
-    count: usize,
-    iterations: usize,
+    wanted: KMeans,
     advanced: &dyn Fn(usize),
-) -> Vec<f32> {
+) -> Result<Vec<f32>, KMeansError> {
+    let (count, available) = (wanted.centroids, rows::count(rows.len(), width)?);
+    if available < count {
+        return Err(KMeansError::TooFewRows {
+            centroids: count,
+            rows: available,
+        });
+    }
     let subsampled;
     let mut rows = rows;
-    if rows.len() / width > MOST_ROWS_PER_CENTROID * count {
-        let chosen = permutation(FAISS_SEED, rows.len() / width);
-        subsampled = gather(rows, width, &chosen[..MOST_ROWS_PER_CENTROID * count]);
+    if available > MOST_ROWS_PER_CENTROID * count {
+        let chosen = permutation(FAISS_SEED, available);
+        subsampled = rows::gather(rows, width, &chosen[..MOST_ROWS_PER_CENTROID * count]);
         rows = &subsampled;
     }
     let available = rows.len() / width;
     if available == count {
-        return rows.to_vec();
+        return Ok(rows.to_vec());
     }
-    let mut centroids = gather(
-        rows,
-        width,
-        &permutation(FAISS_SEED + 1, available)[..count],
-    );
+    let first = permutation(FAISS_SEED + 1, available);
+    let mut centroids = rows::gather(rows, width, &first[..count]);
     let mut before = Vec::new();
-    for iteration in 0..iterations {
+    for iteration in 0..wanted.iterations {
         advanced(iteration);
-        let assigned = assign(compute, rows, width, &centroids);
+        let assigned = assign(compute, rows, width, &centroids)?;
         let split = update(rows, width, &assigned, &mut centroids);
         if !split && assigned == before {
             // The centroids are those of the last iteration, and will be those of every further one.
@@ -135,27 +99,35 @@ fn kmeans(
         }
         before = assigned;
     }
-    if iterations > 0 {
-        advanced(iterations);
+    if wanted.iterations > 0 {
+        advanced(wanted.iterations);
     }
-    centroids
+    Ok(centroids)
 }
 
-fn gather(rows: &[f32], width: usize, chosen: &[u32]) -> Vec<f32> {
-    chosen
-        .iter()
-        .flat_map(|&row| &rows[row as usize * width..(row as usize + 1) * width])
-        .copied()
-        .collect()
-}
-
-fn assign(compute: &Compute, rows: &[f32], width: usize, centroids: &[f32]) -> Vec<u32> {
-    let packed = PackedWeights::pack(centroids, centroids.len() / width, width);
+/// The nearest of `centroids` `(C, width)` to each of `rows` `(n, width)` by Euclidean distance, the first of
+/// those equally near: [`nearest_by_l2`].
+///
+/// # Errors
+/// When either is no whole number of rows, or there are no centroids.
+pub fn assign(
+    compute: &Compute,
+    rows: &[f32],
+    width: usize,
+    centroids: &[f32],
+) -> Result<Vec<u32>, KMeansError> {
+    rows::count(rows.len(), width)?;
+    let count = rows::count(centroids.len(), width)?;
+    if count == 0 {
+        return Err(KMeansError::NoCentroids);
+    }
+    let packed = PackedWeights::pack(centroids, count, width);
     let norms = squared_norms(compute, centroids, width);
-    rows.par_chunks(ROWS_PER_TASK * width)
+    Ok(rows
+        .par_chunks(ROWS_PER_TASK * width)
         .flat_map_iter(|rows| nearest_by_l2(compute, rows, &packed, &norms))
         .map(|(centroid, _)| centroid)
-        .collect()
+        .collect())
 }
 
 /// Moves every centroid to the mean of its rows. Returns whether an empty cluster had to be filled.
@@ -224,28 +196,54 @@ mod tests {
             .collect()
     }
 
+    fn trained(rows: &[f32], width: usize, centroids: usize, iterations: usize) -> Vec<f32> {
+        let wanted = KMeans {
+            centroids,
+            iterations,
+        };
+        kmeans(&Compute::fastest(), rows, width, wanted, &|_| ()).unwrap()
+    }
+
     #[test]
-    fn settings_are_written_out() {
-        for (normalize, written) in [
-            (Normalize::Divide, "normalize=divide"),
-            (Normalize::Rsqrt, "normalize=rsqrt"),
-        ] {
-            let stage = Cluster {
-                iterations: 4,
-                normalize,
-                compute: Compute::scalar(),
-            };
-            let settings = stage.settings();
-            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
-            let contract = format!("contract={CONTRACT_VERSION}");
-            assert_eq!(settings, ["kmeans_niters=4", &contract, written]);
-        }
+    fn rows_are_assigned_to_the_first_of_the_nearest_centroids() {
+        let compute = Compute::fastest();
+        let rows = [0.0, 0.0, 1.0, 1.0, 0.5, 0.5];
+        let centroids = [1.0, 1.0, 0.0, 0.0, 1.0, 1.0];
+        assert_eq!(assign(&compute, &rows, 2, &centroids).unwrap(), [1, 0, 0]);
+        let none = assign(&compute, &rows, 2, &[]);
+        assert_eq!(none, Err(KMeansError::NoCentroids));
+        let ragged = assign(&compute, &rows[..5], 2, &centroids);
+        assert!(matches!(ragged, Err(KMeansError::Rows(_))));
+    }
+
+    #[test]
+    fn more_centroids_than_rows_are_refused() {
+        let wanted = KMeans {
+            centroids: 9,
+            iterations: 3,
+        };
+        let error = kmeans(&Compute::fastest(), &spread(8, 4), 4, wanted, &|_| ()).unwrap_err();
+        let expected = "9 centroids cannot be trained on 8 rows";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn every_iteration_is_told_of_and_the_last_too() {
+        let told = std::cell::RefCell::new(Vec::new());
+        let wanted = KMeans {
+            centroids: 4,
+            iterations: 2,
+        };
+        let rows = spread(100, 4);
+        let tell = |done| told.borrow_mut().push(done);
+        kmeans(&Compute::fastest(), &rows, 4, wanted, &tell).unwrap();
+        assert_eq!(told.into_inner(), [0, 1, 2]);
     }
 
     #[test]
     fn as_many_rows_as_centroids_are_the_centroids() {
         let rows = spread(8, 4);
-        assert_eq!(kmeans(&Compute::fastest(), &rows, 4, 8, 3, &|_| ()), rows);
+        assert_eq!(trained(&rows, 4, 8, 3), rows);
     }
 
     #[test]
@@ -254,8 +252,8 @@ mod tests {
         let rows: Vec<f32> = (0..64)
             .flat_map(|i| if i % 2 == 0 { [1.0, 0.0] } else { [0.0, 1.0] })
             .collect();
-        let mut centroids = gather(&rows, 2, &[0, 1, 2, 3]);
-        let assigned = assign(&Compute::scalar(), &rows, 2, &centroids);
+        let mut centroids = rows::gather(&rows, 2, &[0, 1, 2, 3]);
+        let assigned = assign(&Compute::scalar(), &rows, 2, &centroids).unwrap();
         assert!(update(&rows, 2, &assigned, &mut centroids));
         assert_eq!(centroids.iter().filter(|v| v.is_nan()).count(), 0);
         let distinct: std::collections::BTreeSet<Vec<u32>> = centroids
@@ -268,11 +266,8 @@ mod tests {
     #[test]
     fn stopping_at_a_fixed_point_changes_nothing() {
         let rows = spread(400, 8);
-        let long = kmeans(&Compute::fastest(), &rows, 8, 16, 200, &|_| ());
-        assert_eq!(
-            long,
-            kmeans(&Compute::fastest(), &rows, 8, 16, 1000, &|_| ())
-        );
+        let long = trained(&rows, 8, 16, 200);
+        assert_eq!(long, trained(&rows, 8, 16, 1000));
     }
 
     #[test]
@@ -283,7 +278,7 @@ mod tests {
                 .num_threads(threads)
                 .build()
                 .unwrap();
-            pool.install(|| kmeans(&Compute::fastest(), &rows, 8, 32, 5, &|_| ()))
+            pool.install(|| trained(&rows, 8, 32, 5))
         };
         assert_eq!(run(1), run(3));
     }

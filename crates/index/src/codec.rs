@@ -1,45 +1,82 @@
 //! Residual codec: an embedding as a centroid and a few bits per dimension.
 
-use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::gemm::Gemm;
 use concord_kernels::linear::PackedWeights;
 use concord_kernels::nearest::nearest_by_dot;
-use concord_pipeline::artifact::{BUCKET_CUTOFFS, CENTROIDS, CODES, EMBS, RESIDUALS};
-use concord_pipeline::{
-    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
-};
-use concord_tensor::{DType, Tensor};
+use half::f16;
 use rayon::prelude::*;
+
+use crate::rows::{self, NotRows};
 
 /// Embeddings that one task compresses; a fixed number, so that the work does not depend on the threads.
 const ROWS_PER_TASK: usize = 1024;
 
-/// `compress`: codes and packed residuals of one chunk of embeddings.
-///
-/// The centroids are rounded to f16 first, as they are on disk, so that what is subtracted here is what
-/// a reader adds.
-pub struct Compress {
-    /// Bits per residual dimension.
-    pub nbits: usize,
+/// Why embeddings cannot be compressed or decompressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// Residuals are not packed with so many bits.
+    #[error("residuals have 1, 2, 4 or 8 bits a dimension, not {0}")]
+    Bits(usize),
+    /// Residuals of this width do not fill whole bytes as the reference packs them.
+    #[error("embeddings of {dim} dimensions cannot be packed with {nbits} bits each")]
+    Width {
+        /// The dimensions of an embedding.
+        dim: usize,
+        /// Bits per dimension.
+        nbits: usize,
+    },
+    /// The numbers are no rows.
+    #[error(transparent)]
+    Rows(#[from] NotRows),
+    /// There is nothing to take residuals from.
+    #[error("there are no centroids")]
+    NoCentroids,
+    /// There are more or fewer cutoffs or weights than the bits tell apart.
+    #[error("there are {found} cutoffs or weights, and {needed} are needed")]
+    Buckets {
+        /// How many there are.
+        found: usize,
+        /// How many the bits tell apart.
+        needed: usize,
+    },
+    /// A code of no centroid.
+    #[error("there is code {code}, but there are {centroids} centroids")]
+    Code {
+        /// The code.
+        code: i32,
+        /// How many centroids there are.
+        centroids: usize,
+    },
+    /// The residuals are not as many as the codes.
+    #[error("the residuals have {found} bytes, and {needed} are needed")]
+    Residuals {
+        /// Their bytes.
+        found: usize,
+        /// The bytes of so many embeddings.
+        needed: usize,
+    },
+}
+
+/// How the centroid nearest to an embedding is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Nearest {
     /// The product of embeddings and centroids.
     pub gemm: Gemm,
     /// Whether of equally near centroids the last is taken instead of the first.
     pub last_of_ties: bool,
-    /// What to compute on.
-    pub compute: Compute,
 }
 
-impl Compress {
-    /// The nearest centroid of each row.
-    fn codes(&self, rows: &[f32], centroids: &PackedWeights) -> Vec<u32> {
-        if self.gemm == Gemm::Native && !self.last_of_ties {
-            return nearest_by_dot(&self.compute, rows, centroids);
+impl Nearest {
+    /// The centroid of each row that has the largest inner product with it.
+    fn codes(self, compute: &Compute, rows: &[f32], centroids: &PackedWeights) -> Vec<u32> {
+        if self == Nearest::default() {
+            return nearest_by_dot(compute, rows, centroids);
         }
         let count = centroids.outputs();
         let mut products = vec![0.0; rows.len() / centroids.inputs() * count];
         self.gemm
-            .linear(&self.compute, rows, centroids, None, &mut products);
+            .linear(compute, rows, centroids, None, &mut products);
         let nearest = |products: &[f32]| {
             let mut best = (0, f32::NEG_INFINITY);
             for (at, &product) in products.iter().enumerate() {
@@ -53,76 +90,133 @@ impl Compress {
     }
 }
 
-impl Compress {
-    /// What the stage reads and makes.
-    pub const DECLARATION: StageDeclaration = StageDeclaration {
-        inputs: &[
-            Input::same_chunk(Field::only(EMBS)),
-            Input::whole(Field::only(CENTROIDS)),
-            Input::whole(Field::only(BUCKET_CUTOFFS)),
-        ],
-        outputs: &[
-            Output::stored(CODES)
-                .made_from(&[Field::only(EMBS), Field::only(CENTROIDS)])
-                .absorbed_by("the choice of the nearest centroid, which is the same one"),
-            Output::stored(RESIDUALS)
-                .and_outputs(&[CODES])
-                .with_options(&["nbits"])
-                .absorbed_by("the buckets, of which every residual falls into the same"),
-        ],
-        arithmetic: &["contract", "gemm", "ties"],
-        ..StageDeclaration::named("compress", Scope::EachChunk)
-    };
+/// Compressed embeddings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compressed {
+    /// The centroid of each: `(n,)`.
+    pub codes: Vec<i32>,
+    /// The bucket of each dimension, packed: `(n, dim / 8 * nbits)`.
+    pub residuals: Vec<u8>,
 }
 
-impl Stage for Compress {
-    fn declaration(&self) -> &'static StageDeclaration {
-        &Compress::DECLARATION
+/// Turns embeddings of a width into codes and packed residuals, and back.
+///
+/// The centroids are rounded to f16 first, as they are on disk, so that what is subtracted when compressing is
+/// what a reader adds.
+pub struct ResidualCodec {
+    centroids: Vec<f32>,
+    packed: PackedWeights,
+    dim: usize,
+    nbits: usize,
+}
+
+impl ResidualCodec {
+    /// The codec of `centroids` `(C, dim)` with `nbits` bits per dimension.
+    ///
+    /// # Errors
+    /// When the width does not go with the bits, or the centroids are no whole number of rows, or none.
+    pub fn new(
+        mut centroids: Vec<f32>,
+        dim: usize,
+        nbits: usize,
+    ) -> Result<ResidualCodec, CodecError> {
+        check_bits(nbits)?;
+        if !can_pack(dim, nbits) {
+            return Err(CodecError::Width { dim, nbits });
+        }
+        let count = rows::count(centroids.len(), dim)?;
+        if count == 0 {
+            return Err(CodecError::NoCentroids);
+        }
+        for value in &mut centroids {
+            *value = f16::from_f32(*value).to_f32();
+        }
+        Ok(ResidualCodec {
+            packed: PackedWeights::pack(&centroids, count, dim),
+            centroids,
+            dim,
+            nbits,
+        })
     }
 
-    fn settings(&self) -> Vec<Setting> {
-        vec![
-            Setting::new("nbits", self.nbits),
-            Setting::new("contract", CONTRACT_VERSION),
-            Setting::new("gemm", self.gemm),
-            Setting::new("ties", if self.last_of_ties { "last" } else { "first" }),
-        ]
-    }
-
-    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
-        let embs = call.tensor(EMBS)?.cast(DType::F32)?;
-        let centroids = call.tensor(CENTROIDS)?.cast(DType::F16)?.cast(DType::F32)?;
-        let cutoffs = call.tensor(BUCKET_CUTOFFS)?.cast(DType::F32)?;
-        let (rows, width) = (embs.rows(), embs.row_len());
-        let centroids = centroids.as_slice::<f32>()?;
-        let cutoffs = cutoffs.as_slice::<f32>()?;
-        let packed = PackedWeights::pack(centroids, centroids.len() / width, width);
-        let parts: Vec<(Vec<i32>, Vec<u8>)> = embs
-            .as_slice::<f32>()?
-            .par_chunks(ROWS_PER_TASK * width)
+    /// Codes and residuals of `embeddings` `(n, dim)`; `cutoffs` `(2^nbits − 1,)` are where a bucket ends and
+    /// the next begins, ascending.
+    ///
+    /// # Order of operations
+    /// A residual is one `f32` difference. Its bucket is the number of cutoffs strictly below it. The threads of
+    /// `compute` decide nothing.
+    ///
+    /// # Errors
+    /// When the embeddings are no whole number of rows, or the cutoffs not as many as the bits tell apart.
+    pub fn compress(
+        &self,
+        compute: &Compute,
+        nearest: Nearest,
+        embeddings: &[f32],
+        cutoffs: &[f32],
+    ) -> Result<Compressed, CodecError> {
+        rows::count(embeddings.len(), self.dim)?;
+        self.check_buckets(cutoffs, (1 << self.nbits) - 1)?;
+        let parts: Vec<(Vec<i32>, Vec<u8>)> = embeddings
+            .par_chunks(ROWS_PER_TASK * self.dim)
             .map(|rows| {
-                let codes = self.codes(rows, &packed);
-                let mut residuals = Vec::with_capacity(rows.len() * self.nbits / 8);
-                for (row, &code) in rows.chunks_exact(width).zip(&codes) {
-                    let centroid = &centroids[code as usize * width..][..width];
+                let codes = nearest.codes(compute, rows, &self.packed);
+                let mut residuals = Vec::with_capacity(rows.len() / 8 * self.nbits);
+                for (row, &code) in rows.chunks_exact(self.dim).zip(&codes) {
+                    let centroid = &self.centroids[code as usize * self.dim..][..self.dim];
                     let buckets = row
                         .iter()
                         .zip(centroid)
                         .map(|(value, c)| bucket(value - c, cutoffs));
                     pack(buckets, self.nbits, &mut residuals);
                 }
-                (
-                    codes.into_iter().map(|code| code as i32).collect(),
-                    residuals,
-                )
+                let codes = codes.into_iter().map(|code| code as i32).collect();
+                (codes, residuals)
             })
             .collect();
         let (codes, residuals): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let packed_width = width * self.nbits / 8;
-        Ok(vec![
-            Tensor::vector(codes.concat()).into(),
-            Tensor::new(vec![rows, packed_width], residuals.concat())?.into(),
-        ])
+        Ok(Compressed {
+            codes: codes.concat(),
+            residuals: residuals.concat(),
+        })
+    }
+
+    /// The embeddings `(n, dim)` that codes `(n,)` and residuals `(n, dim / 8 * nbits)` stand for: the centroid
+    /// plus the weight of each dimension's bucket, added once, not brought to unit length. `weights` are
+    /// `(2^nbits,)`.
+    ///
+    /// # Errors
+    /// When a code has no centroid, or codes, residuals and weights are not as many as each other.
+    pub fn decompress(
+        &self,
+        codes: &[i32],
+        residuals: &[u8],
+        weights: &[f32],
+    ) -> Result<Vec<f32>, CodecError> {
+        self.check_buckets(weights, 1 << self.nbits)?;
+        let width = self.dim / 8 * self.nbits;
+        let (found, needed) = (residuals.len(), codes.len() * width);
+        if found != needed {
+            return Err(CodecError::Residuals { found, needed });
+        }
+        let unpacker = Unpacker::new(self.nbits, weights);
+        let mut embeddings = vec![0.0; codes.len() * self.dim];
+        let rows = embeddings.chunks_exact_mut(self.dim);
+        for ((embedding, residual), &code) in rows.zip(residuals.chunks_exact(width)).zip(codes) {
+            let centroids = self.packed.outputs();
+            let place = usize::try_from(code).ok().filter(|&at| at < centroids);
+            let place = place.ok_or(CodecError::Code { code, centroids })?;
+            let centroid = &self.centroids[place * self.dim..][..self.dim];
+            unpacker.add(residual, centroid, embedding);
+        }
+        Ok(embeddings)
+    }
+
+    fn check_buckets(&self, values: &[f32], needed: usize) -> Result<(), CodecError> {
+        match values.len() {
+            found if found == needed => Ok(()),
+            found => Err(CodecError::Buckets { found, needed }),
+        }
     }
 }
 
@@ -185,50 +279,25 @@ impl Unpacker {
 
 /// Whether embeddings of width `dim` can be packed with `nbits` bits a dimension.
 pub fn can_pack(dim: usize, nbits: usize) -> bool {
-    [1, 2, 4, 8].contains(&nbits) && dim > 0 && dim.is_multiple_of(8 * nbits)
+    check_bits(nbits).is_ok() && dim > 0 && dim.is_multiple_of(8 * nbits)
+}
+
+pub(crate) fn check_bits(nbits: usize) -> Result<(), CodecError> {
+    match nbits {
+        1 | 2 | 4 | 8 => Ok(()),
+        _ => Err(CodecError::Bits(nbits)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use concord_kernels::library::Library;
     use proptest::prelude::*;
 
     fn packed(nbits: usize, buckets: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         pack(buckets.iter().copied(), nbits, &mut bytes);
         bytes
-    }
-
-    #[test]
-    fn settings_are_written_out() {
-        for (gemm, last_of_ties, written) in [
-            (Gemm::Native, false, ["gemm=native", "ties=first"]),
-            (Gemm::Native, true, ["gemm=native", "ties=last"]),
-            (Gemm::Chunk(7), false, ["gemm=chunk:7", "ties=first"]),
-            (Gemm::SplitK(4), false, ["gemm=split-k:4", "ties=first"]),
-            (
-                Gemm::Library(Library::MatrixMultiply),
-                false,
-                ["gemm=matrixmultiply", "ties=first"],
-            ),
-            (
-                Gemm::Library(Library::Gemm),
-                false,
-                ["gemm=gemm", "ties=first"],
-            ),
-        ] {
-            let stage = Compress {
-                nbits: 2,
-                gemm,
-                last_of_ties,
-                compute: Compute::scalar(),
-            };
-            let settings = stage.settings();
-            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
-            let contract = format!("contract={CONTRACT_VERSION}");
-            assert_eq!(settings, ["nbits=2", &contract, written[0], written[1]]);
-        }
     }
 
     #[test]
@@ -257,5 +326,110 @@ mod tests {
             let buckets: Vec<u8> = values.iter().map(|&v| v as u8).collect();
             prop_assert_eq!(packed(nbits, &buckets), bytes);
         }
+    }
+
+    fn codec(nbits: usize) -> ResidualCodec {
+        // Two centroids of 32 dimensions.
+        let centroids = (0..64).map(|i| if i < 32 { 0.5 } else { -0.5 }).collect();
+        ResidualCodec::new(centroids, 32, nbits).unwrap()
+    }
+
+    #[test]
+    fn what_was_compressed_comes_back_as_centroid_and_weights() {
+        let codec = codec(2);
+        let (cutoffs, weights) = ([-0.1, 0.0, 0.1], [-0.25, -0.05, 0.05, 0.25]);
+        let deviations = [-0.3f32, -0.04, 0.03, 0.2];
+        let embedding: Vec<f32> = (0..32).map(|i| -0.5 + deviations[i % 4]).collect();
+        let compressed = codec
+            .compress(
+                &Compute::fastest(),
+                Nearest::default(),
+                &embedding,
+                &cutoffs,
+            )
+            .unwrap();
+        assert_eq!(compressed.codes, [1]);
+        assert_eq!(compressed.residuals.len(), 8);
+        let expected: Vec<f32> = (0..32).map(|i| -0.5 + weights[i % 4]).collect();
+        let (codes, residuals) = (&compressed.codes, &compressed.residuals);
+        assert_eq!(
+            codec.decompress(codes, residuals, &weights).unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn of_equal_centroids_the_first_or_the_last_is_taken() {
+        let codec = ResidualCodec::new(vec![0.5; 64], 32, 1).unwrap();
+        let compute = Compute::fastest();
+        for (last_of_ties, code) in [(false, 0), (true, 1)] {
+            let nearest = Nearest {
+                last_of_ties,
+                ..Nearest::default()
+            };
+            let compressed = codec.compress(&compute, nearest, &[0.5; 32], &[0.0]);
+            assert_eq!(compressed.unwrap().codes, [code]);
+        }
+    }
+
+    #[test]
+    fn centroids_are_rounded_as_they_are_on_disk() {
+        let third = 1.0f32 / 3.0;
+        let codec = ResidualCodec::new(vec![third; 32], 32, 1).unwrap();
+        let back = codec.decompress(&[0], &[0; 4], &[0.0, 1.0]).unwrap();
+        assert_eq!(back, vec![f16::from_f32(third).to_f32(); 32]);
+    }
+
+    #[test]
+    fn what_does_not_fit_a_codec_is_refused() {
+        let new = |values: usize, dim, nbits| {
+            ResidualCodec::new(vec![0.0; values], dim, nbits)
+                .err()
+                .unwrap()
+        };
+        assert_eq!(new(32, 32, 3), CodecError::Bits(3));
+        assert_eq!(new(24, 12, 2), CodecError::Width { dim: 12, nbits: 2 });
+        assert!(matches!(new(33, 32, 2), CodecError::Rows(_)));
+        assert_eq!(new(0, 32, 2), CodecError::NoCentroids);
+        let (codec, compute) = (codec(2), Compute::fastest());
+        let compress = |embeddings: &[f32], cutoffs: &[f32]| {
+            let nearest = Nearest::default();
+            codec
+                .compress(&compute, nearest, embeddings, cutoffs)
+                .err()
+                .unwrap()
+        };
+        assert!(matches!(
+            compress(&[0.0; 31], &[0.0; 3]),
+            CodecError::Rows(_)
+        ));
+        let buckets = CodecError::Buckets {
+            found: 2,
+            needed: 3,
+        };
+        assert_eq!(compress(&[0.0; 32], &[0.0; 2]), buckets);
+        let decompress = |codes: &[i32], residuals: &[u8], weights: &[f32]| {
+            codec.decompress(codes, residuals, weights).err().unwrap()
+        };
+        let code = CodecError::Code {
+            code: 2,
+            centroids: 2,
+        };
+        assert_eq!(decompress(&[2], &[0; 8], &[0.0; 4]), code);
+        let code = CodecError::Code {
+            code: -1,
+            centroids: 2,
+        };
+        assert_eq!(decompress(&[-1], &[0; 8], &[0.0; 4]), code);
+        let bytes = CodecError::Residuals {
+            found: 7,
+            needed: 8,
+        };
+        assert_eq!(decompress(&[0], &[0; 7], &[0.0; 4]), bytes);
+        let buckets = CodecError::Buckets {
+            found: 3,
+            needed: 4,
+        };
+        assert_eq!(decompress(&[0], &[0; 8], &[0.0; 3]), buckets);
     }
 }

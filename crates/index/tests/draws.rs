@@ -5,7 +5,7 @@
 mod golden;
 
 use concord_index::random::{permutation, python_sample};
-use concord_index::sample::SamplePids;
+use concord_index::stages::SamplePids;
 use concord_pipeline::artifact::{NUM_PASSAGES, SAMPLED_PIDS};
 use concord_pipeline::{Evaluator, Graph, Grid, MemoryStore, Source, StageError, Value};
 use concord_tensor::Tensor;

@@ -18,7 +18,7 @@ use super::names::{
     AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, PLAN_FILE,
     chunk_metadata_file, codes_file, doclens_file, residuals_file,
 };
-use crate::sample::{Plan, single};
+use crate::plan::Plan;
 
 /// Why an index could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -107,8 +107,11 @@ impl IndexWriter<'_> {
 
     fn load(&self, artifact: &str, chunk: usize) -> Result<Tensor, WriteError> {
         let value = self.evaluator.load(artifact, chunk)?;
-        single(&value)
-            .map_err(|error| WriteError::Artifact(format!("`{artifact}`: {error}").into()))
+        let tensor = value.field("").cloned();
+        tensor.ok_or_else(|| {
+            let what = format!("`{artifact}`: a single tensor was expected, but it has fields");
+            WriteError::Artifact(what.into())
+        })
     }
 
     /// Writes chunk `number` of the index, made of `parts`, and returns how many embeddings it has.

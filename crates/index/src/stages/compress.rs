@@ -1,0 +1,115 @@
+//! `compress`: codes and packed residuals of one chunk of embeddings.
+
+use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::Compute;
+use concord_pipeline::artifact::{BUCKET_CUTOFFS, CENTROIDS, CODES, EMBS, RESIDUALS};
+use concord_pipeline::{
+    Call, Field, Input, Output, Scope, Setting, Stage, StageDeclaration, StageError, Value,
+};
+use concord_tensor::{DType, Tensor};
+
+use crate::codec::{Nearest, ResidualCodec};
+
+/// Compresses embeddings by the [codec](ResidualCodec) of the centroids as they are on disk.
+pub struct Compress {
+    /// Bits per residual dimension.
+    pub nbits: usize,
+    /// How the nearest centroid is found.
+    pub nearest: Nearest,
+    /// What to compute on.
+    pub compute: Compute,
+}
+
+impl Compress {
+    /// What the stage reads and makes.
+    pub const DECLARATION: StageDeclaration = StageDeclaration {
+        inputs: &[
+            Input::same_chunk(Field::only(EMBS)),
+            Input::whole(Field::only(CENTROIDS)),
+            Input::whole(Field::only(BUCKET_CUTOFFS)),
+        ],
+        outputs: &[
+            Output::stored(CODES)
+                .made_from(&[Field::only(EMBS), Field::only(CENTROIDS)])
+                .absorbed_by("the choice of the nearest centroid, which is the same one"),
+            Output::stored(RESIDUALS)
+                .and_outputs(&[CODES])
+                .with_options(&["nbits"])
+                .absorbed_by("the buckets, of which every residual falls into the same"),
+        ],
+        arithmetic: &["contract", "gemm", "ties"],
+        ..StageDeclaration::named("compress", Scope::EachChunk)
+    };
+}
+
+impl Stage for Compress {
+    fn declaration(&self) -> &'static StageDeclaration {
+        &Compress::DECLARATION
+    }
+
+    fn settings(&self) -> Vec<Setting> {
+        let ties = if self.nearest.last_of_ties {
+            "last"
+        } else {
+            "first"
+        };
+        vec![
+            Setting::new("nbits", self.nbits),
+            Setting::new("contract", CONTRACT_VERSION),
+            Setting::new("gemm", self.nearest.gemm),
+            Setting::new("ties", ties),
+        ]
+    }
+
+    fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
+        let embs = call.tensor(EMBS)?.cast(DType::F32)?;
+        let centroids = call.tensor(CENTROIDS)?.cast(DType::F32)?;
+        let cutoffs = call.tensor(BUCKET_CUTOFFS)?.cast(DType::F32)?;
+        let (rows, width) = (embs.rows(), embs.row_len());
+        let codec = ResidualCodec::new(centroids.as_slice()?.to_vec(), width, self.nbits)?;
+        let (embs, cutoffs) = (embs.as_slice()?, cutoffs.as_slice()?);
+        let compressed = codec.compress(&self.compute, self.nearest, embs, cutoffs)?;
+        let packed_width = width / 8 * self.nbits;
+        Ok(vec![
+            Tensor::vector(compressed.codes).into(),
+            Tensor::new(vec![rows, packed_width], compressed.residuals)?.into(),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use concord_kernels::gemm::Gemm;
+    use concord_kernels::library::Library;
+
+    #[test]
+    fn settings_are_written_out() {
+        for (gemm, last_of_ties, written) in [
+            (Gemm::Native, false, ["gemm=native", "ties=first"]),
+            (Gemm::Native, true, ["gemm=native", "ties=last"]),
+            (Gemm::Chunk(7), false, ["gemm=chunk:7", "ties=first"]),
+            (Gemm::SplitK(4), false, ["gemm=split-k:4", "ties=first"]),
+            (
+                Gemm::Library(Library::MatrixMultiply),
+                false,
+                ["gemm=matrixmultiply", "ties=first"],
+            ),
+            (
+                Gemm::Library(Library::Gemm),
+                false,
+                ["gemm=gemm", "ties=first"],
+            ),
+        ] {
+            let stage = Compress {
+                nbits: 2,
+                nearest: Nearest { gemm, last_of_ties },
+                compute: Compute::scalar(),
+            };
+            let settings = stage.settings();
+            let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();
+            let contract = format!("contract={CONTRACT_VERSION}");
+            assert_eq!(settings, ["nbits=2", &contract, written[0], written[1]]);
+        }
+    }
+}
