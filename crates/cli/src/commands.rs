@@ -50,7 +50,6 @@ pub enum Command {
 }
 
 impl Command {
-    /// Does it.
     pub fn run(self) -> Result<Outcome, Failure> {
         match self {
             Command::Demo(command) => command.run(),

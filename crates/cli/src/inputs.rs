@@ -95,7 +95,6 @@ pub fn whole(text: &str) -> Result<usize, String> {
         .map_err(|_| "a whole number is needed".to_owned())
 }
 
-/// A seed.
 pub fn seed(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| format!("a whole number from 0 to {} is needed", u32::MAX))

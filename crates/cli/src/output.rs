@@ -14,7 +14,6 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 pub enum Outcome {
     /// Done; or two things compared are the same.
     Same,
-    /// Two things compared differ.
     Different,
 }
 
@@ -29,7 +28,6 @@ impl Outcome {
     }
 }
 
-/// Prints text.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -59,12 +59,10 @@ impl<'a> Subjects<'a> {
         self
     }
 
-    /// The checkpoint.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }
 
-    /// The collection.
     pub fn collection(&self) -> &Collection {
         &self.collection
     }
@@ -87,7 +85,6 @@ impl<'a> Subjects<'a> {
         )?)
     }
 
-    /// The Python environments.
     pub fn environments(&self) -> &Environments {
         &self.environments
     }

@@ -27,7 +27,6 @@ const ROWS_PER_TASK: usize = 2048;
 /// What k-means makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KMeans {
-    /// The number of centroids.
     pub centroids: usize,
     /// Iterations, of which those are left out that would change nothing.
     pub iterations: usize,
@@ -38,12 +37,7 @@ pub struct KMeans {
 pub enum KMeansError {
     /// There are fewer rows than centroids.
     #[error("{centroids} centroids cannot be trained on {rows} rows")]
-    TooFewRows {
-        /// The centroids asked for.
-        centroids: usize,
-        /// The rows there are.
-        rows: usize,
-    },
+    TooFewRows { centroids: usize, rows: usize },
     /// There is nothing to assign rows to.
     #[error("there are no centroids")]
     NoCentroids,

@@ -35,7 +35,6 @@ pub enum CodecError {
     /// There are more or fewer cutoffs or weights than the bits tell apart.
     #[error("there are {found} cutoffs or weights, and {needed} are needed")]
     Buckets {
-        /// How many there are.
         found: usize,
         /// How many the bits tell apart.
         needed: usize,
@@ -43,7 +42,6 @@ pub enum CodecError {
     /// A code of no centroid.
     #[error("there is code {code}, but there are {centroids} centroids")]
     Code {
-        /// The code.
         code: i32,
         /// How many centroids there are.
         centroids: usize,
@@ -51,7 +49,6 @@ pub enum CodecError {
     /// The residuals are not as many as the codes.
     #[error("the residuals have {found} bytes, and {needed} are needed")]
     Residuals {
-        /// Their bytes.
         found: usize,
         /// The bytes of so many embeddings.
         needed: usize,
@@ -90,7 +87,6 @@ impl Nearest {
     }
 }
 
-/// Compressed embeddings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compressed {
     /// The centroid of each: `(n,)`.

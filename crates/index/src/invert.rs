@@ -17,9 +17,7 @@ pub enum InvertError {
     /// A code of no centroid.
     #[error("passage {pid} has code {code}, but there are {centroids} centroids")]
     Code {
-        /// The passage.
         pid: i32,
-        /// Its code.
         code: i32,
         /// How many centroids there are.
         centroids: usize,

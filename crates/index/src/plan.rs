@@ -10,7 +10,6 @@ const HELDOUT_PART: f64 = 0.05;
 /// The sizes of an index, known once the sample has been seen.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
-    /// The number of centroids.
     pub num_partitions: usize,
     /// The number of centroids by the reference's rule; more than `num_partitions` where the
     /// collection is too small for it.

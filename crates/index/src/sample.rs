@@ -30,11 +30,9 @@ pub enum SampleError {
     Lengths {
         /// The first passage of the chunk.
         first: i64,
-        /// The last.
         last: i64,
         /// The sum of their lengths.
         listed: i64,
-        /// The embeddings there are.
         found: usize,
     },
     /// The embeddings are no rows.
@@ -103,7 +101,6 @@ impl<'a> PassageSample<'a> {
         Ok(())
     }
 
-    /// What was taken.
     pub fn finish(self) -> Sampled {
         self.sampled
     }

@@ -66,10 +66,8 @@ impl SearchOptions {
     }
 }
 
-/// A passage found.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hit {
-    /// The passage.
     pub pid: u32,
     /// Its MaxSim score.
     pub score: f32,
@@ -93,7 +91,6 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// A searcher of `index`.
     pub fn new(index: Arc<Index>, compute: &Compute) -> Searcher {
         let count = index.centroids.len() / index.dim;
         Searcher {
@@ -104,7 +101,6 @@ impl Searcher {
         }
     }
 
-    /// What is searched.
     pub fn index(&self) -> &Index {
         &self.index
     }

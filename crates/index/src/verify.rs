@@ -12,7 +12,6 @@ pub use crate::format::Finding;
 /// Why an index cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// There is no manifest.
     #[error(
         "{path} has no {INDEX_MANIFEST}: it was not built by Concord, so there is nothing to check it \
          against; `concord diff` compares it with another index",
@@ -24,12 +23,7 @@ pub enum VerifyError {
     Manifest(#[from] ManifestError),
     /// The folder cannot be listed.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The folder.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 /// The name of the log, which is no part of the index and may change.

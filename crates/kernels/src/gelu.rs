@@ -7,7 +7,6 @@ use crate::lanes::Lanes;
 use crate::machine::Machine;
 use crate::reduction::LANES;
 
-/// Which formula of GELU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Gelu {
     /// `x · (1 + erf(x / √2)) / 2`: BERT's own.

@@ -124,7 +124,6 @@ pub enum IsaError {
     /// The name exists, but this machine does not have it.
     #[error("this machine does not have {name}: it has {has}")]
     Unavailable {
-        /// What was asked for.
         name: &'static str,
         /// What there is, with commas.
         has: String,

@@ -151,7 +151,6 @@ impl Checkpoint {
         self.folder.as_deref()
     }
 
-    /// The encoder's sizes.
     pub fn bert_config(&self) -> &BertConfig {
         &self.bert
     }
@@ -187,7 +186,6 @@ impl Checkpoint {
         Ok(config)
     }
 
-    /// The tokenizer.
     pub fn word_pieces(&self) -> &WordPieces {
         &self.word_pieces
     }

@@ -64,7 +64,6 @@ impl AnyEncoder {
 pub struct Batch {
     /// The number under which its taps are reported.
     pub number: usize,
-    /// The passages.
     pub pids: Vec<usize>,
     /// The token ids of all of them, one behind the other.
     pub ids: Vec<u32>,
@@ -75,7 +74,6 @@ pub struct Batch {
 /// Turns documents into embeddings. Clones share the weights.
 #[derive(Clone)]
 pub struct DocEncoder {
-    /// The encoder.
     pub encoder: Arc<AnyEncoder>,
     /// The tokenizer, for which tokens are kept.
     pub tokenizer: Arc<DocTokenizer>,

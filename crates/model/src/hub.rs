@@ -81,7 +81,6 @@ impl RepoId {
         valid.then(|| RepoId(text.to_owned()))
     }
 
-    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -113,7 +112,6 @@ pub fn fetch_without_weights(repo: &RepoId, options: &HubOptions) -> Result<Path
     Fetching::new(repo, options, &[]).folder()
 }
 
-/// One repository being fetched.
 struct Fetching<'a> {
     repo: &'a RepoId,
     options: &'a HubOptions,

@@ -24,7 +24,6 @@ pub enum Variant {
     /// The matrix product of linear layers in batches of that many rows and more, as libraries choose
     /// another kernel for larger products.
     GemmFrom {
-        /// The product.
         gemm: Gemm,
         /// The fewest rows for which it is chosen.
         rows: usize,
@@ -42,10 +41,8 @@ pub enum Variant {
 /// Which of several equal ones is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Ties {
-    /// The first.
     #[default]
     First,
-    /// The last.
     Last,
 }
 
@@ -75,9 +72,7 @@ impl Change {
 /// A change at the modules that a pattern names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Patch {
-    /// Which modules.
     pub at: ModulePattern,
-    /// What is changed there.
     pub change: Change,
 }
 
@@ -93,7 +88,6 @@ pub struct Numerics {
 /// The ways in which one module computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arithmetic {
-    /// The matrix product.
     pub gemm: Gemm,
     /// Another product for so many rows and more.
     pub gemm_from: Option<(usize, Gemm)>,
@@ -101,9 +95,7 @@ pub struct Arithmetic {
     pub ties: Ties,
     /// The form of GELU; `None` is the checkpoint's own.
     pub gelu: Option<Gelu>,
-    /// The variance.
     pub layer_norm: Variance,
-    /// The normalisation.
     pub normalize: Normalize,
 }
 
@@ -218,11 +210,8 @@ pub enum VariantError {
     /// The operation has no such way.
     #[error("unknown value `{value}` of {option}: choose one of {choices}")]
     UnknownValue {
-        /// The operation.
         option: &'static str,
-        /// What was asked for.
         value: String,
-        /// The ways it has.
         choices: &'static str,
     },
     /// A patch without its module or its change.

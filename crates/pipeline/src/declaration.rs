@@ -10,7 +10,6 @@ use std::fmt;
 /// One field of an artifact; the only one of a single tensor has the empty name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Field {
-    /// The artifact.
     pub artifact: &'static str,
     /// The name of the field in it.
     pub name: &'static str,
@@ -42,16 +41,13 @@ impl Field {
 pub enum Chunks {
     /// The one that has the number of the chunk being made.
     Same,
-    /// All.
     Whole,
 }
 
 /// A field that a stage reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Input {
-    /// Where it is.
     pub field: Field,
-    /// In which chunks.
     pub chunks: Chunks,
 }
 
@@ -78,10 +74,8 @@ pub enum Keep {
     Transient,
 }
 
-/// What a stage makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Output {
-    /// The artifact's name.
     pub name: &'static str,
     /// Whether it goes into the store.
     pub keep: Keep,

@@ -9,17 +9,13 @@ use crate::store::StoreError;
 /// Why an artifact could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// A stage failed.
     #[error("stage `{stage}`, chunk {chunk}: {source}")]
     Stage {
-        /// The stage.
         stage: String,
         /// The chunk it was making.
         chunk: usize,
-        /// What it said.
         source: StageError,
     },
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Nothing makes an artifact of this name.
@@ -28,7 +24,6 @@ pub enum EvaluateError {
     /// A stage returned another number of values than it declares outputs.
     #[error("stage `{stage}` declares {declared} outputs and returned {returned}")]
     WrongOutputs {
-        /// The stage.
         stage: String,
         /// How many outputs it declares.
         declared: usize,
@@ -41,7 +36,6 @@ pub enum EvaluateError {
     /// A stage has a setting that its declaration does not name.
     #[error("stage `{stage}` has a setting `{setting}`, which it does not declare")]
     UndeclaredSetting {
-        /// The stage.
         stage: &'static str,
         /// The name that it does not declare.
         setting: &'static str,
@@ -52,11 +46,8 @@ pub enum EvaluateError {
     /// Whoever listens could not go on.
     #[error("recording chunk {chunk} of `{artifact}`: {source}")]
     Observer {
-        /// The artifact reported.
         artifact: String,
-        /// Its chunk.
         chunk: usize,
-        /// What the observer said.
         source: StageError,
     },
 }
@@ -68,11 +59,8 @@ pub enum EvaluateError {
      computed again from the same inputs"
 )]
 pub struct NotReproducible {
-    /// The stage.
     pub stage: String,
-    /// The artifact that differs.
     pub artifact: String,
-    /// Its chunk.
     pub chunk: usize,
     /// The hash remembered.
     pub before: BitHash,

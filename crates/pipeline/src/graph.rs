@@ -9,7 +9,6 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// An empty graph.
     pub fn new() -> Graph {
         Graph::default()
     }
@@ -21,7 +20,6 @@ impl Graph {
         self
     }
 
-    /// The stages in order.
     pub fn stages(&self) -> impl Iterator<Item = &dyn Stage> {
         self.stages.iter().map(AsRef::as_ref)
     }

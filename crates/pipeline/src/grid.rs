@@ -24,7 +24,6 @@ impl Grid {
         Grid { passages }
     }
 
-    /// The number of passages.
     pub fn passages(&self) -> usize {
         self.passages
     }

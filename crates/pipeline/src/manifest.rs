@@ -16,7 +16,6 @@ pub const MANIFEST_VERSION: u32 = 2;
 pub struct ManifestHead {
     /// What it is a manifest of: `index` or `run`.
     pub concord: String,
-    /// The version of manifests.
     pub version: u32,
 }
 
@@ -33,7 +32,6 @@ pub struct FieldRecord {
     /// The name of the field; empty where the chunk is a single tensor.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub name: String,
-    /// The dtype.
     pub dtype: DType,
     /// The shape, outermost dimension first.
     pub shape: Vec<usize>,
@@ -46,11 +44,9 @@ pub struct FieldRecord {
 pub struct ChunkRecord {
     /// The hash of the chunk, made of its fields'.
     pub hash: BitHash,
-    /// Its tensors.
     pub fields: Vec<FieldRecord>,
 }
 
-/// One artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactRecord {
     /// The name, one of [`crate::artifact`].

@@ -24,7 +24,6 @@ pub trait Observer: Send + Sync {
 /// One chunk of one artifact, as it became known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactEvent {
-    /// The artifact's name.
     pub artifact: String,
     /// The number of the chunk.
     pub chunk: usize,

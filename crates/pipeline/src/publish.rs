@@ -11,9 +11,7 @@ use concord_tensor::{AtomicFile, AtomicFileError};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {path}: {source}{hint}", path = path.display(), hint = hint(source))]
 pub struct PublishError {
-    /// What was being written.
     pub path: PathBuf,
-    /// What the system said.
     pub source: io::Error,
 }
 

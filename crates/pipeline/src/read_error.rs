@@ -8,9 +8,7 @@ pub enum ReadError {
     /// The declaration of the stage says less than the stage does.
     #[error("stage `{stage}` reads `{artifact}`{of_field}, which it does not declare", of_field = of_field(field))]
     Undeclared {
-        /// The stage that reads.
         stage: &'static str,
-        /// What it reads.
         artifact: String,
         /// Empty for the only field of a single tensor.
         field: String,
@@ -18,15 +16,12 @@ pub enum ReadError {
     /// The stage declares to read the chunk that has the number of its own.
     #[error("stage `{stage}` reads all chunks of `{artifact}`, and declares to read one")]
     UndeclaredChunks {
-        /// The stage that reads.
         stage: &'static str,
-        /// What it reads.
         artifact: String,
     },
     /// An artifact is read as one tensor that is cut into several.
     #[error("artifact `{artifact}` has {chunks} chunks, and is read as one")]
     SeveralChunks {
-        /// What is read.
         artifact: String,
         /// How many chunks it has.
         chunks: usize,

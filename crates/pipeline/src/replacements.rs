@@ -30,7 +30,6 @@ pub enum ForcingError {
     NothingAt {
         /// The subject of the run.
         subject: String,
-        /// The pattern.
         pattern: ModulePattern,
     },
     /// A blob cannot be opened.
@@ -47,11 +46,8 @@ pub enum ForcingError {
         "{blob} is damaged: the rows of passage {pid} at `{path}` are not those that were recorded"
     )]
     Damaged {
-        /// The module.
         path: String,
-        /// The passage.
         pid: usize,
-        /// The file.
         blob: String,
     },
     /// Rows that do not go where they should.
@@ -60,9 +56,7 @@ pub enum ForcingError {
          {found:?}: the two runs differ in their tokens or in the modules before it"
     )]
     Shape {
-        /// The module.
         path: String,
-        /// The passage.
         pid: usize,
         /// Its rows there.
         tokens: usize,
@@ -74,11 +68,8 @@ pub enum ForcingError {
     /// Rows that cannot be converted.
     #[error("the replacement of passage {pid} at `{path}`: {source}")]
     Tensor {
-        /// The module.
         path: String,
-        /// The passage.
         pid: usize,
-        /// Why not.
         source: TensorError,
     },
 }

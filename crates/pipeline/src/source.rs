@@ -5,7 +5,6 @@ use crate::value::Value;
 
 /// An artifact that no stage makes: an input of the graph.
 pub trait Source: Send + Sync {
-    /// The artifact's name.
     fn name(&self) -> &'static str;
     /// How many chunks it has.
     fn chunks(&self) -> usize;

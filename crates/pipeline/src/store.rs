@@ -23,12 +23,7 @@ pub enum StoreError {
     Blob(#[from] FileError),
     /// Something that is there could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// What.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
 }
 
 /// Values by the hash of their bits, and the records of outputs by the hash of what they are made from.
@@ -190,7 +185,6 @@ impl Store for DiskStore {
     }
 }
 
-/// A store in memory.
 #[derive(Default)]
 pub struct MemoryStore {
     state: Mutex<MemoryState>,
@@ -203,7 +197,6 @@ struct MemoryState {
 }
 
 impl MemoryStore {
-    /// An empty store.
     pub fn new() -> MemoryStore {
         MemoryStore::default()
     }

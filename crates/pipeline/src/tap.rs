@@ -20,7 +20,6 @@ pub struct Tap {
 /// The rows of one passage in a [`Tap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TappedPassage {
-    /// The passage.
     pub pid: usize,
     /// How many rows are its own.
     pub tokens: usize,

@@ -254,7 +254,6 @@ fn watched() -> Capture {
     }
 }
 
-/// Records a subject.
 fn record(runner: &Runner, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
     status(format_args!("running {name}"));
     warn(&runner.record(capture, out, &TerminalProgress::new())?);

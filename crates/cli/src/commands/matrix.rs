@@ -75,7 +75,6 @@ struct Common {
 const COMMON: &str = "common.json";
 const RESULT: &str = "matrix.json";
 
-/// A matrix being made.
 struct Matrix<'a> {
     command: &'a MatrixCommand,
     subjects: Subjects<'a>,

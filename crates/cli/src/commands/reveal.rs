@@ -70,7 +70,6 @@ pub struct RevealCommand {
     json: bool,
 }
 
-/// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Operation {
     /// A linear layer: rows of M × K times the transpose of N × K

@@ -25,7 +25,6 @@ use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print, status, warn};
 use crate::progress::TerminalProgress;
 
-/// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// A table with the passages' texts

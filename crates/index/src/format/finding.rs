@@ -12,14 +12,11 @@ use super::manifest::FileRecord;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "problem")]
 pub enum Finding {
-    /// It is not there.
     Missing {
-        /// The file.
         file: String,
     },
     /// It is shorter or longer than it was.
     Size {
-        /// The file.
         file: String,
         /// Bytes by the manifest.
         expected: u64,
@@ -28,19 +25,14 @@ pub enum Finding {
     },
     /// It has the right size and other bytes.
     Altered {
-        /// The file.
         file: String,
     },
-    /// It cannot be read.
     Unreadable {
-        /// The file.
         file: String,
-        /// What the system said.
         error: String,
     },
     /// It is there and the manifest does not know it.
     Unknown {
-        /// The file.
         file: String,
     },
 }

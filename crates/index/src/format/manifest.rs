@@ -18,7 +18,6 @@ pub const INDEX_MANIFEST: &str = "concord.json";
 pub struct IndexManifest {
     /// Always `index`.
     pub concord: String,
-    /// The version of manifests.
     pub version: u32,
     /// The version of the numeric contract.
     pub contract: u32,
@@ -35,9 +34,7 @@ pub struct IndexManifest {
 /// A file of an index.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileRecord {
-    /// Its name.
     pub name: String,
-    /// Its size.
     pub bytes: u64,
     /// The SHA-256 hash of its bytes.
     pub hash: BitHash,
@@ -71,20 +68,12 @@ impl FileRecord {
 /// Why a manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It cannot be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The manifest.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// It is not what a manifest looks like.
     #[error("{path} is damaged: {source}", path = path.display())]
     Malformed {
-        /// The manifest.
         path: PathBuf,
-        /// What is wrong.
         source: serde_json::Error,
     },
     /// It is of another kind or version.
@@ -94,7 +83,6 @@ pub enum ManifestError {
         path = path.display()
     )]
     Version {
-        /// The manifest.
         path: PathBuf,
         /// The kind it says it is.
         found: String,

@@ -25,22 +25,11 @@ pub enum IndexError {
     /// The folder holds no index.
     #[error("{path} holds no ColBERT index: it has no {METADATA_FILE}", path = .0.display())]
     NotAnIndex(PathBuf),
-    /// A file is missing.
     #[error("the index in {path} has no {file}: it is incomplete, build it again", path = path.display())]
-    Missing {
-        /// The index.
-        path: PathBuf,
-        /// The file.
-        file: String,
-    },
+    Missing { path: PathBuf, file: String },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A tensor file is not one.
     #[error(transparent)]
     File(#[from] FileError),
@@ -50,7 +39,6 @@ pub enum IndexError {
     /// A file is not as the manifest says.
     #[error("the index in {path} is damaged: {finding}; build it again, or restore the file", path = path.display())]
     Damaged {
-        /// The index.
         path: PathBuf,
         /// The file, and what is wrong with it.
         finding: Finding,
@@ -58,29 +46,19 @@ pub enum IndexError {
     /// A JSON file is not JSON, or not what it should be.
     #[error("{path}: {source}", path = path.display())]
     Json {
-        /// The file.
         path: PathBuf,
-        /// What is wrong.
         source: serde_json::Error,
     },
     /// A setting that search needs is missing or not what it should be.
     #[error("{path}: `{key}` is {found}", path = path.display())]
     Setting {
-        /// The file.
         path: PathBuf,
-        /// The key.
         key: String,
-        /// What is there.
         found: String,
     },
     /// A tensor has another shape or dtype than the rest of the index.
     #[error("{path}: {what}", path = path.display())]
-    Shape {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        what: String,
-    },
+    Shape { path: PathBuf, what: String },
 }
 
 /// The artifacts that every index keeps as files, in the order of the graph.
@@ -128,7 +106,6 @@ impl IndexTensors {
         Ok(index)
     }
 
-    /// The number of chunks.
     pub fn chunks(&self) -> usize {
         self.chunks
     }
@@ -334,12 +311,10 @@ impl Index {
         })
     }
 
-    /// The number of embeddings.
     pub fn embeddings(&self) -> usize {
         self.codes.len()
     }
 
-    /// The number of passages.
     pub fn passages(&self) -> usize {
         self.offsets.len() - 1
     }

@@ -17,7 +17,6 @@ use crate::calibrate::calibrate;
 pub struct Calibrate {
     /// Bits per residual dimension.
     pub nbits: usize,
-    /// What to compute on.
     pub compute: Compute,
 }
 

@@ -13,11 +13,9 @@ use crate::cluster::{KMeans, kmeans};
 
 /// [K-means](kmeans) over the sample, then unit length.
 pub struct Cluster {
-    /// The number of iterations.
     pub iterations: usize,
     /// How the centroids are brought to unit length.
     pub normalize: Normalize,
-    /// What to compute on.
     pub compute: Compute,
 }
 

@@ -16,7 +16,6 @@ pub struct Compress {
     pub nbits: usize,
     /// How the nearest centroid is found.
     pub nearest: Nearest,
-    /// What to compute on.
     pub compute: Compute,
 }
 

@@ -36,7 +36,6 @@ pub(crate) const LAYER: &str = "";
 pub(crate) const ENCODER: &str = "bert.encoder";
 pub(crate) const MODEL: &str = "bert";
 
-/// The table.
 pub static BERT: Table = Table {
     name: "bert",
     layer: "bert.encoder.layer",

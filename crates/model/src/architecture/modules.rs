@@ -51,7 +51,6 @@ impl Architecture {
         self.modules.iter().map(|module| module.path.as_str())
     }
 
-    /// The module at `path`.
     pub fn module(&self, path: &str) -> Option<&Module> {
         self.modules.iter().find(|module| module.path == path)
     }

@@ -38,7 +38,6 @@ pub struct Row {
     pub removable: bool,
 }
 
-/// What a module reads.
 #[derive(Clone, Copy, Debug)]
 pub enum Input {
     /// What goes into the layer, or comes out of the last one: the output of the last module there that

@@ -27,7 +27,6 @@ pub enum CheckpointError {
     /// A folder without a file that is needed.
     #[error("the checkpoint {folder} has no {file}")]
     MissingFile { folder: String, file: &'static str },
-    /// A folder without weights.
     #[error("the checkpoint {folder} has neither model.safetensors nor pytorch_model.bin")]
     NoWeights { folder: String },
     /// Weights that are spread over several files.
@@ -71,7 +70,6 @@ pub enum CheckpointError {
     #[error("{file} is not a ColBERT checkpoint: {what} should be {expected}, found {found}")]
     Dnn {
         file: String,
-        /// The part of it.
         what: &'static str,
         expected: &'static str,
         found: &'static str,

@@ -57,7 +57,6 @@ impl Files<'_> {
         Ok(Some(text))
     }
 
-    /// The tokenizer's files.
     pub(super) fn tokenizer(&self) -> Result<TokenizerFiles, TokenizerError> {
         match self {
             Files::Folder(folder) => TokenizerFiles::read(folder),

@@ -42,58 +42,35 @@ pub enum WeightsError {
     /// A tensor of another shape than the configuration says.
     #[error("{name:?} has the shape {found:?}, but by config.json it should have {expected:?}")]
     Shape {
-        /// The tensor.
         name: String,
         /// The shape that the configuration asks for.
         expected: Vec<usize>,
-        /// The shape found.
         found: Vec<usize>,
     },
     /// A projection that is not a matrix with `hidden_size` columns.
     #[error("\"linear.weight\" has the shape {found:?}; it should have (dim, {hidden})")]
-    ProjectionShape {
-        /// The encoder's hidden size.
-        hidden: usize,
-        /// The shape found.
-        found: Vec<usize>,
-    },
+    ProjectionShape { hidden: usize, found: Vec<usize> },
     /// A tensor whose elements cannot be widened to `f32` without loss.
     #[error(
         "{name:?} holds {dtype} elements; weights are read from f32, f16 and bf16, and matrices from four bits with scales"
     )]
-    ElementType {
-        /// The tensor.
-        name: String,
-        /// Its dtype.
-        dtype: DType,
-    },
+    ElementType { name: String, dtype: DType },
     /// A matrix in four bits whose scales are missing or do not fit it.
     #[error("{name:?} holds four-bit levels of {expected:?} weights; {problem}")]
     Scales {
-        /// The matrix.
         name: String,
-        /// Its shape.
         expected: Vec<usize>,
-        /// What is wrong.
         problem: String,
     },
     /// A tensor that is there under its present name and under its old one.
     #[error("{name:?} is there twice, also under the old name of its kind (gamma or beta)")]
-    Twice {
-        /// The present name.
-        name: String,
-    },
+    Twice { name: String },
     /// A tensor could not be read.
     #[error("{0}")]
     Read(#[from] FileError),
     /// A tensor could not be widened.
     #[error("{name:?}: {source}")]
-    Widen {
-        /// The tensor.
-        name: String,
-        /// Why.
-        source: TensorError,
-    },
+    Widen { name: String, source: TensorError },
 }
 
 impl Weights {
@@ -128,7 +105,6 @@ impl Weights {
         self.tensors.get(name)
     }
 
-    /// All tensors, by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.tensors
             .iter()

@@ -23,7 +23,6 @@ pub enum Activation {
 pub struct BertConfig {
     /// Numbers per token between layers.
     pub hidden_size: usize,
-    /// Layers.
     pub num_hidden_layers: usize,
     /// Attention heads per layer; they divide `hidden_size`.
     pub num_attention_heads: usize,

@@ -41,11 +41,7 @@ pub enum ConfigError {
     },
     /// An encoder of another architecture.
     #[error("{file}: the model type is {found:?}; Concord runs encoders of the type \"bert\" only")]
-    Architecture {
-        file: String,
-        /// The `model_type` found.
-        found: String,
-    },
+    Architecture { file: String, found: String },
     /// A BERT with a feature that is not implemented.
     #[error("{file}: {key:?} is {found}; supported: {supported}")]
     Unsupported {
@@ -66,10 +62,7 @@ pub enum ConfigError {
     },
     /// A folder that holds neither of an index's two descriptions.
     #[error("{path} is no ColBERT index: it has neither metadata.json nor plan.json", path = path.display())]
-    NotAnIndex {
-        /// The folder.
-        path: PathBuf,
-    },
+    NotAnIndex { path: PathBuf },
     /// A token limit beyond the positions that the encoder knows.
     #[error(
         "{key} is {value}, but the checkpoint's encoder has {positions} positions (max_position_embeddings); choose at most that"

@@ -22,12 +22,7 @@ pub enum BuildError {
     Missing(String),
     /// A tensor is not what its place needs.
     #[error("tensor `{name}` of the checkpoint: {source}")]
-    Tensor {
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        source: TensorError,
-    },
+    Tensor { name: String, source: TensorError },
     /// A pattern names no module.
     #[error(
         "`{pattern}` names no module of this checkpoint, whose modules run from \
@@ -35,7 +30,6 @@ pub enum BuildError {
         last = layers.saturating_sub(1)
     )]
     NoSuchModule {
-        /// The pattern.
         pattern: ModulePattern,
         /// The number of layers there are.
         layers: usize,
@@ -64,9 +58,7 @@ pub enum BuildError {
          that away, or use precision=f32"
     )]
     NotForPrecision {
-        /// The precision.
         precision: Precision,
-        /// The product.
         variant: Variant,
     },
     /// What is left does not fit together.
@@ -77,9 +69,7 @@ pub enum BuildError {
     Width {
         /// The module whose input does not fit.
         path: String,
-        /// What it takes.
         expected: usize,
-        /// What it gets.
         found: usize,
     },
 }

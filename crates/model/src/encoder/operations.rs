@@ -20,7 +20,6 @@ impl Number for f64 {}
 /// The operations of BERT, in one precision. How they are put together is written once, in
 /// [`super::bert`] and what it uses, so that two precisions have the same modules and taps.
 pub(crate) trait Operations: Sync {
-    /// What modules pass on.
     type Number: Number;
     /// The weights of a linear layer, laid out for [`Operations::linear`].
     type Weights: Send + Sync;
@@ -88,7 +87,6 @@ pub(crate) struct Heads<'a, N> {
     pub(crate) lengths: &'a [usize],
     /// Which tokens others may attend to; `None` means all.
     pub(crate) attend: Option<&'a [bool]>,
-    /// The number of heads.
     pub(crate) heads: usize,
     pub(crate) width: usize,
 }

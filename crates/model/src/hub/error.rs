@@ -14,9 +14,7 @@ pub enum HubError {
         cache = cache.display()
     )]
     NotCached {
-        /// The repository.
         repo: String,
-        /// The revision.
         revision: String,
         /// The folder of the cache.
         cache: PathBuf,
@@ -27,15 +25,11 @@ pub enum HubError {
         cache = cache.display()
     )]
     Unreachable {
-        /// The repository.
         repo: String,
-        /// The revision.
         revision: String,
         /// The folder of the cache.
         cache: PathBuf,
-        /// The hub's address.
         endpoint: String,
-        /// What went wrong.
         source: Box<ApiError>,
     },
     /// The hub has no such repository or revision, or hides it.
@@ -43,19 +37,14 @@ pub enum HubError {
         "{endpoint} has no repository {repo} with a revision {revision}, or shows it only to users with an access token (status {status})"
     )]
     NoRepository {
-        /// The repository.
         repo: String,
-        /// The revision.
         revision: String,
-        /// The hub's address.
         endpoint: String,
-        /// The HTTP status.
         status: u16,
     },
     /// The repository does not have a file that is needed.
     #[error("the repository {repo} has no {file}: it is not a checkpoint")]
     MissingFile {
-        /// The repository.
         repo: String,
         /// The file, or the alternatives.
         file: &'static str,
@@ -63,11 +52,8 @@ pub enum HubError {
     /// A file of the repository could not be fetched.
     #[error("fetching {file} of {repo} failed: {source}")]
     Fetch {
-        /// The repository.
         repo: String,
-        /// The file.
         file: String,
-        /// What went wrong.
         source: Box<ApiError>,
     },
     /// The cache could not be written.

@@ -24,9 +24,7 @@ pub struct Encode {
     pub checkpoint: BitHash,
     /// What the encoder does otherwise than the contract.
     pub numerics: Numerics,
-    /// The encoder's precision.
     pub precision: Precision,
-    /// Passages in a batch.
     pub batch: NonZeroUsize,
 }
 

@@ -12,7 +12,6 @@ pub struct Passages<'a> {
 }
 
 impl<'a> Passages<'a> {
-    /// The passages of `collection`.
     pub fn new(collection: &'a Collection) -> Passages<'a> {
         Passages {
             collection,

@@ -14,7 +14,6 @@ use crate::tokenizer::DocTokenizer;
 
 /// Token ids of each passage, marker and special tokens included, without padding.
 pub struct Tokenize {
-    /// The tokenizer.
     pub tokenizer: Arc<DocTokenizer>,
     /// The hash of the checkpoint that the tokenizer is from.
     pub checkpoint: BitHash,

@@ -111,7 +111,6 @@ impl DocTokenizer {
         &self.pieces
     }
 
-    /// Notices for the user.
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::from_iter(self.marker.notice("doc_token_id", &self.doc_token_id));
         if self.skiplist.contains(&self.pieces.special().unk) {

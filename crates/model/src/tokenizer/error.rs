@@ -93,8 +93,5 @@ pub enum TokenizerError {
     },
     /// The `tokenizers` library failed on a text.
     #[error("tokenizing failed: {problem}")]
-    Encode {
-        /// What it says.
-        problem: String,
-    },
+    Encode { problem: String },
 }

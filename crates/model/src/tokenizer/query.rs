@@ -13,7 +13,6 @@ const FULL_LENGTH_LIMIT: usize = 500;
 /// has.
 const REFERENCE_POSITIONS: usize = 512;
 
-/// A query's tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryTokens {
     /// `[CLS] [Q] piece … piece [SEP] [MASK] … [MASK]`, then the context's pieces, if any.
@@ -142,7 +141,6 @@ impl QueryTokenizer {
         &self.pieces
     }
 
-    /// Notices for the user.
     pub fn notices(&self) -> Vec<String> {
         let notice = self.marker.notice("query_token_id", &self.query_token_id);
         Vec::from_iter(notice)

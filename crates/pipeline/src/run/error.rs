@@ -24,16 +24,10 @@ pub enum RunError {
     Store(#[from] StoreError),
     /// Something could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable {
-        /// What.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Unreadable { path: PathBuf, source: io::Error },
     /// A line or file is not what a run has there.
     #[error("{path}, line {line}: {source}", path = path.display())]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
@@ -48,7 +42,6 @@ pub enum RunError {
         path = path.display()
     )]
     NotARun {
-        /// The manifest.
         path: PathBuf,
         /// The kind it says it is.
         found: String,

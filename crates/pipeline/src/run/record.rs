@@ -22,7 +22,6 @@ pub struct Capture {
     pub passages: Option<BTreeSet<usize>>,
 }
 
-/// What ran, on what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunManifest {
     /// Always `run`.
@@ -65,7 +64,6 @@ impl RunManifest {
 pub struct TapRecord {
     /// The path of the module.
     pub tap: String,
-    /// The batch.
     pub batch: usize,
     /// The dtype of the values.
     pub dtype: DType,
@@ -81,7 +79,6 @@ pub struct TapRecord {
 /// The rows of one passage in a tap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TapRows {
-    /// The passage.
     pub pid: usize,
     /// How many rows.
     pub tokens: usize,

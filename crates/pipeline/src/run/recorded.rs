@@ -13,7 +13,6 @@ use crate::run::error::RunError;
 use crate::run::record::{Event, RunManifest, TapRecord};
 use crate::store::{StoreError, blob_path};
 
-/// A run read back.
 pub struct RecordedRun {
     folder: PathBuf,
     manifest: RunManifest,
@@ -85,12 +84,10 @@ impl RecordedRun {
         Ok(())
     }
 
-    /// Where it lies.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// What ran.
     pub fn manifest(&self) -> &RunManifest {
         &self.manifest
     }
