@@ -7,6 +7,7 @@
 //! is the user's.
 
 mod disk;
+mod engine;
 mod environments;
 mod error;
 mod make;
@@ -16,11 +17,12 @@ mod uv;
 mod version;
 
 pub use disk::{FreeSpace, Taken, free_space};
+pub use engine::{Engine, UnknownEngine};
 pub use environments::{
     Downloads, Environment, Environments, Listed, Progress, Settings, Unfinished, Wheels,
 };
 pub use error::{EnvironmentError, size};
 pub use make::Finished;
-pub use recipe::{Departure, Engine, OLDEST, PYTHON, Recipe, UnknownEngine};
+pub use recipe::{Departure, OLDEST, PYTHON, Recipe};
 pub use uv::Uv;
 pub use version::{TorchRange, TorchVersion, VersionError};
