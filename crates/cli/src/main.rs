@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use commands::Command;
-use output::Outcome;
 
 /// Build ColBERT indexes that are the same bit for bit, search them, and find out where two differ.
 #[derive(Parser)]
@@ -34,13 +33,5 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command.run() {
-        Ok(Outcome::Same) => ExitCode::SUCCESS,
-        Ok(Outcome::Different) => ExitCode::from(1),
-        Err(error) if output::is_broken_pipe(&*error) => ExitCode::SUCCESS,
-        Err(error) => {
-            output::status(format_args!("concord: {error}"));
-            ExitCode::from(2)
-        }
-    }
+    output::exit_code(Arguments::parse().command.run())
 }

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
+use concord_lab::Verdict;
 use serde::Serialize;
 
 /// Anything that ends a command; its text is what the user reads.
@@ -18,12 +20,40 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// That of two sides that were compared.
+    ///
+    /// # Errors
+    /// When the verdict is that it cannot be told.
+    pub fn of(verdict: &Verdict) -> Result<Outcome, Failure> {
+        match verdict {
+            Verdict::Same => Ok(Outcome::Same),
+            Verdict::Different => Ok(Outcome::Different),
+            Verdict::CannotTell { .. } => {
+                Err("what both sides kept is not enough to tell whether they are the same".into())
+            }
+        }
+    }
+
     /// `Same` if it is true that they are.
     pub fn same_if(same: bool) -> Outcome {
         if same {
             Outcome::Same
         } else {
             Outcome::Different
+        }
+    }
+}
+
+/// The exit code of a command, 0 the same or done, 1 different, 2 trouble, which is told. That nobody reads on
+/// is no trouble.
+pub fn exit_code(ended: Result<Outcome, Failure>) -> ExitCode {
+    match ended {
+        Ok(Outcome::Same) => ExitCode::SUCCESS,
+        Ok(Outcome::Different) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
+        Err(error) => {
+            status(format_args!("concord: {error}"));
+            ExitCode::from(2)
         }
     }
 }
@@ -56,7 +86,7 @@ pub fn warn(notices: &[String]) {
 }
 
 /// Whether the failure is that whoever reads our output has closed it, as `head` does.
-pub fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
     error
         .downcast_ref::<io::Error>()
         .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)

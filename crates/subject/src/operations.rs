@@ -16,10 +16,11 @@ use crate::specification::Amp;
 
 /// The operations of a subject, ready to be asked. For PyTorch a process is kept.
 pub struct Operations {
-    engine: Engine,
+    backend: Backend,
 }
 
-enum Engine {
+/// Who computes them.
+enum Backend {
     Native {
         arithmetic: Arithmetic,
         precision: Precision,
@@ -58,35 +59,35 @@ impl Operations {
     /// # Errors
     /// When PyTorch's process cannot be started.
     pub fn of(runner: &Runner, module: &str) -> Result<Operations, AgentError> {
-        let engine = match runner {
-            Runner::Native(native) => Engine::Native {
+        let backend = match runner {
+            Runner::Native(native) => Backend::Native {
                 arithmetic: native.arithmetic_at(module),
                 precision: native.precision(),
                 compute: native.compute().clone(),
             },
-            Runner::Torch(torch) => Engine::Torch {
+            Runner::Torch(torch) => Backend::Torch {
                 agent: Box::new(torch.start()?),
                 fields: torch.operation(),
                 amp: torch.amp(),
             },
         };
-        Ok(Operations { engine })
+        Ok(Operations { backend })
     }
 
     /// The dtypes that a product of matrices has operands, sums and results in.
     pub fn dtypes(&self) -> [DType; 3] {
-        match &self.engine {
-            Engine::Torch { amp: Amp::Bf16, .. } => [DType::BF16, DType::F32, DType::BF16],
-            Engine::Torch { amp: Amp::F16, .. } => [DType::F16, DType::F32, DType::F16],
-            Engine::Native {
+        match &self.backend {
+            Backend::Torch { amp: Amp::Bf16, .. } => [DType::BF16, DType::F32, DType::BF16],
+            Backend::Torch { amp: Amp::F16, .. } => [DType::F16, DType::F32, DType::F16],
+            Backend::Native {
                 precision: Precision::Bf16,
                 ..
             } => [DType::BF16, DType::F32, DType::BF16],
-            Engine::Native {
+            Backend::Native {
                 precision: Precision::F16,
                 ..
             } => [DType::F16, DType::F32, DType::F16],
-            Engine::Native { .. } | Engine::Torch { amp: Amp::Off, .. } => [DType::F32; 3],
+            Backend::Native { .. } | Backend::Torch { amp: Amp::Off, .. } => [DType::F32; 3],
         }
     }
 
@@ -103,8 +104,8 @@ impl Operations {
     ) -> Result<Vec<f32>, OperationError> {
         let width = inputs.max(1);
         let (rows, outputs) = (x.len() / width, w.len() / width);
-        match &mut self.engine {
-            Engine::Native {
+        match &mut self.backend {
+            Backend::Native {
                 arithmetic,
                 precision,
                 compute,
@@ -112,7 +113,7 @@ impl Operations {
                 Precision::Int8 => Err(OperationError::Exact),
                 _ => Ok(linear_alone(*precision, *arithmetic, compute, x, w, inputs)),
             },
-            Engine::Torch { agent, fields, .. } => {
+            Backend::Torch { agent, fields, .. } => {
                 let fields = fields.clone();
                 let operands = [
                     ("x".to_owned(), Tensor::new(vec![rows, inputs], x.to_vec())?),
@@ -133,9 +134,9 @@ impl Operations {
     /// # Errors
     /// [`OperationError`]; the native engine adds within other operations alone.
     pub fn sums(&mut self, of: SumOf, x: &Tensor) -> Result<Vec<f32>, OperationError> {
-        match &mut self.engine {
-            Engine::Native { .. } => Err(OperationError::NotApart("sum")),
-            Engine::Torch { agent, fields, .. } => {
+        match &mut self.backend {
+            Backend::Native { .. } => Err(OperationError::NotApart("sum")),
+            Backend::Torch { agent, fields, .. } => {
                 let mut fields = fields.clone();
                 let name = match of {
                     SumOf::Torch => "sum",
@@ -159,13 +160,13 @@ impl Operations {
         operation: RowOperation<'_>,
         x: &Tensor,
     ) -> Result<Tensor, OperationError> {
-        match &mut self.engine {
-            Engine::Native {
+        match &mut self.backend {
+            Backend::Native {
                 arithmetic,
                 compute,
                 ..
             } => native_rows(operation, x, arithmetic, compute),
-            Engine::Torch { agent, fields, .. } => {
+            Backend::Torch { agent, fields, .. } => {
                 let mut fields = fields.clone();
                 let mut operands = vec![("x".to_owned(), x.clone())];
                 if let RowOperation::LayerNorm { gamma, beta, eps } = operation {
@@ -185,9 +186,9 @@ impl Operations {
     /// # Errors
     /// [`OperationError`]; the native engine multiplies matrices in attention alone.
     pub fn matmul(&mut self, a: &Tensor, b: &Tensor) -> Result<Tensor, OperationError> {
-        match &mut self.engine {
-            Engine::Native { .. } => Err(OperationError::NotApart("product of two tensors")),
-            Engine::Torch { agent, fields, .. } => {
+        match &mut self.backend {
+            Backend::Native { .. } => Err(OperationError::NotApart("product of two tensors")),
+            Backend::Torch { agent, fields, .. } => {
                 let operands = [("a".to_owned(), a.clone()), ("b".to_owned(), b.clone())];
                 asked(agent, "matmul", fields.clone(), &operands)
             }
@@ -204,9 +205,9 @@ impl Operations {
         weight: &Tensor,
         bias: &Tensor,
     ) -> Result<Tensor, OperationError> {
-        match &mut self.engine {
-            Engine::Native { .. } => Err(OperationError::NotApart("linear layer on a batch")),
-            Engine::Torch { agent, fields, .. } => {
+        match &mut self.backend {
+            Backend::Native { .. } => Err(OperationError::NotApart("linear layer on a batch")),
+            Backend::Torch { agent, fields, .. } => {
                 let operands = [("x", x), ("weight", weight), ("bias", bias)];
                 let operands = operands.map(|(name, tensor)| (name.to_owned(), tensor.clone()));
                 asked(agent, "linear", fields.clone(), &operands)

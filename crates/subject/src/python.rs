@@ -7,6 +7,7 @@
 //! is the user's.
 
 mod disk;
+mod engine;
 mod environments;
 mod error;
 mod make;
@@ -18,11 +19,12 @@ mod uv;
 mod version;
 
 pub use disk::{DiskUsage, FreeSpace, free_space};
+pub use engine::{Engine, UnknownEngine};
 pub use environments::{Environment, Environments, Listed, Unfinished};
 pub use error::{EnvironmentError, size};
 pub use make::Finished;
 pub use progress::Progress;
-pub use recipe::{Departure, Engine, OLDEST, PYTHON, Recipe, UnknownEngine};
+pub use recipe::{Departure, OLDEST, PYTHON, Recipe};
 pub use settings::{Downloads, Settings, Wheels};
 pub use uv::Uv;
 pub use version::{TorchRange, TorchVersion, VersionError};

@@ -10,6 +10,7 @@ use std::process::Command;
 use concord_model::architecture::head::HEAD;
 use concord_model::architecture::{Input, Row, TABLES};
 use concord_subject::agent::PROGRAM;
+use concord_subject::python::Engine;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../python/concord_agent")
@@ -96,6 +97,13 @@ fn every_module_of_the_agent_is_in_its_file_once() {
     assert_eq!(headings.last(), Some(&"__main__.py"));
     assert!(!PROGRAM.lines().any(|line| line.starts_with("from .")));
     assert_eq!(PROGRAM.matches("\nimport json\n").count(), 1);
+}
+
+#[test]
+fn the_agent_knows_every_engine_by_its_name() {
+    let names = Engine::ALL.map(|engine| format!("\"{engine}\""));
+    let tuple = format!("\nENGINES = ({})\n", names.join(", "));
+    assert!(PROGRAM.contains(&tuple), "{tuple}");
 }
 
 #[test]

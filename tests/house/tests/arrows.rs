@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 /// The crates, each with those that it may use besides what these may use: the table of ARCHITECTURE.md.
 const LAYERS: [(&str, &[&str]); 12] = [
     ("tensor", &[]),
-    ("corpus", &["tensor"]),
+    ("corpus", &[]),
     ("kernels", &[]),
     ("pipeline", &["tensor"]),
     ("model", &["kernels", "pipeline", "corpus"]),

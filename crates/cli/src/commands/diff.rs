@@ -113,13 +113,7 @@ impl DiffCommand {
         } else {
             print(&diff_table(&report, &environment::style()))?;
         }
-        match report.verdict {
-            Verdict::Same => Ok(Outcome::Same),
-            Verdict::Different => Ok(Outcome::Different),
-            Verdict::CannotTell { .. } => {
-                Err("what both sides kept is not enough to tell whether they are the same".into())
-            }
-        }
+        Outcome::of(&report.verdict)
     }
 
     /// Refuses what a referee cannot judge, as far as it can be told before anything is run.

@@ -107,13 +107,7 @@ impl ExplainCommand {
         } else {
             print(&explanation_text(&explanation, &environment::style()))?;
         }
-        match explanation.verdict {
-            Verdict::Same => Ok(Outcome::Same),
-            Verdict::Different => Ok(Outcome::Different),
-            Verdict::CannotTell { .. } => {
-                Err("what both sides kept is not enough to tell whether they are the same".into())
-            }
-        }
+        Outcome::of(&explanation.verdict)
     }
 
     fn subject(&self, name: &str) -> Result<SubjectSpec, Failure> {

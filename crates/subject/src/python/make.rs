@@ -10,10 +10,11 @@ use concord_pipeline::publish::{Staging, write_json, writing};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{existing, same_disk};
+use super::engine::Engine;
 use super::error::{EnvironmentError, reading};
 use super::progress::Progress;
 use super::published::failure;
-use super::recipe::{Departure, Engine, Recipe};
+use super::recipe::{Departure, Recipe};
 use super::settings::{Downloads, Settings, Wheels};
 use super::uv::Uv;
 use super::version::TorchVersion;

@@ -1,10 +1,10 @@
 //! What an environment is made of.
 
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::engine::Engine;
 use super::version::TorchVersion;
 
 /// The oldest version of PyTorch that there is a recipe for.
@@ -73,42 +73,6 @@ const UNPACKED_CPU: u64 = 2_000;
 /// What `colbert-ai` adds, measured at 1.13.1, 2.1.0 and 2.15.0 (419 to 423 MiB).
 const UNPACKED_COLBERT: u64 = 460;
 const MEGABYTE: u64 = 1_000_000;
-
-/// What drives PyTorch in an environment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// A plain `BertModel` of `transformers`.
-    Bert,
-    /// The indexer of `colbert-ai`.
-    Colbert,
-}
-
-/// A text that names no engine.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("unknown engine `{0}`: choose one of bert, colbert")]
-pub struct UnknownEngine(pub String);
-
-impl FromStr for Engine {
-    type Err = UnknownEngine;
-
-    fn from_str(text: &str) -> Result<Engine, UnknownEngine> {
-        match text {
-            "bert" => Ok(Engine::Bert),
-            "colbert" => Ok(Engine::Colbert),
-            _ => Err(UnknownEngine(text.to_owned())),
-        }
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Engine::Bert => "bert",
-            Engine::Colbert => "colbert",
-        })
-    }
-}
 
 /// A package that one version of PyTorch does not have in common with the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
