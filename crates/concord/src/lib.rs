@@ -52,9 +52,13 @@ mod verification;
 pub use builder::{Builder, Built};
 pub use checkpoint::{Checkpoint, EMBEDDED};
 pub use compare::{ArtifactDiff, Diff, diff};
+#[doc(inline)]
 pub use concord_index::search::SearchOptions;
+#[doc(inline)]
 pub use concord_kernels::maxsim::Floor;
+#[doc(inline)]
 pub use concord_model::hub::HubOptions;
+#[doc(inline)]
 pub use concord_model::precision::Precision;
 pub use error::Error;
 pub use progress::Step;

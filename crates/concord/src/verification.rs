@@ -6,6 +6,7 @@ use concord_corpus::Collection;
 use concord_engine::options::NativeOptions;
 use concord_engine::rebuild;
 use concord_index::format::IndexManifest;
+#[doc(inline)]
 pub use concord_index::verify::Finding;
 use concord_index::verify::{self, VerifyError};
 use concord_pipeline::NoProgress;
@@ -45,7 +46,7 @@ pub fn verify(index: impl AsRef<Path>) -> Result<Verified, Error> {
 }
 
 /// Computes everything again that an index was built from, and compares every artifact's hash with the one
-/// recorded. It says nothing of the files; [`verify`] does.
+/// recorded. It says nothing of the files; [`verify()`] does.
 ///
 /// # Errors
 /// [`Error::Rebuild`] when the collection or the checkpoint is not what the index was built from, or it was built

@@ -1,6 +1,6 @@
 //! A checkpoint, a collection and options as an index.
 //!
-//! [`Native`] puts the stages of `model` and `index` together as one graph; everything here evaluates it or
+//! [`Native`](native::Native) puts the stages of `model` and `index` together as one graph; everything here evaluates it or
 //! reads what came of it. To [`build`](build::build) is to evaluate it into a folder, resumably; to
 //! [`rebuild`](rebuild::rebuild) is to evaluate it with nothing remembered and compare hashes; a
 //! [`Swap`](swap::Swap) is a stage in front of the one it replaces. [`OpenIndex`](open::OpenIndex) is an index

@@ -12,9 +12,8 @@ use super::manifest::FileRecord;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "problem")]
 pub enum Finding {
-    Missing {
-        file: String,
-    },
+    /// It is not there.
+    Missing { file: String },
     /// It is shorter or longer than it was.
     Size {
         file: String,
@@ -24,17 +23,11 @@ pub enum Finding {
         found: u64,
     },
     /// It has the right size and other bytes.
-    Altered {
-        file: String,
-    },
-    Unreadable {
-        file: String,
-        error: String,
-    },
+    Altered { file: String },
+    /// It is there and cannot be read; `error` is what the system said.
+    Unreadable { file: String, error: String },
     /// It is there and the manifest does not know it.
-    Unknown {
-        file: String,
-    },
+    Unknown { file: String },
 }
 
 impl Finding {
