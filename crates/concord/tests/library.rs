@@ -276,4 +276,6 @@ fn every_type_can_go_to_another_thread() {
     shared::<Checkpoint>();
     shared::<Builder>();
     shared::<Searcher>();
+    fn sent<T: Send + Sync + 'static>() {}
+    sent::<Error>();
 }

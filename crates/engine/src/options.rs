@@ -41,7 +41,7 @@ pub enum OptionError {
     Precision(#[from] UnknownPrecision),
     /// An instruction set that does not exist, or not here.
     #[error(transparent)]
-    Isa(#[from] IsaError),
+    InstructionSet(#[from] IsaError),
     #[error(transparent)]
     Variant(#[from] VariantError),
 }
