@@ -34,7 +34,8 @@
 //! vectors that the caller brings, is faster to write and gives plausible results when the wrong checkpoint, prefix
 //! or precision made them.
 //!
-//! Nothing is read from environment variables, nothing is printed, and no call panics on what a file holds.
+//! Of the environment nothing is asked but the user's home, where the hub's cache lies unless [`HubOptions`] says
+//! otherwise. Nothing is printed, and no call panics on what a file holds.
 //!
 //! The command line program `concord` does what is here and more: it finds out *why* two runs that should agree do
 //! not.
