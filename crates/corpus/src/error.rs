@@ -30,7 +30,6 @@ pub enum CorpusError {
         /// The extensions that are read.
         supported: &'static str,
     },
-    /// Reading failed part of the way.
     #[error("{file}:{line}: reading failed: {source}")]
     Read {
         file: String,
@@ -49,7 +48,6 @@ pub enum CorpusError {
         line: u64,
         problem: LineProblem,
     },
-    /// A ranking could not be written.
     #[error("writing the ranking failed: {0}")]
     Write(#[source] std::io::Error),
     /// JSON has no way to write an infinite score or one that is not a number.
@@ -155,7 +153,6 @@ pub enum LineProblem {
     /// An id that is the empty string.
     #[error("{field} is empty")]
     EmptyId { field: &'static str },
-    /// An id that was already used.
     #[error("{field} {id:?} was already used on line {first_line}")]
     DuplicateId {
         /// The kind of id: "the query id", "the document id".

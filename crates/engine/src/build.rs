@@ -20,7 +20,6 @@ use concord_pipeline::{
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The output holds something else.
     #[error("{path} holds something that is no index of Concord: choose another --out", path = .0.display())]
     Occupied(PathBuf),
     /// The output holds an index of something else.
@@ -29,23 +28,19 @@ pub enum BuildError {
         path = path.display()
     )]
     OtherIndex { path: PathBuf, difference: String },
-    /// The output cannot be looked at.
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     /// The manifest that is there cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The staging folder cannot be had.
     #[error(transparent)]
     Staging(#[from] StagingError),
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// An artifact cannot be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
-    /// The index cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
 }

@@ -50,21 +50,16 @@ pub enum NativeError {
          8 times it divides the dimensions"
     )]
     Bits { dim: usize, nbits: usize },
-    /// A setting that is not supported.
     #[error("the checkpoint sets pool_factor = {0}, and pooling is not supported: set it to 1")]
     Pooling(usize),
-    /// The encoder cannot be made.
     #[error(transparent)]
     Encoder(#[from] BuildError),
-    /// The tokenizer cannot be made.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// A swap cannot be used.
     #[error(transparent)]
     Swap(#[from] SwapError),
     #[error(transparent)]
     Compute(#[from] ComputeError),
-    /// An artifact cannot be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
 }

@@ -48,10 +48,8 @@ pub enum RebuildError {
     Native(#[from] NativeError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A working folder cannot be made.
     #[error("cannot make a working folder: {0}")]
     Scratch(#[from] std::io::Error),
-    /// An artifact cannot be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
 }

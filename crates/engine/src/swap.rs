@@ -39,16 +39,12 @@ pub enum SwapError {
     /// A JSON file of numbers cannot be read.
     #[error("{path}: {problem}", path = path.display())]
     Json { path: PathBuf, problem: String },
-    /// A tensor file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// An index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A run's blob cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The tensor cannot take the artifact's place.

@@ -35,13 +35,11 @@ pub struct KMeans {
 /// Why centroids cannot be trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KMeansError {
-    /// There are fewer rows than centroids.
     #[error("{centroids} centroids cannot be trained on {rows} rows")]
     TooFewRows { centroids: usize, rows: usize },
     /// There is nothing to assign rows to.
     #[error("there are no centroids")]
     NoCentroids,
-    /// The numbers are no rows.
     #[error(transparent)]
     Rows(#[from] NotRows),
 }

@@ -26,7 +26,6 @@ pub enum CodecError {
         /// Bits per dimension.
         nbits: usize,
     },
-    /// The numbers are no rows.
     #[error(transparent)]
     Rows(#[from] NotRows),
     /// There is nothing to take residuals from.
@@ -39,7 +38,6 @@ pub enum CodecError {
         /// How many the bits tell apart.
         needed: usize,
     },
-    /// A code of no centroid.
     #[error("there is code {code}, but there are {centroids} centroids")]
     Code {
         code: i32,

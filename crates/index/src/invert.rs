@@ -14,7 +14,6 @@ pub struct InvertedFile {
 /// Why codes cannot be inverted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvertError {
-    /// A code of no centroid.
     #[error("passage {pid} has code {code}, but there are {centroids} centroids")]
     Code {
         pid: i32,

@@ -35,7 +35,6 @@ pub enum SampleError {
         listed: i64,
         found: usize,
     },
-    /// The embeddings are no rows.
     #[error(transparent)]
     Rows(#[from] NotRows),
 }

@@ -18,10 +18,8 @@ pub enum VerifyError {
         path = .0.display()
     )]
     NoManifest(PathBuf),
-    /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The folder cannot be listed.
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }

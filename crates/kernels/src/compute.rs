@@ -57,7 +57,6 @@ impl ComputeOptions {
 /// Why there is nothing to compute on.
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
-    /// The system refuses to start threads.
     #[error("cannot start threads: {0}")]
     Threads(#[from] ThreadPoolBuildError),
 }

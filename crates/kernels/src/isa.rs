@@ -118,7 +118,6 @@ pub enum Isa {
 /// Why an instruction set cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
-    /// The name is none that exists.
     #[error("unknown instruction set `{0}`: choose one of {names}", names = NAMES.join(", "))]
     Unknown(String),
     /// The name exists, but this machine does not have it.

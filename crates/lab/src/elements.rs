@@ -20,7 +20,6 @@ pub(crate) const PIECE: usize = 128 << 10;
 /// Why the elements of an artifact could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ElementsError {
-    /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
     /// A blob of a run cannot be opened.

@@ -37,13 +37,10 @@ use serde::{Deserialize, Serialize};
 /// Why the formula of a subject's operation cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum FormulaError {
-    /// There is nothing to ask with.
     #[error(transparent)]
     Sweep(#[from] SweepError),
-    /// PyTorch's process cannot be started.
     #[error(transparent)]
     Agent(#[from] concord_subject::agent::AgentError),
-    /// The operation has no results.
     #[error(transparent)]
     Operation(#[from] OperationError),
     /// The results are not as many as the inputs.

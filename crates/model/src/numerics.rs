@@ -207,7 +207,6 @@ pub enum VariantError {
         "unknown option `{0}`: variants are gemm=…, gelu=…, layer_norm=…, normalize=…, and identity at a module"
     )]
     UnknownOption(String),
-    /// The operation has no such way.
     #[error("unknown value `{value}` of {option}: choose one of {choices}")]
     UnknownValue {
         option: &'static str,

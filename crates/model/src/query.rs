@@ -19,10 +19,8 @@ pub struct QueryEncoder {
 /// Why queries cannot be encoded.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
-    /// The encoder cannot be made.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// A query cannot be tokenized.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
 }

@@ -43,7 +43,6 @@ pub enum EvaluateError {
     /// An artifact is not what a stage takes it for.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// Whoever listens could not go on.
     #[error("recording chunk {chunk} of `{artifact}`: {source}")]
     Observer {
         artifact: String,

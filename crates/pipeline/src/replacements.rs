@@ -32,10 +32,8 @@ pub enum ForcingError {
         subject: String,
         pattern: ModulePattern,
     },
-    /// A blob cannot be opened.
     #[error(transparent)]
     Blob(#[from] StoreError),
-    /// A blob cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
     /// A blob that was recorded is not there.
@@ -65,7 +63,6 @@ pub enum ForcingError {
         /// The shape of the replacement.
         found: Vec<usize>,
     },
-    /// Rows that cannot be converted.
     #[error("the replacement of passage {pid} at `{path}`: {source}")]
     Tensor {
         path: String,

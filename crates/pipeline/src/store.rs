@@ -15,10 +15,8 @@ use crate::value::Value;
 /// Why the store could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Something could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// A blob could not be written.
     #[error(transparent)]
     Blob(#[from] FileError),
     /// Something that is there could not be read.

@@ -14,7 +14,6 @@ use crate::agent::AgentError;
 /// Why a run could not be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// The run could not be written.
     #[error(transparent)]
     Run(#[from] RunError),
     /// Taps are asked for at a module that does not exist.
@@ -25,19 +24,15 @@ pub enum RecordError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// A PyTorch subject cannot run.
     #[error(transparent)]
     Torch(#[from] TorchError),
-    /// What follows PyTorch's encoder cannot run.
     #[error(transparent)]
     Native(#[from] NativeError),
     /// PyTorch's embeddings cannot be gone on with.
     #[error(transparent)]
     Swap(#[from] SwapError),
-    /// A probe cannot be made.
     #[error(transparent)]
     Probe(#[from] ProbeError),
-    /// An artifact could not be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
 }
@@ -54,13 +49,11 @@ pub enum ProbeError {
     },
     #[error("batch {0} has no passages")]
     EmptyBatch(usize),
-    /// A passage cannot be tokenized.
     #[error("passage {pid}: {source}")]
     Tokenizer { pid: usize, source: TokenizerError },
     /// A module cannot be given what the other run computed.
     #[error(transparent)]
     Forcing(#[from] ForcingError),
-    /// A tap cannot be recorded.
     #[error("recording the probe: {0}")]
     Recording(StageError),
 }

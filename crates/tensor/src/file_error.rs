@@ -91,7 +91,6 @@ pub enum FileProblem {
         end: usize,
         len: usize,
     },
-    /// Two tensors could not be compared.
     #[error(transparent)]
     Comparison(ClosenessError),
     /// The format has no way to write this dtype.

@@ -33,7 +33,6 @@ pub enum Misfit {
         /// How many passages there are.
         passages: usize,
     },
-    /// A length is no length.
     #[error("passage {pid} has {doclen} embeddings")]
     Doclen { pid: usize, doclen: i64 },
 }

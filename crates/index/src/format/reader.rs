@@ -22,18 +22,14 @@ use crate::codec::can_pack;
 /// Why an index cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// The folder holds no index.
     #[error("{path} holds no ColBERT index: it has no {METADATA_FILE}", path = .0.display())]
     NotAnIndex(PathBuf),
     #[error("the index in {path} has no {file}: it is incomplete, build it again", path = path.display())]
     Missing { path: PathBuf, file: String },
-    /// A file cannot be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    /// A tensor file is not one.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
     /// A file is not as the manifest says.

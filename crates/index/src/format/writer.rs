@@ -23,19 +23,16 @@ use crate::plan::Plan;
 /// Why an index could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// An artifact could not be computed.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
     /// An artifact is not what its file needs.
     #[error("artifact {0}")]
     Artifact(StageError),
-    /// A tensor could not be converted.
     #[error(transparent)]
     Tensor(#[from] TensorError),
     /// A tensor file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Another file could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }

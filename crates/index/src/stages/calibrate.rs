@@ -21,7 +21,6 @@ pub struct Calibrate {
 }
 
 impl Calibrate {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::whole(Field::only(SAMPLE_HELDOUT)),

@@ -20,7 +20,6 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::whole(Field::new(PLAN, "num_partitions")),

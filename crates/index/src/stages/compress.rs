@@ -20,7 +20,6 @@ pub struct Compress {
 }
 
 impl Compress {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::same_chunk(Field::only(EMBS)),

@@ -12,7 +12,6 @@ use crate::invert::Inverter;
 pub struct Invert;
 
 impl Invert {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::whole(Field::only(CODES)),

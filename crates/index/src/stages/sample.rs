@@ -17,7 +17,6 @@ use crate::sample::PassageSample;
 pub struct Sample;
 
 impl Sample {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::whole(Field::only(NUM_PASSAGES)),

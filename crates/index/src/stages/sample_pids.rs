@@ -15,7 +15,6 @@ pub struct SamplePids {
 }
 
 impl SamplePids {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[Input::whole(Field::only(NUM_PASSAGES))],
         outputs: &[Output::stored(SAMPLED_PIDS)

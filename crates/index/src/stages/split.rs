@@ -16,7 +16,6 @@ pub struct Split {
 }
 
 impl Split {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[Input::whole(Field::only(LOCAL_SAMPLE_EMBS))],
         outputs: &[

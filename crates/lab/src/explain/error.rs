@@ -15,16 +15,12 @@ use crate::side::SideError;
 /// Why two builds cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
-    /// A side cannot be opened.
     #[error(transparent)]
     Side(#[from] SideError),
-    /// The sides cannot be compared.
     #[error(transparent)]
     Diff(#[from] DiffError),
-    /// A run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// A subject cannot be run.
     #[error(transparent)]
     Record(#[from] RecordError),
     /// An artifact cannot be put into a graph.
@@ -39,13 +35,10 @@ pub enum ExplainError {
     /// A blob of a run cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A tensor file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A process cannot be started.
     #[error(transparent)]
     Agent(#[from] AgentError),
-    /// An operation has no result.
     #[error(transparent)]
     Operation(#[from] OperationError),
     /// The order of additions cannot be told.

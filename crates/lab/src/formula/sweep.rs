@@ -77,7 +77,6 @@ pub enum SweepError {
     /// A row of no values, or of very many.
     #[error("a row of {0} values cannot be swept: choose from 1 to {WIDEST}")]
     Width(usize),
-    /// The inputs are no tensor.
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }

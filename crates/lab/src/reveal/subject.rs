@@ -17,13 +17,11 @@ use super::vectors::SumProbes;
 /// Why the order of a subject's additions cannot be told.
 #[derive(Debug, thiserror::Error)]
 pub enum RevealError {
-    /// PyTorch's process cannot be started.
     #[error(transparent)]
     Agent(#[from] concord_subject::agent::AgentError),
     /// The dtype has no order to find.
     #[error(transparent)]
     Mask(#[from] MaskError),
-    /// The probes have no answer.
     #[error(transparent)]
     Recover(#[from] RecoverError<OperationError>),
     /// The layer cannot be computed on ordinary numbers.

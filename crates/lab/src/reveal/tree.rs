@@ -79,7 +79,6 @@ pub struct TreeSummary {
 /// Why nodes do not make a summation tree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
-    /// There is nothing to add.
     #[error("a sum has at least one term")]
     NoTerms,
     /// An addition of fewer than two parts.

@@ -15,7 +15,6 @@ const KINDS: &str = "a side is a recorded run (a folder with manifest.json and e
 /// Why something cannot be one side of a comparison.
 #[derive(Debug, thiserror::Error)]
 pub enum SideError {
-    /// There is nothing at the path.
     #[error("{path} does not exist", path = .0.display())]
     Missing(PathBuf),
     /// The folder is neither a run nor an index.
@@ -37,16 +36,12 @@ pub enum SideError {
     /// A file has no tensors in it.
     #[error("{path} holds no tensors", path = .0.display())]
     NoTensors(PathBuf),
-    /// The run cannot be read.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// The index cannot be read.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// The index's manifest cannot be used.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// The tensor file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
     /// The chunks of an artifact do not make one tensor.

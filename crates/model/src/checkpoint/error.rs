@@ -38,7 +38,6 @@ pub enum CheckpointError {
         /// The file that lists the parts.
         index: &'static str,
     },
-    /// A file could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
         path: PathBuf,

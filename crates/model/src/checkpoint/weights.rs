@@ -26,7 +26,6 @@ pub struct Weights {
 /// Why a set of tensors is not that of the configured encoder.
 #[derive(Debug, Error)]
 pub enum WeightsError {
-    /// Tensors of the encoder are missing.
     #[error("{count} tensors are missing, the first is {first:?}{hint}", count = missing.len(), first = missing[0])]
     Missing {
         /// Their names, in the order of the modules; at least one.
@@ -65,10 +64,8 @@ pub enum WeightsError {
     /// A tensor that is there under its present name and under its old one.
     #[error("{name:?} is there twice, also under the old name of its kind (gamma or beta)")]
     Twice { name: String },
-    /// A tensor could not be read.
     #[error("{0}")]
     Read(#[from] FileError),
-    /// A tensor could not be widened.
     #[error("{name:?}: {source}")]
     Widen { name: String, source: TensorError },
 }

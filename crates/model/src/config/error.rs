@@ -7,13 +7,11 @@ use thiserror::Error;
 /// Why a configuration could not be read, or cannot be used.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
         path: PathBuf,
         source: std::io::Error,
     },
-    /// The file is not JSON.
     #[error("{file} is not valid JSON: {source}")]
     Json {
         file: String,
@@ -39,7 +37,6 @@ pub enum ConfigError {
         /// The value found, as JSON.
         found: String,
     },
-    /// An encoder of another architecture.
     #[error("{file}: the model type is {found:?}; Concord runs encoders of the type \"bert\" only")]
     Architecture { file: String, found: String },
     /// A BERT with a feature that is not implemented.

@@ -17,13 +17,11 @@ use crate::precision::Precision;
 /// Why an encoder cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The checkpoint lacks a tensor.
     #[error("the checkpoint has no tensor `{0}`")]
     Missing(String),
     /// A tensor is not what its place needs.
     #[error("tensor `{name}` of the checkpoint: {source}")]
     Tensor { name: String, source: TensorError },
-    /// A pattern names no module.
     #[error(
         "`{pattern}` names no module of this checkpoint, whose modules run from \
          bert.embeddings over bert.encoder.layer.0 to .{last} to linear and normalize",

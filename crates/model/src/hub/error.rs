@@ -56,7 +56,6 @@ pub enum HubError {
         file: String,
         source: Box<ApiError>,
     },
-    /// The cache could not be written.
     #[error("cannot write to the cache {cache}: {source}", cache = cache.display())]
     Cache {
         /// The folder of the cache.

@@ -60,7 +60,6 @@ impl Encode {
 }
 
 impl Encode {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "ids")),

@@ -10,7 +10,6 @@ use concord_tensor::{DType, Tensor};
 pub struct Gather;
 
 impl Gather {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::same_chunk(Field::new(TENSORIZE_OUTPUT, "lengths")),

@@ -22,7 +22,6 @@ pub struct Tokenize {
 }
 
 impl Tokenize {
-    /// What the stage reads and makes.
     pub const DECLARATION: StageDeclaration = StageDeclaration {
         inputs: &[
             Input::same_chunk(Field::new(PASSAGES, "text")),

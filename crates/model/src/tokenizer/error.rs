@@ -7,10 +7,8 @@ use thiserror::Error;
 /// Why a tokenizer could not be made, or a text not be encoded.
 #[derive(Debug, Error)]
 pub enum TokenizerError {
-    /// A folder without tokenizer files.
     #[error("{folder} has neither tokenizer.json nor vocab.txt", folder = folder.display())]
     NoFiles { folder: PathBuf },
-    /// A file could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Read {
         path: PathBuf,

@@ -10,19 +10,14 @@ use crate::store::StoreError;
 /// Why a run cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The output is there already.
     #[error("{path} exists: choose another --out, or remove it", path = .0.display())]
     Exists(PathBuf),
-    /// The staging folder cannot be had.
     #[error(transparent)]
     Staging(#[from] StagingError),
-    /// Something could not be written.
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// A blob could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Something could not be read.
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     /// A line or file is not what a run has there.

@@ -35,7 +35,6 @@ pub enum EnvironmentError {
         /// The newest version that is published.
         newest: TorchVersion,
     },
-    /// The package index does not answer.
     #[error(
         "the package index cannot be reached: connect to the network, or set up uv's index and run the same \
          command again\nuv said:\n{lines}"
@@ -91,7 +90,6 @@ pub enum EnvironmentError {
         /// The last lines of the traceback.
         lines: String,
     },
-    /// No environment has this name.
     #[error("there is no environment `{name}`{known}", known = listed(known))]
     NotThere { name: String, known: Vec<String> },
     /// An environment that is to be removed or replaced is in use.

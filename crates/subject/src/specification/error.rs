@@ -43,13 +43,10 @@ pub enum SpecError {
         first = .0.split("..").next().unwrap_or_default()
     )]
     SeveralVersions(String),
-    /// Not a version of PyTorch.
     #[error(transparent)]
     Version(#[from] VersionError),
-    /// An engine that does not exist.
     #[error(transparent)]
     Engine(#[from] UnknownEngine),
-    /// A patch that is none.
     #[error(transparent)]
     Variant(#[from] VariantError),
 }

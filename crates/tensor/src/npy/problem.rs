@@ -9,7 +9,6 @@ pub enum NpyProblem {
     /// The file has a version of the format that is not known.
     #[error("the file has version {major}.{minor} of the format; 1.0, 2.0 and 3.0 can be read")]
     UnsupportedVersion { major: u8, minor: u8 },
-    /// The header's length is not plausible.
     #[error("the header is said to have {len} bytes, more than the {limit} that are read")]
     HeaderTooLarge {
         /// The length in the file.

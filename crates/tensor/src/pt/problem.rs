@@ -20,7 +20,6 @@ pub enum PtProblem {
          again with torch.save of a newer version"
     )]
     LegacyFormat,
-    /// The archive's directory is inconsistent.
     #[error("the archive's directory is damaged at byte {at}")]
     DamagedDirectory { at: u64 },
     /// The archive is spread over several files.
@@ -33,10 +32,8 @@ pub enum PtProblem {
         /// Where its header should be.
         at: u64,
     },
-    /// Two entries have the same name.
     #[error("the archive holds entry {entry:?} twice")]
     DuplicateEntry { entry: String },
-    /// An entry's name is not text.
     #[error("the archive holds an entry whose name is not UTF-8: {entry:?}")]
     EntryNameNotUtf8 {
         /// The name, with what is not UTF-8 replaced.
@@ -76,7 +73,6 @@ pub enum PtProblem {
         size: u64,
         limit: u64,
     },
-    /// The pickle ends too early.
     #[error("data.pkl ends at byte {at}, before the value it describes is complete")]
     PickleEnds { at: usize },
     /// The pickle has a protocol that is not known.
@@ -123,7 +119,6 @@ pub enum PtProblem {
     /// The pickle's value is a class, a function or a storage.
     #[error("data.pkl holds {found} where a value should be")]
     NotAValue { found: &'static str },
-    /// A storage has no entry.
     #[error("the archive lacks entry {entry:?}, which a tensor lies in")]
     MissingStorage { entry: String },
     /// A storage's entry has another size than the pickle says.

@@ -3,7 +3,6 @@
 /// Why a `.safetensors` file could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SafetensorsProblem {
-    /// The header's length is not plausible.
     #[error("the header is said to have {len} bytes, more than the {limit} the format allows")]
     HeaderTooLarge {
         /// The length in the file.

@@ -84,7 +84,6 @@ pub enum RecoverError<E: std::error::Error + 'static> {
         /// Terms under their join, by the tree.
         predicted: usize,
     },
-    /// The same launch gave different answers.
     #[error(
         "the order changes from run to run: asked twice for {}, place {place} gave {first} and {second} units",
         asked(probe)
@@ -101,7 +100,6 @@ pub enum RecoverError<E: std::error::Error + 'static> {
         "more than {0} different orders in one launch: the order is not fixed, or this is no plain sum"
     )]
     TooManyOrders(usize),
-    /// The bound on launches was reached.
     #[error("not recovered within {0} launches")]
     TooManyLaunches(usize),
 }
