@@ -41,7 +41,10 @@ const PARTS: [&str; 23] = [
 const WIDTH: usize = 99;
 
 fn main() -> Result<(), String> {
-    println!("cargo::rerun-if-changed={FOLDER}");
+    // Not the folder, in which Python leaves compiled files; `check_folder` says when a module is not listed.
+    for name in PARTS.iter().chain(&["__init__"]) {
+        println!("cargo::rerun-if-changed={FOLDER}/{name}.py");
+    }
     check_folder()?;
     let about = split_docstring(&read("__init__")?)?.0;
     let mut imports = BTreeSet::new();

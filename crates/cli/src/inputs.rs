@@ -7,10 +7,10 @@ use std::sync::Arc;
 use clap::{Args, value_parser};
 use concord_corpus::Collection;
 use concord_engine::embedded;
-use concord_engine::options::{MAX_THREADS, NativeOptions};
+use concord_engine::options::NativeOptions;
 use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
 use concord_engine::swap::Swap;
-use concord_kernels::compute::ComputeOptions;
+use concord_kernels::compute::{ComputeOptions, MAX_THREADS};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::{Precision, UnknownPrecision};
 use concord_subject::agent::PATIENCE;
@@ -120,12 +120,21 @@ fn written(name: &str, value: Option<impl ToString>) -> Option<(String, String)>
 impl IndexArguments {
     /// The options that were given, written out, but for artifacts from elsewhere.
     pub fn given(&self) -> impl Iterator<Item = (String, String)> {
+        // Taken apart, so that an option that is added cannot be forgotten.
+        let IndexArguments {
+            nbits,
+            doc_maxlen,
+            kmeans_niters,
+            precision,
+            seed,
+            swaps: _,
+        } = self;
         [
-            written("nbits", self.nbits),
-            written("doc_maxlen", self.doc_maxlen),
-            written("kmeans_niters", self.kmeans_niters),
-            written("precision", self.precision),
-            written("seed", self.seed),
+            written("nbits", *nbits),
+            written("doc_maxlen", *doc_maxlen),
+            written("kmeans_niters", *kmeans_niters),
+            written("precision", *precision),
+            written("seed", *seed),
         ]
         .into_iter()
         .flatten()
@@ -172,10 +181,15 @@ impl IndexArguments {
 impl ComputeArguments {
     /// The options that were given, written out.
     pub fn given(&self) -> impl Iterator<Item = (String, String)> {
-        let isa = self.isa.as_ref().and_then(ComputeOptions::isa);
+        let ComputeArguments {
+            batch,
+            threads,
+            isa,
+        } = self;
+        let isa = isa.as_ref().and_then(ComputeOptions::isa);
         [
-            written("batch", self.batch),
-            written("threads", self.threads),
+            written("batch", *batch),
+            written("threads", *threads),
             written("isa", isa),
         ]
         .into_iter()

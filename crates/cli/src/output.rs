@@ -78,7 +78,7 @@ pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
-/// Remarks go where they are not taken for results.
+/// Notices go where they are not taken for results.
 pub fn warn(notices: &[String]) {
     for notice in notices {
         status(format_args!("note: {notice}"));

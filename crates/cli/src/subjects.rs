@@ -1,4 +1,4 @@
-//! The subjects of a command, made from their words and the inputs that all of them share.
+//! The subjects of a command, made from their specifications and the inputs that all of them share.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};

@@ -51,7 +51,7 @@ pub struct Built {
     pub bytes: u64,
     /// Whether exactly this index was there before.
     pub already_there: bool,
-    /// Remarks for the user, about the checkpoint, the collection, and what was made of them.
+    /// Notices for the user, about the checkpoint, the collection, and what was made of them.
     pub notices: Vec<String>,
 }
 
@@ -94,7 +94,8 @@ impl Builder {
         self
     }
 
-    /// The precision of the encoder. Searches of the index encode their queries in the same.
+    /// The precision of the encoder. Searches of the index encode their queries in the same, and in `f32` those of
+    /// an index in `f64`.
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Builder {
         self.options.precision = precision;
@@ -151,7 +152,7 @@ impl Builder {
         out: impl AsRef<Path>,
     ) -> Result<Built, Error> {
         let origin = Origin {
-            checkpoint: Origin::of(self.checkpoint.name(), Path::new("")).checkpoint,
+            checkpoint: self.checkpoint.name().to_owned(),
             collection: String::new(),
         };
         self.build_from(Collection::from_passages(passages), origin, out.as_ref())

@@ -35,14 +35,15 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Checkpoint`].
     pub fn load_with(name: impl AsRef<Path>, hub: &HubOptions) -> Result<Checkpoint, Error> {
-        let name = name.as_ref().to_string_lossy().into_owned();
+        // A folder keeps its place when the program goes to another one.
+        let name = checkpoint::location(&name.as_ref().to_string_lossy());
         Ok(Checkpoint {
             loaded: Arc::new(checkpoint::load(&name, hub)?),
             name,
         })
     }
 
-    /// The name that it was loaded by.
+    /// The name that it was loaded by; the absolute path of a folder.
     pub fn name(&self) -> &str {
         &self.name
     }

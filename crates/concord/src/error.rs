@@ -11,7 +11,7 @@ use concord_index::verify::VerifyError;
 use concord_model::checkpoint::CheckpointError;
 use concord_model::query::QueryError;
 
-/// Why something could not be done. The text says what was wrong, where, and what to do.
+/// Why something could not be done. The text says what was wrong and where.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -1,5 +1,5 @@
-//! ColBERT indexes that come out the same, bit for bit: for any batch size, number of threads, instruction set and
-//! machine. ColBERT's own format on disk, real checkpoints, no Python.
+//! ColBERT indexes that come out the same, bit for bit: for any batch size, number of threads and instruction set.
+//! ColBERT's own format on disk, real checkpoints, no Python.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), concord::Error> {
@@ -29,13 +29,14 @@
 //! # The decision behind it
 //!
 //! A search is valid only if its query is encoded as the passages were. [`Searcher::open`] therefore takes no
-//! encoder: it finds the checkpoint, the precision and the settings that the index was built with, compares their
-//! hashes with what the index recorded, and refuses what does not belong together. The alternative, a searcher over
-//! vectors that the caller brings, is faster to write and gives plausible results when the wrong checkpoint, prefix
-//! or precision made them.
+//! encoder: it finds the checkpoint, the precision and the settings that the index was built with, compares the hash of
+//! the checkpoint with the one that the index recorded, and refuses another one. (An index of colbert-ai records no
+//! hash; there the width of an embedding is what can be compared.) The alternative, a searcher over vectors that the
+//! caller brings, is faster to write and gives plausible results when the wrong checkpoint, prefix or precision made
+//! them.
 //!
-//! Of the environment nothing is asked but the user's home, where the hub's cache lies unless [`HubOptions`] says
-//! otherwise. Nothing is printed, and no call panics on what a file holds.
+//! Of the environment, the user's home is asked, where the hub's cache lies unless [`HubOptions`] says otherwise, and by
+//! what fetches from the hub, the proxy. Nothing is printed.
 //!
 //! The command line program `concord` does what is here and more: it finds out *why* two runs that should agree do
 //! not.

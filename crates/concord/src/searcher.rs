@@ -50,7 +50,8 @@ impl Searcher {
     /// settings that it was built with.
     ///
     /// # Errors
-    /// [`Error::Open`] when a byte of the index is not as it was written, or its checkpoint is gone or another one.
+    /// [`Error::Open`] when a byte of an index of Concord is not as it was written, when the files of any index do
+    /// not fit together, and when its checkpoint is gone or, as far as the index recorded it, another one.
     pub fn open(index: impl AsRef<Path>) -> Result<Searcher, Error> {
         Searcher::open_with(index, OpenOptions::default())
     }
@@ -140,7 +141,7 @@ impl Searcher {
         self.0.searcher().index().passages()
     }
 
-    /// Remarks for the user: why there are no texts.
+    /// Notices for the user: why there are no texts.
     pub fn notices(&self) -> &[String] {
         self.0.notices()
     }

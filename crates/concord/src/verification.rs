@@ -35,7 +35,8 @@ pub struct Rebuilt {
 /// Checks every byte of an index against what was recorded when it was built.
 ///
 /// # Errors
-/// [`Error::Verify`] when Concord did not build it, so that nothing was recorded.
+/// [`Error::Verify`] when Concord did not build it, so that nothing was recorded; [`Error::Manifest`] when what was
+/// recorded cannot be read.
 pub fn verify(index: impl AsRef<Path>) -> Result<Verified, Error> {
     let index = index.as_ref();
     let manifest = manifest(index)?;
@@ -49,7 +50,7 @@ pub fn verify(index: impl AsRef<Path>) -> Result<Verified, Error> {
 /// recorded. It says nothing of the files; [`verify()`] does.
 ///
 /// # Errors
-/// [`Error::Rebuild`] when the collection or the checkpoint is not what the index was built from, or it was built
+/// As [`verify()`]; [`Error::Collection`]; [`Error::Rebuild`] when the collection or the checkpoint is not what the index was built from, or it was built
 /// under another numeric contract.
 pub fn rebuild(
     index: impl AsRef<Path>,

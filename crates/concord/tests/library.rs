@@ -241,6 +241,29 @@ fn an_index_of_the_reference_compares_with_the_same_cut_otherwise() {
 }
 
 #[test]
+fn lengths_that_cannot_be_counted_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("index");
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(golden("torch-1.13.1/index")).unwrap() {
+        let file = entry.unwrap();
+        fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
+    let most = i64::MAX;
+    fs::write(
+        copy.join("doclens.0.json"),
+        format!("[{most}, {most}, 2, 9]"),
+    )
+    .unwrap();
+    let options = OpenOptions {
+        checkpoint: Some(golden("checkpoint").display().to_string()),
+        ..OpenOptions::default()
+    };
+    let error = Searcher::open_with(&copy, options).err().unwrap();
+    assert!(error.to_string().contains("doclens"), "{error}");
+}
+
+#[test]
 fn an_index_is_computed_again_from_what_it_was_made_of() {
     let (_folder, index, _) = built(|builder| builder.nbits(1).seed(7));
     let rebuilt = rebuild(&index, golden("collection.tsv"), &checkpoint()).unwrap();

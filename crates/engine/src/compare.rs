@@ -1,6 +1,6 @@
 //! Whether two indexes hold the same, by the values in their files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use concord_index::format::{IndexError, IndexTensors, KEPT};
 use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
@@ -26,6 +26,15 @@ pub enum CompareError {
     File(#[from] FileError),
     #[error("the lengths of the inverted lists: {0}")]
     Lengths(#[from] TensorError),
+    /// The chunks of an artifact do not make up one tensor.
+    #[error("{path}: `{artifact}` is {found} here and {first} in the chunk before", path = path.display())]
+    Ragged {
+        path: PathBuf,
+        artifact: String,
+        /// Dtype and shape of a row, here and in the first chunk.
+        found: String,
+        first: String,
+    },
 }
 
 /// Compares all that the index in `a` and the one in `b` keep, in the order of the graph. Zeros behind the
@@ -53,14 +62,24 @@ fn digest(index: &IndexTensors, name: &str) -> Result<BitHash, CompareError> {
         }
         return Ok(hasher.finish());
     }
-    for (chunk, source) in index.artifact(name)?.unwrap_or_default().iter().enumerate() {
-        if chunk == 0 {
-            let row = source.shape().get(1..).unwrap_or_default();
-            let form = format!("{} {} {row:?}\n", source.dtype(), source.shape().len());
-            hasher.update(form.as_bytes());
+    let mut form: Option<String> = None;
+    for source in index.artifact(name)?.unwrap_or_default() {
+        let own = form_of(&source);
+        match &form {
+            None => hasher.update(own.as_bytes()),
+            Some(first) if *first == own => {}
+            Some(first) => {
+                return Err(CompareError::Ragged {
+                    path: source.path().to_owned(),
+                    artifact: name.to_owned(),
+                    found: own,
+                    first: first.clone(),
+                });
+            }
         }
+        form = Some(own);
         let len = match name {
-            IVF => listed(index, source)?,
+            IVF => listed(index, &source)?,
             _ => source.len(),
         };
         let step = PIECE / source.dtype().size();
@@ -72,6 +91,18 @@ fn digest(index: &IndexTensors, name: &str) -> Result<BitHash, CompareError> {
         }
     }
     Ok(hasher.finish())
+}
+
+/// Dtype and shape of a row: `f16 rows of 2 x 96`.
+fn form_of(source: &TensorSource) -> String {
+    let row = source.shape().get(1..).unwrap_or_default();
+    let row: Vec<String> = row.iter().map(ToString::to_string).collect();
+    let rows = if source.shape().is_empty() {
+        "scalar"
+    } else {
+        "rows of"
+    };
+    format!("{} {rows} {}", source.dtype(), row.join(" x "))
 }
 
 /// How many entries of the inverted lists their lengths count; all, where the lengths exceed them.

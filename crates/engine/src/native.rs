@@ -389,7 +389,7 @@ impl Native {
         })
     }
 
-    /// Remarks for the user: about the checkpoint, the collection, and, once it is known, the plan.
+    /// Notices for the user: about the checkpoint, the collection, and, once it is known, the plan.
     pub fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError> {
         let mut notices = self.checkpoint.notices().to_vec();
         notices.extend_from_slice(self.collection.notices());

@@ -1,9 +1,11 @@
 //! Opening an index for search: every rule that makes a search valid.
 //!
-//! A query is comparable to an index only if it is encoded as the passages were: by the same checkpoint, in the
-//! same precision, under a numeric contract that this program knows. A text may stand beside a result only if it
-//! is the text that was indexed. What the index records of these is compared with what is given; what was not
-//! given is taken from what the index records.
+//! A query is comparable to an index only if it is encoded as the passages were: by the same checkpoint, with the
+//! same modules in the same variants, under a numeric contract that this program knows. A text may stand beside a
+//! result only if it is the text that was indexed. Checkpoint and collection are compared with the hashes that an
+//! index of Concord records; of one that colbert-ai built, which records none, the width of an embedding and the
+//! number of passages are. What is not given is taken from what the index records; the precision is the user's to
+//! choose.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,12 +18,15 @@ use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::{Checkpoint, CheckpointError};
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::hub::HubOptions;
+use concord_model::numerics::Numerics;
 use concord_model::precision::{Precision, UnknownPrecision};
 use concord_model::query::{QueryEncoder, QueryError};
 use concord_model::stages::Passages;
+use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
+use crate::options::{NativeOptions, OptionError};
 
 /// What to search with instead of what the index records.
 #[derive(Clone, Debug)]
@@ -65,7 +70,7 @@ pub enum OpenError {
     )]
     Contract(u32),
     /// Neither the index nor its log names a checkpoint, and none is given.
-    #[error("the index does not name its checkpoint")]
+    #[error("the index does not name its checkpoint, so it has to be named")]
     NoCheckpoint,
     /// The checkpoint that the index names cannot be loaded.
     #[error("the checkpoint of the index: {0}")]
@@ -88,6 +93,9 @@ pub enum OpenError {
     /// The precision in the manifest is none that this program knows.
     #[error(transparent)]
     Precision(#[from] UnknownPrecision),
+    /// The manifest says in no way that this program knows how the encoder computed.
+    #[error("the index's `numerics`: {0}")]
+    Numerics(#[from] OptionError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -126,14 +134,18 @@ impl OpenIndex {
         let mut notices = Vec::new();
         let collection =
             recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
-        let precision = match options.precision {
-            Some(precision) => precision,
-            None => recorded.precision()?,
-        };
+        let built_in = recorded.precision()?;
+        let precision = options.precision.unwrap_or(built_in);
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(folder)?])?;
         let compute = Compute::new(&options.compute)?;
         Ok(OpenIndex {
-            encoder: QueryEncoder::new(&checkpoint, &config, precision, &compute)?,
+            encoder: QueryEncoder::new(
+                &checkpoint,
+                &config,
+                &recorded.numerics()?,
+                precision,
+                &compute,
+            )?,
             searcher: Searcher::new(Arc::new(index), &compute),
             compute,
             checkpoint: Arc::new(checkpoint),
@@ -197,7 +209,7 @@ impl OpenIndex {
         self.collection.as_deref()
     }
 
-    /// Remarks for the user: why there are no texts.
+    /// Notices for the user: why there are no texts.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
@@ -288,6 +300,23 @@ impl Recorded {
         }
     }
 
+    /// In which ways the index's encoder computed otherwise than the contract says: its queries do so too.
+    fn numerics(&self) -> Result<Numerics, OpenError> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(Numerics::default());
+        };
+        let recorded = manifest.options.get("numerics").and_then(Json::as_array);
+        let recorded = recorded.into_iter().flatten().map(|option| {
+            // What is no text is no option either, and is refused as such.
+            option
+                .as_str()
+                .map_or_else(|| option.to_string(), str::to_owned)
+        });
+        let recorded: Vec<String> = recorded.collect();
+        let options = NativeOptions::parse(recorded.iter().map(String::as_str))?;
+        Ok(options.numerics)
+    }
+
     /// The precision in which the index was built; queries of the referee's are encoded in `f32`, which is as
     /// near as its halves are.
     fn precision(&self) -> Result<Precision, UnknownPrecision> {
@@ -295,9 +324,7 @@ impl Recorded {
             return Ok(Precision::default());
         };
         let recorded = manifest.options.get("precision");
-        let recorded = recorded
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or("f32");
+        let recorded = recorded.and_then(Json::as_str).unwrap_or("f32");
         Ok(match recorded.parse()? {
             Precision::F64 => Precision::F32,
             precision => precision,

@@ -3,12 +3,9 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 
-use concord_kernels::compute::{ComputeOptions, IsaError};
+use concord_kernels::compute::{ComputeOptions, IsaError, MAX_THREADS};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
 use concord_model::precision::{Precision, UnknownPrecision};
-
-/// More threads would only take memory from each other.
-pub const MAX_THREADS: usize = 1024;
 
 /// How the native engine computes. What is unset is left to whoever runs it.
 #[derive(Clone, Debug, Default, PartialEq)]

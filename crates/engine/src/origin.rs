@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embedded;
+use crate::checkpoint::{self, absolute};
 
 /// Where the inputs of a build lay, for whoever searches the index later. Part of the log, not of the
 /// index.
@@ -20,13 +20,8 @@ impl Origin {
     /// The inputs at these places: paths made absolute, the names of the embedded checkpoint and of the hub's as
     /// they are.
     pub fn of(checkpoint: &str, collection: &Path) -> Origin {
-        let folder = Path::new(checkpoint);
         Origin {
-            checkpoint: if folder.exists() && checkpoint != embedded::CHECKPOINT {
-                absolute(folder)
-            } else {
-                checkpoint.to_owned()
-            },
+            checkpoint: checkpoint::location(checkpoint),
             collection: absolute(collection),
         }
     }
@@ -50,14 +45,4 @@ fn last_component(location: &str) -> String {
         || location.to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
-}
-
-fn absolute(path: &Path) -> String {
-    // A path that ends in `..` has no name of its own before it is resolved.
-    let absolute = match path.file_name() {
-        Some(_) => std::path::absolute(path),
-        None => path.canonicalize(),
-    };
-    let absolute = absolute.unwrap_or_else(|_| path.to_owned());
-    absolute.to_string_lossy().into_owned()
 }

@@ -95,7 +95,7 @@ fn every_artifact_names_what_it_is_made_from() {
         ("residuals", "embs centroids bucket_cutoffs codes"),
         ("values", "codes"),
         ("ivf", "codes doclens"),
-        ("ivf_lengths", "codes doclens centroids"),
+        ("ivf_lengths", "codes doclens centroids (rows)"),
     ];
     let expected = expected.map(|(artifact, from)| (artifact, from.to_owned()));
     assert_eq!(lineage, expected.into());

@@ -14,6 +14,7 @@ use concord_index::format::Index;
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_index::verify::verify;
 use concord_kernels::compute::Compute;
+use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::artifact::{CENTROIDS, DOCLENS, PLAN};
@@ -45,6 +46,7 @@ fn outcome(passages: &[&str], queries: &[&str]) -> Outcome {
     let encoder = QueryEncoder::new(
         &checkpoint(),
         native.config(),
+        &Numerics::default(),
         Precision::F32,
         &Compute::fastest(),
     )

@@ -16,7 +16,7 @@ const FAISS_SEED: u32 = 123;
 const SPLIT_SEED: u32 = 1234;
 
 /// More training rows than this per centroid are not used.
-const MOST_ROWS_PER_CENTROID: usize = 256;
+const MAX_ROWS_PER_CENTROID: usize = 256;
 
 /// By how much the two halves of a split cluster are moved apart.
 const SPLIT_STEP: f32 = 1.0 / 1024.0;
@@ -69,9 +69,9 @@ pub fn kmeans(
     }
     let subsampled;
     let mut rows = rows;
-    if available > MOST_ROWS_PER_CENTROID * count {
+    if available > MAX_ROWS_PER_CENTROID * count {
         let chosen = permutation(FAISS_SEED, available);
-        subsampled = rows::gather(rows, width, &chosen[..MOST_ROWS_PER_CENTROID * count]);
+        subsampled = rows::gather(rows, width, &chosen[..MAX_ROWS_PER_CENTROID * count]);
         rows = &subsampled;
     }
     let available = rows.len() / width;

@@ -4,7 +4,7 @@ use concord_pipeline::{StageError, Value};
 use concord_tensor::Tensor;
 
 /// The most rows that are held out for the buckets, and the part of the sample they are.
-const MOST_HELDOUT: f64 = 50_000.0;
+const MAX_HELDOUT: f64 = 50_000.0;
 const HELDOUT_PART: f64 = 0.05;
 
 /// The sizes of an index, known once the sample has been seen.
@@ -82,10 +82,10 @@ impl Plan {
     }
 }
 
-/// How many rows of a sample of `n` are held out: `⌊min(0.05·n, 50000)⌋`, and at least one where there are two rows or more: buckets are quantiles of
-/// something.
+/// How many rows of a sample of `n` are held out: `⌊min(0.05·n, 50000)⌋`, and at least one where there are two rows or
+/// more: buckets are quantiles of something.
 pub fn heldout_rows(sample: usize) -> usize {
-    let rows = (HELDOUT_PART * sample as f64).min(MOST_HELDOUT) as usize;
+    let rows = (HELDOUT_PART * sample as f64).min(MAX_HELDOUT) as usize;
     rows.max(usize::from(sample > 1))
 }
 

@@ -115,7 +115,7 @@ impl Searcher {
         options: &SearchOptions,
     ) -> Vec<Hit> {
         let plan = options.for_k(k);
-        let choosing = &query[..query.len().min(query_maxlen * self.index.dim)];
+        let choosing = &query[..query.len().min(query_maxlen.saturating_mul(self.index.dim))];
         let scores = self.centroid_scores(choosing);
         let tokens = choosing.len() / self.index.dim;
         let candidates = self.candidates(&scores, tokens, plan.ncells);

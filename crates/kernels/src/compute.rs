@@ -5,11 +5,15 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 pub use crate::isa::IsaError;
 use crate::isa::{Isa, Scalar};
+
+/// More threads would only take memory from each other.
+pub const MAX_THREADS: usize = 1024;
 
 /// What a user asks for; what is unset is chosen by [`Compute::new`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +63,8 @@ impl ComputeOptions {
 pub enum ComputeError {
     #[error("cannot start threads: {0}")]
     Threads(#[from] ThreadPoolBuildError),
+    #[error("{0} threads: at most {MAX_THREADS} can be asked for")]
+    TooManyThreads(NonZeroUsize),
 }
 
 /// An instruction set and, where they were asked for by [`Compute::new`], threads. Cheap to clone: clones
@@ -77,10 +83,19 @@ impl Compute {
     /// fastest of this machine where none is asked for.
     ///
     /// # Errors
-    /// When the threads cannot be started.
+    /// When the threads cannot be started, or are more than [`MAX_THREADS`].
     pub fn new(options: &ComputeOptions) -> Result<Compute, ComputeError> {
-        let threads = options.threads.map_or(0, NonZeroUsize::get);
-        let pool = ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let threads = match options.threads {
+            Some(threads) if threads.get() > MAX_THREADS => {
+                return Err(ComputeError::TooManyThreads(threads));
+            }
+            Some(threads) => threads,
+            // Said here, so that it is not rayon that asks the environment.
+            None => thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        };
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.get())
+            .build()?;
         Ok(Compute {
             isa: options.isa.unwrap_or_else(Isa::fastest),
             pool: Some(Arc::new(pool)),
@@ -171,6 +186,13 @@ mod tests {
         let compute = Compute::new(&options).unwrap();
         let seen = compute.clone().install(rayon::current_num_threads);
         assert_eq!((compute.threads(), seen), (3, 3));
+    }
+
+    #[test]
+    fn more_threads_than_anybody_has_use_for_are_refused() {
+        let many = ComputeOptions::default().with_threads(NonZeroUsize::new(MAX_THREADS + 1));
+        let error = Compute::new(&many).unwrap_err().to_string();
+        assert!(error.contains("1025 threads"), "{error}");
     }
 
     #[test]

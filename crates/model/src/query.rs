@@ -26,17 +26,18 @@ pub enum QueryError {
 }
 
 impl QueryEncoder {
-    /// An encoder of queries for `checkpoint` under `config`, in `precision`.
+    /// An encoder of queries for `checkpoint` under `config`, in `precision`, computing as `numerics` says.
     ///
     /// # Errors
     /// When the checkpoint does not make an encoder or a tokenizer.
     pub fn new(
         checkpoint: &Checkpoint,
         config: &ColbertConfig,
+        numerics: &Numerics,
         precision: Precision,
         compute: &Compute,
     ) -> Result<QueryEncoder, QueryError> {
-        let encoder = AnyEncoder::build(checkpoint, &Numerics::default(), precision, compute)?;
+        let encoder = AnyEncoder::build(checkpoint, numerics, precision, compute)?;
         Ok(QueryEncoder {
             encoder,
             tokenizer: checkpoint.query_tokenizer(config)?,

@@ -88,6 +88,23 @@ impl<'a> Call<'a> {
         Ok((0..count).map(move |chunk| Ok(field_of(inputs.load(artifact, chunk)?, input)?)))
     }
 
+    /// How many rows an artifact has that is a single tensor, over all chunks.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the stage does not declare to read that; and when a chunk cannot be loaded.
+    pub fn rows(&self, artifact: &str) -> Result<usize, StageError> {
+        let input = self.declaration.rows_input(artifact);
+        let input = input.ok_or_else(|| ReadError::UndeclaredRows {
+            stage: self.declaration.name,
+            artifact: artifact.to_owned(),
+        })?;
+        let mut rows = 0;
+        for chunk in 0..self.inputs.chunks(artifact)? {
+            rows += field_of(self.inputs.load(artifact, chunk)?, input)?.rows();
+        }
+        Ok(rows)
+    }
+
     fn declared(&self, artifact: &str, field: &str) -> Result<Input, ReadError> {
         let input = self.declaration.input(artifact, field);
         input.ok_or_else(|| ReadError::Undeclared {

@@ -7,19 +7,29 @@
 
 use std::fmt;
 
+/// What of a field is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reading {
+    Values,
+    /// How many rows there are, over all chunks: another artifact of as many rows is as good.
+    Rows,
+}
+
 /// One field of an artifact; the only one of a single tensor has the empty name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Field {
     pub artifact: &'static str,
     /// The name of the field in it.
     pub name: &'static str,
+    pub reading: Reading,
 }
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name {
-            "" => f.write_str(self.artifact),
-            name => write!(f, "{}.{name}", self.artifact),
+        match (self.reading, self.name) {
+            (Reading::Values, "") => f.write_str(self.artifact),
+            (Reading::Values, name) => write!(f, "{}.{name}", self.artifact),
+            (Reading::Rows, _) => write!(f, "{} (rows)", self.artifact),
         }
     }
 }
@@ -27,7 +37,20 @@ impl fmt::Display for Field {
 impl Field {
     /// The field `name` of `artifact`.
     pub const fn new(artifact: &'static str, name: &'static str) -> Field {
-        Field { artifact, name }
+        Field {
+            artifact,
+            name,
+            reading: Reading::Values,
+        }
+    }
+
+    /// How many rows an artifact has that is a single tensor.
+    pub const fn rows_of(artifact: &'static str) -> Field {
+        Field {
+            artifact,
+            name: "",
+            reading: Reading::Rows,
+        }
     }
 
     /// The only field of an artifact that is a single tensor.
@@ -189,9 +212,20 @@ impl StageDeclaration {
         outputs.find(|(_, output)| output.name == artifact)
     }
 
-    /// The input that reads that field.
+    /// The input that reads the values of that field.
     pub fn input(&self, artifact: &str, field: &str) -> Option<Input> {
-        let reads = |input: &&Input| input.field.artifact == artifact && input.field.name == field;
+        self.input_reading(Reading::Values, artifact, field)
+    }
+
+    /// The input that reads how many rows an artifact has.
+    pub fn rows_input(&self, artifact: &str) -> Option<Input> {
+        self.input_reading(Reading::Rows, artifact, "")
+    }
+
+    fn input_reading(&self, reading: Reading, artifact: &str, field: &str) -> Option<Input> {
+        let reads = |Input { field: read, .. }: &&Input| {
+            read.reading == reading && read.artifact == artifact && read.name == field
+        };
         self.inputs.iter().find(reads).copied()
     }
 

@@ -7,7 +7,7 @@ use concord_tensor::BitHash;
 
 use crate::artifact;
 use crate::call::{Call, Inputs};
-use crate::declaration::{Chunks, Field, Input, Keep, Scope};
+use crate::declaration::{Chunks, Field, Input, Keep, Reading, Scope};
 use crate::evaluate_error::{EvaluateError, NotReproducible};
 use crate::graph::Graph;
 use crate::grid::Grid;
@@ -374,12 +374,17 @@ impl<'a> Evaluator<'a> {
         let mut told_apart = declaration.scope == Scope::Once;
         let mut inputs = Vec::with_capacity(declaration.inputs.len());
         for &Input { field, chunks } in declaration.inputs {
-            let hash = match chunks {
-                Chunks::Same => {
+            let hash = match (field.reading, chunks) {
+                (Reading::Values, Chunks::Same) => {
                     told_apart = true;
                     hash_of(&self.known(field.artifact, chunk)?.record, field)?
                 }
-                Chunks::Whole => {
+                (Reading::Rows, _) => {
+                    let record = self.artifact(field.artifact)?;
+                    let rows = record.rows(field.name).ok_or(ReadError::NoField(field))?;
+                    BitHash::of_bytes(rows.to_string().as_bytes())
+                }
+                (Reading::Values, Chunks::Whole) => {
                     let chunks = self.artifact(field.artifact)?.chunks;
                     let hashes = chunks.iter().map(|chunk| hash_of(chunk, field));
                     hash_in_order(hashes.collect::<Result<Vec<_>, _>>()?.into_iter())

@@ -39,7 +39,7 @@ mod tap;
 mod value;
 
 pub use call::Call;
-pub use declaration::{Field, Input, Keep, Output, Scope, StageDeclaration};
+pub use declaration::{Field, Input, Keep, Output, Reading, Scope, StageDeclaration};
 pub use evaluate::Evaluator;
 pub use evaluate_error::{EvaluateError, NotReproducible};
 pub use forcing::Forcing;

@@ -72,6 +72,12 @@ impl ArtifactRecord {
         }
     }
 
+    /// How many rows a field has over all chunks; `None` if there is no such field.
+    pub fn rows(&self, field: &str) -> Option<usize> {
+        let (_, shape) = self.total_shape(field)?;
+        shape.first().copied()
+    }
+
     /// The shape of one field over all chunks: rows added up, the rest as in the first chunk.
     pub fn total_shape(&self, field: &str) -> Option<(DType, Vec<usize>)> {
         let mut parts = self

@@ -19,6 +19,11 @@ pub enum ReadError {
         stage: &'static str,
         artifact: String,
     },
+    #[error("stage `{stage}` counts the rows of `{artifact}`, which it does not declare")]
+    UndeclaredRows {
+        stage: &'static str,
+        artifact: String,
+    },
     /// An artifact is read as one tensor that is cut into several.
     #[error("artifact `{artifact}` has {chunks} chunks, and is read as one")]
     SeveralChunks {

@@ -140,9 +140,28 @@ fn a_field_that_the_artifact_lacks_is_an_error() {
         error,
         EvaluateError::Read(ReadError::NoField(Field {
             artifact: "pairs",
-            name: "c"
+            name: "c",
+            ..
         }))
     ));
+}
+
+#[test]
+fn rows_alone_are_counted_where_that_is_declared_and_their_values_are_not_given() {
+    const COUNTED: StageDeclaration = StageDeclaration {
+        inputs: &[Input::whole(Field::rows_of("firsts"))],
+        outputs: &[Output::stored("count")],
+        ..StageDeclaration::named("count", Scope::Once)
+    };
+    let count: Read = |call| Ok(Tensor::scalar(call.rows("firsts")? as i64));
+    evaluated(&COUNTED, count, Vec::new()).unwrap();
+    let error = refused(&COUNTED, |call| {
+        call.chunks("firsts")?.next().ok_or("none")?
+    });
+    assert!(matches!(error, ReadError::Undeclared { .. }));
+    let error = refused(&WHOLE, count);
+    assert!(matches!(error, ReadError::UndeclaredRows { .. }));
+    assert_eq!(Field::rows_of("firsts").to_string(), "firsts (rows)");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use concord_corpus::Queries;
 use concord_engine::settings::IndexSettings;
 use concord_kernels::compute::Compute;
 use concord_model::config::ColbertConfig;
+use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::artifact::{
@@ -79,8 +80,14 @@ fn embeddings_are_those_of_the_reference_within_a_millionth() {
 fn query_embeddings_are_those_of_the_reference_within_a_millionth() {
     let checkpoint = checkpoint();
     let config: ColbertConfig = checkpoint.colbert_config([]).unwrap();
-    let encoder =
-        QueryEncoder::new(&checkpoint, &config, Precision::F32, &Compute::fastest()).unwrap();
+    let encoder = QueryEncoder::new(
+        &checkpoint,
+        &config,
+        &Numerics::default(),
+        Precision::F32,
+        &Compute::fastest(),
+    )
+    .unwrap();
     let queries = Queries::open(input("queries.tsv")).unwrap();
     let found: Vec<f32> = queries
         .iter()

@@ -72,7 +72,7 @@ pub struct DiffCommand {
 const LARGE: u64 = 256 << 20;
 
 /// One side before anything is run.
-enum ExplainedSide {
+enum GivenSide {
     Recorded(Box<Side>),
     Subject(SubjectSpec),
 }
@@ -87,7 +87,7 @@ impl DiffCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         // What is wrong with the second is said before the first is run.
         let asked = [asked(&self.a)?, asked(&self.b)?];
-        let is_subject = |asked: &ExplainedSide| matches!(asked, ExplainedSide::Subject(_));
+        let is_subject = |asked: &GivenSide| matches!(asked, GivenSide::Subject(_));
         let subjects = if asked.iter().any(is_subject) {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
@@ -117,13 +117,9 @@ impl DiffCommand {
     }
 
     /// Refuses what a referee cannot judge, as far as it can be told before anything is run.
-    fn check(
-        &self,
-        asked: &[ExplainedSide],
-        subjects: Option<&Subjects<'_>>,
-    ) -> Result<(), Failure> {
+    fn check(&self, asked: &[GivenSide], subjects: Option<&Subjects<'_>>) -> Result<(), Failure> {
         for asked in asked {
-            let ExplainedSide::Recorded(side) = asked else {
+            let GivenSide::Recorded(side) = asked else {
                 continue;
             };
             referee::has_inputs(side)?;
@@ -171,14 +167,14 @@ impl DiffCommand {
     }
 }
 
-/// What lies at `name`, or the subject that the word names.
-fn asked(name: &str) -> Result<ExplainedSide, Failure> {
+/// What lies at `name`, or the subject that it specifies.
+fn asked(name: &str) -> Result<GivenSide, Failure> {
     let path = Path::new(name);
     if path.exists() {
-        return Ok(ExplainedSide::Recorded(Box::new(Side::open(path)?)));
+        return Ok(GivenSide::Recorded(Box::new(Side::open(path)?)));
     }
     match name.parse() {
-        Ok(subject) => Ok(ExplainedSide::Subject(subject)),
+        Ok(subject) => Ok(GivenSide::Subject(subject)),
         Err(SpecError::Unknown(_)) => Err(format!(
             "{name} does not exist: there is no file or folder of that name, and no such subject \
              (`native` or `torch==2.4.1`, with options after commas)"
@@ -191,22 +187,22 @@ fn asked(name: &str) -> Result<ExplainedSide, Failure> {
 /// The side, run where it is a subject.
 fn opened(
     name: &str,
-    asked: ExplainedSide,
+    asked: GivenSide,
     subjects: Option<&Subjects<'_>>,
 ) -> Result<Opened, Failure> {
     match (asked, subjects) {
-        (ExplainedSide::Recorded(side), _) => Ok(Opened {
+        (GivenSide::Recorded(side), _) => Ok(Opened {
             side: *side,
             _recorded: None,
         }),
-        (ExplainedSide::Subject(subject), Some(subjects)) => {
+        (GivenSide::Subject(subject), Some(subjects)) => {
             let capture = Capture {
                 artifact_values: true,
                 ..Capture::default()
             };
             run(name, &subjects.runner(subject)?, capture)
         }
-        (ExplainedSide::Subject(_), None) => Err(format!("{name} cannot be run").into()),
+        (GivenSide::Subject(_), None) => Err(format!("{name} cannot be run").into()),
     }
 }
 

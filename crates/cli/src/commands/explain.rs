@@ -70,10 +70,10 @@ impl ExplainCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let scratch = tempfile::tempdir()?;
         let specs = [self.subject(&self.a)?, self.subject(&self.b)?];
-        let some_live = specs
+        let some_run = specs
             .iter()
             .any(|spec| !matches!(spec, SubjectSpec::Recorded(_)));
-        let subjects = if some_live {
+        let subjects = if some_run {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
         } else {
@@ -185,13 +185,13 @@ fn write_reproducers(
         .encoder
         .as_ref()
         .and_then(|encoder| encoder.forced.as_ref());
-    let (Some(forced), Some(live_a), Some(live_b)) = (forced, &a.runner, &b.runner) else {
+    let (Some(forced), Some(runner_a), Some(runner_b)) = (forced, &a.runner, &b.runner) else {
         status(format_args!(
             "no reproducers: they show modules of two PyTorch subjects that were run"
         ));
         return Ok(());
     };
-    if let (Runner::Torch(a), Runner::Torch(b)) = (live_a, live_b)
+    if let (Runner::Torch(a), Runner::Torch(b)) = (runner_a, runner_b)
         && !a.computes_as(b)
     {
         status(format_args!(
@@ -200,7 +200,7 @@ fn write_reproducers(
         ));
         return Ok(());
     }
-    let (scripts, silent) = reproducers(forced, live_a, live_b)?;
+    let (scripts, silent) = reproducers(forced, runner_a, runner_b)?;
     for operation in silent {
         status(format_args!(
             "no reproducer for {operation}: it does not show on made-up numbers"

@@ -293,7 +293,7 @@ fn short(pair: &PairReport) -> String {
     })
 }
 
-/// A subject in a word of its own. What should change no bits is part of it: the matrix finds out whether
+/// The specification of a subject. What should change no bits is part of it: the matrix finds out whether
 /// that is so.
 fn spec(subject: &SubjectSpec) -> String {
     match subject {

@@ -60,18 +60,18 @@ struct SweepInputs {
 struct Numbers(Vec<usize>);
 
 /// More would not be read by anybody.
-const MOST: usize = 4096;
+const MAX_NUMBER: usize = 4096;
 
 fn numbers(text: &str) -> Result<Numbers, String> {
     let wrong = || {
         format!(
-            "numbers from 1 to {MOST} are needed, with commas between them, or a range such as 1..32"
+            "numbers from 1 to {MAX_NUMBER} are needed, with commas between them, or a range such as 1..32"
         )
     };
     let number = |text: &str| {
         let number = text.parse::<usize>().ok();
         number
-            .filter(|number| (1..=MOST).contains(number))
+            .filter(|number| (1..=MAX_NUMBER).contains(number))
             .ok_or_else(wrong)
     };
     let mut numbers = Vec::new();

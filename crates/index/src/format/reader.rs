@@ -243,7 +243,7 @@ impl Index {
         }
         let centroids = read.one::<f32>(CENTROIDS, &[None, Some(dim)])?;
         let bucket_weights = read.one::<f32>(BUCKET_WEIGHTS, &[Some(1 << nbits)])?;
-        let mut offsets = vec![0];
+        let mut offsets = vec![0usize];
         for doclens in tensors.doclens()? {
             for &doclen in doclens
                 .as_slice::<i64>()
@@ -255,7 +255,10 @@ impl Index {
                         &format!("a passage has {doclen} embeddings"),
                     )
                 })?;
-                offsets.push(offsets[offsets.len() - 1] + doclen);
+                let end = offsets[offsets.len() - 1].checked_add(doclen);
+                offsets.push(end.ok_or_else(|| {
+                    read.wrong(&doclens_file(0), &"more embeddings than can be counted")
+                })?);
             }
         }
         let embeddings = offsets[offsets.len() - 1];

@@ -16,7 +16,7 @@ impl Invert {
         inputs: &[
             Input::whole(Field::only(CODES)),
             Input::whole(Field::only(DOCLENS)),
-            Input::whole(Field::only(CENTROIDS)),
+            Input::whole(Field::rows_of(CENTROIDS)),
         ],
         outputs: &[
             Output::transient(VALUES)
@@ -41,7 +41,7 @@ impl Stage for Invert {
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
-        let mut inverter = Inverter::new(call.tensor(CENTROIDS)?.rows());
+        let mut inverter = Inverter::new(call.rows(CENTROIDS)?);
         for (codes, doclens) in call.chunks(CODES)?.zip(call.chunks(DOCLENS)?) {
             inverter.add(codes?.as_slice()?, doclens?.as_slice()?)?;
         }

@@ -85,11 +85,11 @@ pub(super) fn look_inside(
 ) -> Result<EncoderFinding, ExplainError> {
     let of_b = batches(b.run, a.run);
     let forced = match (a.runner, b.runner, &of_b) {
-        (Some(live_a), Some(live_b), Some(of_b)) => {
+        (Some(runner_a), Some(runner_b), Some(of_b)) => {
             let of_a = batches(a.run, b.run).unwrap_or_default();
             let probes = Probes {
-                a: live_a,
-                b: live_b,
+                a: runner_a,
+                b: runner_b,
                 referee,
                 scratch,
             };

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use concord_engine::graph;
-use concord_pipeline::Field;
 use concord_pipeline::artifact::ORDER;
+use concord_pipeline::{Field, Reading};
 use serde::{Deserialize, Serialize};
 
-use crate::diff::{Bits, DiffReport, DiffRow, Presence, RowKind};
+use crate::diff::{Bits, DiffReport, DiffRow, Presence, RowKind, TensorForm};
 
 /// The artifact of the same stage that this one is made of: a stage cannot be given it.
 pub(super) fn within_stage(artifact: &str) -> Option<&'static str> {
@@ -117,7 +117,18 @@ fn input_state(input: Field, rows: &BTreeMap<&str, &DiffRow>) -> State {
         let mut fields = row.fields.iter();
         fields.find(|found| found.name == input.name)
     });
-    field.map_or(State::Unknown, |field| state(&field.bits))
+    match (input.reading, field) {
+        (_, None) => State::Unknown,
+        (Reading::Values, Some(field)) => state(&field.bits),
+        (Reading::Rows, Some(field)) => {
+            let rows = |form: &Option<TensorForm>| form.as_ref()?.shape.first().copied();
+            match (rows(&field.a), rows(&field.b)) {
+                (Some(a), Some(b)) if a == b => State::Same,
+                (Some(_), Some(_)) => State::Different,
+                _ => State::Unknown,
+            }
+        }
+    }
 }
 
 /// Different if any is; otherwise unknown if any is.

@@ -26,6 +26,19 @@ fn a_clustering_that_computes_otherwise_is_found() {
     let closure = &explanation.closures[0];
     assert_eq!(closure.swapped, "centroids");
     assert!(closure.then.iter().all(|then| then.same_now));
+    // The inverted file is made for as many centroids, whatever they are.
+    let lengths = explanation
+        .parts
+        .iter()
+        .find(|part| part.artifact == "ivf_lengths");
+    let lengths = lengths.unwrap();
+    assert!(
+        !lengths
+            .differing_inputs
+            .iter()
+            .any(|from| from == "centroids"),
+        "{lengths:?}"
+    );
 }
 
 #[test]

@@ -15,17 +15,17 @@ use concord_subject::specification::SubjectSpec;
 
 /// What a run is made with.
 pub struct Made {
-    pub word: String,
+    pub subject: String,
     pub checkpoint: PathBuf,
     pub texts: Vec<String>,
     pub settings: IndexSettings,
 }
 
 impl Made {
-    /// The subject that `word` names, over the golden checkpoint and collection.
-    pub fn by(word: &str) -> Made {
+    /// The subject that `subject` names, over the golden checkpoint and collection.
+    pub fn by(subject: &str) -> Made {
         Made {
-            word: word.to_owned(),
+            subject: subject.to_owned(),
             checkpoint: golden("checkpoint"),
             texts: golden_texts(),
             settings: IndexSettings::default(),
@@ -36,8 +36,8 @@ impl Made {
         let folder = self.checkpoint.to_str().unwrap();
         // A folder is read without looking at the hub.
         let checkpoint = Checkpoint::load(folder, &HubOptions::new("")).unwrap();
-        let Ok(SubjectSpec::Native(options)) = self.word.parse() else {
-            panic!("{} is not native", self.word);
+        let Ok(SubjectSpec::Native(options)) = self.subject.parse() else {
+            panic!("{} is not native", self.subject);
         };
         let collection = Arc::new(Collection::from_passages(&self.texts));
         let settings = self.settings.clone();
@@ -79,9 +79,9 @@ pub fn recorded(runner: &Runner, out: &Path) {
 pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
     let folder = tempfile::tempdir().unwrap();
     let place = |name| folder.path().join(name);
-    let (live_a, live_b) = (a.runner(), b.runner());
-    recorded(&live_a, &place("a"));
-    recorded(&live_b, &place("b"));
+    let (runner_a, runner_b) = (a.runner(), b.runner());
+    recorded(&runner_a, &place("a"));
+    recorded(&runner_b, &place("b"));
     std::fs::create_dir(place("probes")).unwrap();
     let (run_a, run_b, probes) = (place("a"), place("b"), place("probes"));
     let asked = |name: &str, run, runner| ExplainedSide {
@@ -91,8 +91,8 @@ pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
         runner: Some(runner).filter(|_| sides == Sides::Runner),
     };
     let question = Question {
-        a: asked(&a.word, run_a.as_path(), &live_a),
-        b: asked(&b.word, run_b.as_path(), &live_b),
+        a: asked(&a.subject, run_a.as_path(), &runner_a),
+        b: asked(&b.subject, run_b.as_path(), &runner_b),
         referee: None,
         scratch: &probes,
     };

@@ -28,7 +28,7 @@ pub struct RunManifest {
     pub concord: String,
     /// [`MANIFEST_VERSION`].
     pub version: u32,
-    /// The subject in one word, as the command line has it.
+    /// The subject's specification, as the command line has it.
     pub subject: String,
     /// The version of the numeric contract, where the native engine ran.
     #[serde(default, skip_serializing_if = "Option::is_none")]

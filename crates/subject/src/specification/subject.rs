@@ -8,7 +8,7 @@ use concord_engine::options::NativeOptions;
 use super::error::SpecError;
 use super::torch::{PREFIX, TorchOptions};
 
-/// A subject by its specification: one word, options after commas.
+/// A subject by its specification: a text without spaces, options after commas.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SubjectSpec {
     Native(NativeOptions),
@@ -45,10 +45,10 @@ mod tests {
 
     use super::*;
 
-    fn native(word: &str) -> NativeOptions {
-        match word.parse() {
+    fn native(text: &str) -> NativeOptions {
+        match text.parse() {
             Ok(SubjectSpec::Native(options)) => options,
-            other => panic!("{word}: {other:?}"),
+            other => panic!("{text}: {other:?}"),
         }
     }
 
@@ -70,8 +70,8 @@ mod tests {
 
     #[test]
     fn a_word_reads_back_without_what_does_not_matter() {
-        let word = "native,batch=7,gelu=tanh,bert.encoder.layer.*.output.dense:identity";
-        assert_eq!(native(word).to_string(), word);
+        let text = "native,batch=7,gelu=tanh,bert.encoder.layer.*.output.dense:identity";
+        assert_eq!(native(text).to_string(), text);
         assert_eq!(native("native,threads=2,isa=scalar").to_string(), "native");
         let referee = native("native,precision=f64");
         assert_eq!(referee.precision, Precision::F64);
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_what_there_is() {
-        for (word, said) in [
+        for (text, said) in [
             ("natve", "native"),
             ("native,batch=0", "whole number from 1"),
             ("native,threads=99999", "at most 1024"),
@@ -90,8 +90,8 @@ mod tests {
             ("native,isa=mmx", "avx512"),
             ("native,linear:", "MODULE:VARIANT"),
         ] {
-            let error = word.parse::<SubjectSpec>().unwrap_err().to_string();
-            assert!(error.contains(said), "{word}: {error}");
+            let error = text.parse::<SubjectSpec>().unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct TorchOptions {
     pub patches: Vec<Patch>,
 }
 
-/// How the words of PyTorch subjects begin.
+/// How the specifications of PyTorch subjects begin.
 pub const PREFIX: &str = "torch==";
 
 /// Makes the values of an option that has few of them readable and printable.
@@ -122,9 +122,9 @@ impl TorchOptions {
         }
     }
 
-    /// Reads a word that begins with [`PREFIX`].
-    pub(super) fn parse(word: &str) -> Result<TorchOptions, SpecError> {
-        let mut parts = word.strip_prefix(PREFIX).unwrap_or(word).split(',');
+    /// Reads a text that begins with [`PREFIX`].
+    pub(super) fn parse(text: &str) -> Result<TorchOptions, SpecError> {
+        let mut parts = text.strip_prefix(PREFIX).unwrap_or(text).split(',');
         let version = parts.next().unwrap_or_default();
         if version.contains("..") {
             return Err(SpecError::SeveralVersions(version.to_owned()));
@@ -134,17 +134,17 @@ impl TorchOptions {
         Ok(options)
     }
 
-    fn set(&mut self, word: &str) -> Result<(), SpecError> {
-        if word.find(':').is_some_and(|at| !word[..at].contains('=')) {
-            let patch = word.parse::<Patch>()?;
+    fn set(&mut self, text: &str) -> Result<(), SpecError> {
+        if text.find(':').is_some_and(|at| !text[..at].contains('=')) {
+            let patch = text.parse::<Patch>()?;
             if patch.change != Change::Identity {
-                return Err(SpecError::NotForTorch(word.to_owned()));
+                return Err(SpecError::NotForTorch(text.to_owned()));
             }
             self.patches.push(patch);
             return Ok(());
         }
-        let unknown = || SpecError::UnknownTorchOption(word.to_owned());
-        match word.split_once('=').ok_or_else(unknown)? {
+        let unknown = || SpecError::UnknownTorchOption(text.to_owned());
+        match text.split_once('=').ok_or_else(unknown)? {
             ("engine", value) => self.engine = value.parse()?,
             ("device", value) if !value.is_empty() => {
                 self.device = (value != "cpu").then(|| value.to_owned());
@@ -197,21 +197,21 @@ mod tests {
     use super::*;
     use crate::specification::SubjectSpec;
 
-    fn torch(word: &str) -> TorchOptions {
-        match word.parse() {
+    fn torch(text: &str) -> TorchOptions {
+        match text.parse() {
             Ok(SubjectSpec::Torch(options)) => options,
-            other => panic!("{word}: {other:?}"),
+            other => panic!("{text}: {other:?}"),
         }
     }
 
     #[test]
     fn a_word_reads_back() {
-        for word in [
+        for text in [
             "torch==2.4.1,engine=bert",
             "torch==1.13.1,engine=colbert,device=cuda:1,amp=fp16,batch=8,threads=2",
             "torch==2.15.0,engine=bert,pad=list,attention=sdpa,isa=avx2,linear:identity",
         ] {
-            assert_eq!(torch(word).to_string(), word);
+            assert_eq!(torch(text).to_string(), text);
         }
         let plain = torch("torch==2.4.1,device=cpu,amp=none,pad=batch");
         assert_eq!(plain, TorchOptions::new("2.4.1".parse().unwrap()));
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_what_there_is() {
-        for (word, said) in [
+        for (text, said) in [
             ("torch==2.4", "three numbers"),
             ("torch==2.0.1..2.2.0,batch=8", "`concord matrix`"),
             ("torch==2.4.1,speed=9", "engine="),
@@ -230,8 +230,8 @@ mod tests {
             ("torch==2.4.1,linear:gemm=split-k:3", "identity"),
             ("torch==2.4.1,precision=f16", "amp="),
         ] {
-            let error = word.parse::<SubjectSpec>().unwrap_err().to_string();
-            assert!(error.contains(said), "{word}: {error}");
+            let error = text.parse::<SubjectSpec>().unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
         }
     }
 }
