@@ -20,11 +20,11 @@ use concord_pipeline::{
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("{path} holds something that is no index of Concord: choose another folder", path = .0.display())]
+    #[error("{path} holds something that is no index of Concord: choose another --out", path = .0.display())]
     Occupied(PathBuf),
     /// The output holds an index of something else.
     #[error(
-        "{path} holds an index that was built otherwise ({difference}): choose another folder, or remove it",
+        "{path} holds an index that was built otherwise ({difference}): choose another --out, or remove it",
         path = path.display()
     )]
     OtherIndex { path: PathBuf, difference: String },

@@ -66,7 +66,7 @@ fn beside(path: &Path, prefix: &str, suffix: &str) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
     /// Another process works on the same output.
-    #[error("another process is writing {path}: wait for it, or choose another place", path = .0.display())]
+    #[error("another process is writing {path}: wait for it, or choose another --out", path = .0.display())]
     Busy(PathBuf),
     /// The folder cannot be made or locked.
     #[error(transparent)]

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 /// Why a run cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{path} exists: choose another place, or remove it", path = .0.display())]
+    #[error("{path} exists: choose another --out, or remove it", path = .0.display())]
     Exists(PathBuf),
     #[error(transparent)]
     Staging(#[from] StagingError),
