@@ -5,9 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::log::{BuildLog, StageCounter};
-use crate::native::Native;
-use crate::origin::Origin;
 use concord_index::format::{IndexManifest, ManifestError, WriteError, write_index};
 use concord_index::verify::LOG;
 use concord_kernels::CONTRACT_VERSION;
@@ -16,6 +13,10 @@ use concord_pipeline::publish::{PublishError, write_json, writing};
 use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
 };
+
+use crate::log::{BuildLog, StageCounter};
+use crate::native::Native;
+use crate::origin::Origin;
 
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]

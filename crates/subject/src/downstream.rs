@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use concord_engine::native::Native;
+use concord_engine::swap::Swap;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{ArtifactRecord, EvaluateError, MemoryStore, Progress};
 
 use crate::error::RecordError;
 use crate::runner::Runner;
-use concord_engine::native::Native;
-use concord_engine::swap::Swap;
 
 /// The stages after a subject's encoder.
 pub struct Downstream {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use concord_engine::native::Native;
 use concord_pipeline::{Capture, Forcing, Progress};
 
 use crate::error::RecordError;
@@ -9,7 +10,6 @@ use crate::probe::{self, ProbeBatch};
 use crate::record;
 use crate::specification::Pad;
 use crate::torch::Torch;
-use concord_engine::native::Native;
 
 /// A subject that can be run, on a checkpoint and a collection.
 pub enum Runner {

@@ -1,7 +1,8 @@
 //! A version of PyTorch as a subject: an environment, an agent in it, and a checkpoint and a collection.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+mod after_encoder;
+mod variables;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concord_corpus::Collection;
+use concord_engine::graph;
+use concord_engine::native::{Native, NativeError};
+use concord_engine::options::NativeOptions;
+use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
+use concord_engine::swap::Swap;
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::ComputeOptions;
 use concord_model::checkpoint::Checkpoint;
@@ -16,10 +22,8 @@ use concord_model::numerics::Numerics;
 use concord_model::stages::Passages;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{
-    ArtifactEvent, Capture, DiskStore, Forcing, Observer, Progress, RecordedRun, RunManifest,
-    RunWriter, StageError, TapSink, Value,
+    Capture, DiskStore, Forcing, Progress, RecordedRun, RunManifest, RunWriter,
 };
-use concord_tensor::BitHash;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -27,12 +31,10 @@ use crate::agent::{Agent, AgentError, AgentProgress, Fields};
 use crate::error::{RecordError, TorchError};
 use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
-use crate::specification::{Amp, Capability, Pad, TorchOptions};
-use concord_engine::graph;
-use concord_engine::native::{Native, NativeError};
-use concord_engine::options::NativeOptions;
-use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
-use concord_engine::swap::Swap;
+use crate::specification::{Amp, Pad, TorchOptions};
+
+use after_encoder::AfterEncoder;
+use variables::variables;
 
 /// What a PyTorch subject runs on.
 pub struct TorchInputs {
@@ -175,7 +177,7 @@ impl Torch {
                 let native = self.stages_after(run.folder())?;
                 writer.take_over(&run)?;
                 let store = DiskStore::open(writer.scratch())?;
-                let observer = After::new(&writer, &run);
+                let observer = AfterEncoder::new(&writer, &run);
                 notices = native.evaluate(&store, Some(&observer), progress, |evaluator| {
                     Ok::<_, RecordError>(native.notices(Some(evaluator))?)
                 })?;
@@ -411,37 +413,6 @@ pub fn recipe(options: &TorchOptions) -> Recipe {
     Recipe::new(options.version, options.engine)
 }
 
-/// The variables of the process's environment that decide how PyTorch computes.
-fn variables(options: &TorchOptions) -> BTreeMap<&'static str, OsString> {
-    let mut variables = BTreeMap::new();
-    if options.device.is_none() {
-        // `colbert-ai` uses a GPU that it sees.
-        variables.insert("CUDA_VISIBLE_DEVICES", OsString::new());
-    }
-    if let Some(threads) = options.threads {
-        variables.insert("OMP_NUM_THREADS", threads.to_string().into());
-    }
-    let held: &[(&str, &str)] = match options.isa {
-        None => &[],
-        Some(Capability::Scalar) => &[
-            ("ATEN_CPU_CAPABILITY", "default"),
-            ("MKL_ENABLE_INSTRUCTIONS", "SSE4_2"),
-            ("ONEDNN_MAX_CPU_ISA", "SSE41"),
-        ],
-        Some(Capability::Avx2) => &[
-            ("ATEN_CPU_CAPABILITY", "avx2"),
-            ("MKL_ENABLE_INSTRUCTIONS", "AVX2"),
-            ("ONEDNN_MAX_CPU_ISA", "AVX2"),
-        ],
-        Some(Capability::Avx512) => &[
-            ("ATEN_CPU_CAPABILITY", "avx512"),
-            ("MKL_ENABLE_INSTRUCTIONS", "AVX512"),
-        ],
-    };
-    variables.extend(held.iter().map(|&(name, value)| (name, value.into())));
-    variables
-}
-
 fn unit(stage: &str) -> &'static str {
     if stage == "encode" {
         "passages"
@@ -458,44 +429,6 @@ fn write_passages(path: &Path, collection: &Collection) -> io::Result<()> {
         file.write_all(b"\n")?;
     }
     file.into_inner()?.sync_data()
-}
-
-/// Records the stages that follow an encoder whose own artifacts are recorded already. What both know
-/// has to be the same.
-struct After<'a> {
-    writer: &'a RunWriter,
-    recorded: BTreeMap<(String, usize), BitHash>,
-}
-
-impl After<'_> {
-    fn new<'a>(writer: &'a RunWriter, run: &RecordedRun) -> After<'a> {
-        let recorded = run.artifacts().iter().flat_map(|artifact| {
-            let chunks = artifact.chunks.iter().enumerate();
-            chunks.map(|(chunk, record)| ((artifact.name.clone(), chunk), record.hash))
-        });
-        After {
-            writer,
-            recorded: recorded.collect(),
-        }
-    }
-}
-
-impl Observer for After<'_> {
-    fn wants_value(&self, name: &str) -> bool {
-        self.writer.wants_value(name)
-    }
-
-    fn artifact(&self, event: &ArtifactEvent, value: Option<&Value>) -> Result<(), StageError> {
-        match self.recorded.get(&(event.artifact.clone(), event.chunk)) {
-            None => self.writer.artifact(event, value),
-            Some(hash) if *hash == event.record.hash => Ok(()),
-            Some(_) => Err(TorchError::OtherInput(event.artifact.clone()).into()),
-        }
-    }
-
-    fn taps(&self) -> Option<&dyn TapSink> {
-        None
-    }
 }
 
 #[cfg(test)]
@@ -519,20 +452,5 @@ mod tests {
             "force_modules": [],
         });
         assert_eq!(serde_json::Value::Object(fields), expected);
-    }
-
-    #[test]
-    fn the_variables_follow_device_threads_and_instruction_set() {
-        let of = |word: &str| match word.parse() {
-            Ok(crate::specification::SubjectSpec::Torch(options)) => variables(&options),
-            other => panic!("{word}: {other:?}"),
-        };
-        let plain = of("torch==2.4.1");
-        assert_eq!(plain.keys().collect::<Vec<_>>(), [&"CUDA_VISIBLE_DEVICES"]);
-        assert!(of("torch==2.4.1,device=cuda").is_empty());
-        let held = of("torch==2.4.1,threads=3,isa=avx2");
-        assert_eq!(held["OMP_NUM_THREADS"], "3");
-        assert_eq!(held["ATEN_CPU_CAPABILITY"], "avx2");
-        assert_eq!(held.len(), 5);
     }
 }
