@@ -22,5 +22,6 @@ pub mod open;
 pub mod options;
 pub mod origin;
 pub mod rebuild;
+pub mod recorded;
 pub mod settings;
 pub mod swap;

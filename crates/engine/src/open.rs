@@ -19,14 +19,13 @@ use concord_model::checkpoint::{Checkpoint, CheckpointError};
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
 use concord_model::hub::HubOptions;
 use concord_model::numerics::Numerics;
-use concord_model::precision::{Precision, UnknownPrecision};
+use concord_model::precision::Precision;
 use concord_model::query::{QueryEncoder, QueryError};
 use concord_model::stages::Passages;
-use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
-use crate::options::{NativeOptions, OptionError};
+use crate::recorded::{RecordedError, recorded_options};
 
 /// What to search with instead of what the index records.
 #[derive(Clone, Debug)]
@@ -90,12 +89,9 @@ pub enum OpenError {
     Collection(#[from] CorpusError),
     #[error("the index was not built from {}", .0.display())]
     OtherCollection(PathBuf),
-    /// The precision in the manifest is none that this program knows.
+    /// The manifest says in no way that this program knows how the passages were encoded.
     #[error(transparent)]
-    Precision(#[from] UnknownPrecision),
-    /// The manifest says in no way that this program knows how the encoder computed.
-    #[error("the index's `numerics`: {0}")]
-    Numerics(#[from] OptionError),
+    Recorded(#[from] RecordedError),
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
@@ -134,18 +130,12 @@ impl OpenIndex {
         let mut notices = Vec::new();
         let collection =
             recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
-        let built_in = recorded.precision()?;
+        let (numerics, built_in) = recorded.encoding()?;
         let precision = options.precision.unwrap_or(built_in);
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(folder)?])?;
         let compute = Compute::new(&options.compute)?;
         Ok(OpenIndex {
-            encoder: QueryEncoder::new(
-                &checkpoint,
-                &config,
-                &recorded.numerics()?,
-                precision,
-                &compute,
-            )?,
+            encoder: QueryEncoder::new(&checkpoint, &config, &numerics, precision, &compute)?,
             searcher: Searcher::new(Arc::new(index), &compute),
             compute,
             checkpoint: Arc::new(checkpoint),
@@ -300,34 +290,17 @@ impl Recorded {
         }
     }
 
-    /// In which ways the index's encoder computed otherwise than the contract says: its queries do so too.
-    fn numerics(&self) -> Result<Numerics, OpenError> {
+    /// How the passages were encoded, and so how queries are; those of an index of the referee's in `f32`, which is
+    /// as near as its halves are.
+    fn encoding(&self) -> Result<(Numerics, Precision), RecordedError> {
         let Some(manifest) = &self.manifest else {
-            return Ok(Numerics::default());
+            return Ok((Numerics::default(), Precision::default()));
         };
-        let recorded = manifest.options.get("numerics").and_then(Json::as_array);
-        let recorded = recorded.into_iter().flatten().map(|option| {
-            // What is no text is no option either, and is refused as such.
-            option
-                .as_str()
-                .map_or_else(|| option.to_string(), str::to_owned)
-        });
-        let recorded: Vec<String> = recorded.collect();
-        let options = NativeOptions::parse(recorded.iter().map(String::as_str))?;
-        Ok(options.numerics)
-    }
-
-    /// The precision in which the index was built; queries of the referee's are encoded in `f32`, which is as
-    /// near as its halves are.
-    fn precision(&self) -> Result<Precision, UnknownPrecision> {
-        let Some(manifest) = &self.manifest else {
-            return Ok(Precision::default());
-        };
-        let recorded = manifest.options.get("precision");
-        let recorded = recorded.and_then(Json::as_str).unwrap_or("f32");
-        Ok(match recorded.parse()? {
+        let recorded = recorded_options(manifest)?;
+        let precision = match recorded.precision {
             Precision::F64 => Precision::F32,
             precision => precision,
-        })
+        };
+        Ok((recorded.numerics, precision))
     }
 }

@@ -11,7 +11,8 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::native::{Native, NativeError};
-use crate::options::{self, NativeOptions, OptionError};
+use crate::options::{NativeOptions, OptionError};
+use crate::recorded::{RecordedError, recorded_options};
 use crate::settings::IndexSettings;
 
 /// What came of building an index again.
@@ -54,6 +55,15 @@ pub enum RebuildError {
     Evaluate(#[from] EvaluateError),
 }
 
+impl From<RecordedError> for RebuildError {
+    fn from(error: RecordedError) -> RebuildError {
+        match error {
+            RecordedError::Unknown(option) => RebuildError::Option(option),
+            RecordedError::Option(error) => RebuildError::Arithmetic(error),
+        }
+    }
+}
+
 /// Computes everything that `manifest` records again, with nothing remembered, and compares the hashes.
 /// `compute` says with which batch size, threads and instruction set; they must not matter.
 ///
@@ -83,7 +93,12 @@ pub fn rebuild(
         seed: number(manifest, "seed")?,
         swaps: Vec::new(),
     };
-    let arithmetic = recorded_options(manifest, compute)?;
+    let recorded = recorded_options(manifest)?;
+    let arithmetic = NativeOptions {
+        batch: recorded.batch.or(compute.batch),
+        compute: compute.compute,
+        ..recorded
+    };
     let native = Native::new(checkpoint, Arc::new(collection), arithmetic, settings)?;
     if let Some((name, _)) = native
         .inputs()
@@ -118,30 +133,4 @@ fn number<T: TryFrom<u64>>(manifest: &IndexManifest, name: &str) -> Result<T, Re
     let value = manifest.options.get(name).and_then(Json::as_u64);
     let value = value.and_then(|value| T::try_from(value).ok());
     value.ok_or_else(|| RebuildError::Option(name.to_owned()))
-}
-
-/// The options of the subject that built the index, computing as `compute` says.
-fn recorded_options(
-    manifest: &IndexManifest,
-    compute: NativeOptions,
-) -> Result<NativeOptions, RebuildError> {
-    let unknown = |name: &str| RebuildError::Option(name.to_owned());
-    let precision = manifest.options.get("precision").and_then(Json::as_str);
-    let precision = format!(
-        "precision={}",
-        precision.ok_or_else(|| unknown("precision"))?
-    );
-    let numerics = manifest.options.get("numerics").and_then(Json::as_array);
-    let numerics = numerics.ok_or_else(|| unknown("numerics"))?.iter();
-    let numerics: Option<Vec<&str>> = numerics.map(Json::as_str).collect();
-    let numerics = numerics.ok_or_else(|| unknown("numerics"))?;
-    let mut recorded = NativeOptions::parse(numerics.into_iter().chain([precision.as_str()]))?;
-    recorded.batch = match manifest.options.get("batch") {
-        Some(batch) => Some(options::number("batch", &batch.to_string())?),
-        None => compute.batch,
-    };
-    Ok(NativeOptions {
-        compute: compute.compute,
-        ..recorded
-    })
 }

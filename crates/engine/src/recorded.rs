@@ -1,0 +1,35 @@
+//! What the manifest of an index says of how the engine computed that built it.
+
+use concord_index::format::IndexManifest;
+use serde_json::Value as Json;
+
+use crate::options::{self, NativeOptions, OptionError};
+
+/// Why the manifest does not say how the engine computed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordedError {
+    #[error("the manifest's option `{0}` is missing, or not a value that this program knows")]
+    Unknown(String),
+    #[error(transparent)]
+    Option(#[from] OptionError),
+}
+
+/// The precision and the arithmetic that the index was built with, and the batch size where its bits depend on it.
+///
+/// # Errors
+/// When one of these is missing, which it is in no manifest that Concord wrote, or none that this program knows.
+pub fn recorded_options(manifest: &IndexManifest) -> Result<NativeOptions, RecordedError> {
+    let unknown = |name: &str| RecordedError::Unknown(name.to_owned());
+    let precision = manifest.options.get("precision").and_then(Json::as_str);
+    let precision = precision.ok_or_else(|| unknown("precision"))?;
+    let precision = format!("precision={precision}");
+    let numerics = manifest.options.get("numerics").and_then(Json::as_array);
+    let numerics = numerics.ok_or_else(|| unknown("numerics"))?.iter();
+    let numerics: Option<Vec<&str>> = numerics.map(Json::as_str).collect();
+    let numerics = numerics.ok_or_else(|| unknown("numerics"))?;
+    let mut recorded = NativeOptions::parse(numerics.into_iter().chain([precision.as_str()]))?;
+    if let Some(batch) = manifest.options.get("batch") {
+        recorded.batch = Some(options::number("batch", &batch.to_string())?);
+    }
+    Ok(recorded)
+}
