@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use concord_corpus::Collection;
-use concord_engine::build::{BuildReport, Layout, build};
+use concord_engine::build::{BuildReport, Layout, Output, build};
 use concord_engine::native::Native;
 use concord_engine::options::NativeOptions;
 use concord_engine::origin::Origin;
@@ -36,6 +36,7 @@ pub struct Builder {
     options: NativeOptions,
     settings: IndexSettings,
     listener: Option<Listener>,
+    replace: bool,
 }
 
 /// What a build came to.
@@ -63,6 +64,7 @@ impl Builder {
             options: NativeOptions::default(),
             settings: IndexSettings::default(),
             listener: None,
+            replace: false,
         }
     }
 
@@ -116,6 +118,15 @@ impl Builder {
         self
     }
 
+    /// Puts the index in the place of one that Concord built, where one is there that is another or is damaged. A
+    /// searcher that is opened meanwhile has the old one or the new one, never a mixture, and one that is open keeps
+    /// what it has. On systems that cannot exchange two folders in one step, there is a moment with neither.
+    #[must_use]
+    pub fn replace(mut self, replace: bool) -> Builder {
+        self.replace = replace;
+        self
+    }
+
     /// Tells `listener` how far a build has come, from whatever thread gets there.
     #[must_use]
     pub fn on_progress(mut self, listener: impl Fn(Step<'_>) + Send + Sync + 'static) -> Builder {
@@ -126,7 +137,7 @@ impl Builder {
     /// Builds the index of a collection in `out`, which appears when it is whole.
     ///
     /// `collection` is ColBERT's TSV (pid, tab, text) or BEIR's `corpus.jsonl`. A build that was broken off goes on
-    /// where it was. An index that is already there is left as it is.
+    /// where it was. An index that is already there is left as it is, unless it is to be [replaced](Builder::replace).
     ///
     /// # Errors
     /// [`Error::Collection`]; [`Error::Settings`]; [`Error::Build`] when `out` holds something else, another
@@ -171,7 +182,11 @@ impl Builder {
             self.settings.clone(),
         )?;
         let progress = Heard(self.listener.clone());
-        let report = build(&native, Layout::default(), &origin, out, &progress)?;
+        let output = Output {
+            path: out,
+            replace: self.replace,
+        };
+        let report = build(&native, Layout::default(), &origin, output, &progress)?;
         Ok(Built::of(report))
     }
 }

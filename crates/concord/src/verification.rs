@@ -19,6 +19,10 @@ use crate::error::Error;
 pub struct Verified {
     /// How many files the index recorded.
     pub files: usize,
+    /// Whether the record itself, `concord.json`, ends with its own hash and has it. Where this is false and nothing
+    /// is wrong, the index was built by a version that wrote no such hash: whether the record was altered is not
+    /// known.
+    pub manifest_has_hash: bool,
     /// What is wrong; empty if every byte is as it was written.
     pub findings: Vec<Finding>,
 }
@@ -32,17 +36,17 @@ pub struct Rebuilt {
     pub differing: Vec<String>,
 }
 
-/// Checks every byte of an index against what was recorded when it was built.
+/// Checks every byte of an index against what was recorded when it was built, and the record against its own hash.
 ///
 /// # Errors
-/// [`Error::Verify`] when Concord did not build it, so that nothing was recorded; [`Error::Manifest`] when what was
-/// recorded cannot be read.
+/// [`Error::Verify`] when Concord did not build it, so that nothing was recorded, or what was recorded is of another
+/// version. A damaged record is a finding.
 pub fn verify(index: impl AsRef<Path>) -> Result<Verified, Error> {
-    let index = index.as_ref();
-    let manifest = manifest(index)?;
+    let checked = verify::check(index.as_ref())?;
     Ok(Verified {
-        files: manifest.files.len(),
-        findings: verify::verify(index)?,
+        files: checked.manifest.map_or(0, |manifest| manifest.files.len()),
+        manifest_has_hash: checked.manifest_has_hash,
+        findings: checked.findings,
     })
 }
 
@@ -50,7 +54,8 @@ pub fn verify(index: impl AsRef<Path>) -> Result<Verified, Error> {
 /// recorded. It says nothing of the files; [`verify()`] does.
 ///
 /// # Errors
-/// As [`verify()`]; [`Error::Collection`]; [`Error::Rebuild`] when the collection or the checkpoint is not what the index was built from, or it was built
+/// [`Error::Manifest`] when what was recorded is damaged; [`Error::Verify`] when nothing was; [`Error::Collection`];
+/// [`Error::Rebuild`] when the collection or the checkpoint is not what the index was built from, or it was built
 /// under another numeric contract.
 pub fn rebuild(
     index: impl AsRef<Path>,

@@ -185,9 +185,11 @@ fn an_index_of_a_later_contract_is_refused() {
     let at = text.find("\"contract\"").unwrap();
     let (before, after) = text.split_at(at);
     let end = after.find(',').unwrap();
+    // Without the hash of its own, which would have to be another one.
+    let hash = after.rfind(",\n  \"hash\"").unwrap();
     fs::write(
         &manifest,
-        format!("{before}\"contract\": 99{}", &after[end..]),
+        format!("{before}\"contract\": 99{}\n}}\n", &after[end..hash]),
     )
     .unwrap();
     let error = Searcher::open(&index).err().unwrap().to_string();
@@ -226,6 +228,62 @@ fn a_changed_byte_is_found_by_verify_by_diff_and_by_a_searcher() {
     assert_eq!(different[0].name, "residuals");
     let error = Searcher::open(&damaged).err().unwrap().to_string();
     assert!(error.contains("0.residuals.pt"), "{error}");
+}
+
+#[test]
+fn an_altered_record_is_found_and_settings_are_compared() {
+    let (_a, whole, _) = built(|builder| builder);
+    assert!(verify(&whole).unwrap().manifest_has_hash);
+    let (_b, altered, _) = built(|builder| builder);
+    let manifest = altered.join("concord.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replacen("12345", "12344", 1)).unwrap();
+    let verified = verify(&altered).unwrap();
+    assert_eq!(verified.findings.len(), 1);
+    assert!(verified.findings[0].to_string().contains("concord.json"));
+    assert!(matches!(diff(&whole, &altered), Err(Error::Compare(_))));
+    assert!(matches!(Searcher::open(&altered), Err(Error::Open(_))));
+
+    // An index without a record is compared by its files and its settings.
+    fs::remove_file(&manifest).unwrap();
+    assert!(diff(&whole, &altered).unwrap().same());
+    let metadata = altered.join("metadata.json");
+    let text = fs::read_to_string(&metadata).unwrap();
+    fs::write(&metadata, text.replacen("\"nbits\": 2", "\"nbits\": 4", 1)).unwrap();
+    let compared = diff(&whole, &altered).unwrap();
+    assert!(!compared.same() && compared.artifacts.iter().all(|artifact| artifact.same));
+    let setting = &compared.settings[0];
+    assert_eq!(
+        (
+            setting.name.as_str(),
+            setting.a.as_deref(),
+            setting.b.as_deref()
+        ),
+        ("nbits", Some("2"), Some("4"))
+    );
+    // Nor is one the same as itself of which a byte was altered, be it one that holds no value.
+    let plan = whole.join("plan.json");
+    let text = fs::read_to_string(&plan).unwrap();
+    fs::write(&plan, text.replacen("    ", "\t", 1)).unwrap();
+    let compared = diff(&whole, &whole).unwrap();
+    assert!(!compared.same() && compared.damage.iter().all(Option::is_some));
+}
+
+#[test]
+fn an_index_is_replaced_by_a_builder_that_was_told_to() {
+    let (_folder, index, _) = built(|builder| builder);
+    let before = Searcher::open(&index).unwrap();
+    let build = |replace| {
+        let builder = Builder::new(&checkpoint()).nbits(4).replace(replace);
+        builder.build(golden("collection.tsv"), &index)
+    };
+    assert!(matches!(build(false), Err(Error::Build(_))));
+    assert!(!build(true).unwrap().already_there);
+    assert!(build(true).unwrap().already_there);
+    let after = Searcher::open(&index).unwrap();
+    let [old, new] = [&before, &after].map(|searcher| searcher.search("rain", 5).unwrap());
+    assert_ne!(old, new, "an open searcher keeps what it has");
+    assert!(verify(&index).unwrap().findings.is_empty());
 }
 
 #[test]

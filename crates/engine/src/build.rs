@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use concord_index::format::{IndexManifest, ManifestError, WriteError, write_index};
+use concord_index::format::{IndexManifest, WriteError, write_index};
 use concord_index::verify::LOG;
 use concord_kernels::CONTRACT_VERSION;
 use concord_pipeline::artifact::{CENTROIDS, CODES, DOCLENS};
@@ -16,24 +16,17 @@ use concord_pipeline::{
 
 use crate::log::{BuildLog, StageCounter};
 use crate::native::Native;
+use crate::occupant::{Occupant, OccupiedError, check_only_an_index, occupant};
 use crate::origin::Origin;
 
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    #[error("{path} holds something that is no index of Concord: choose another --out", path = .0.display())]
-    Occupied(PathBuf),
-    /// The output holds an index of something else.
-    #[error(
-        "{path} holds an index that was built otherwise ({difference}): choose another --out, or remove it",
-        path = path.display()
-    )]
-    OtherIndex { path: PathBuf, difference: String },
+    /// What is at the output is in the way.
+    #[error(transparent)]
+    Occupied(#[from] OccupiedError),
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    /// The manifest that is there cannot be used.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
     #[error(transparent)]
     Staging(#[from] StagingError),
     #[error(transparent)]
@@ -92,18 +85,44 @@ pub struct Layout {
     pub pad_ivf: bool,
 }
 
-/// Builds the index of `native` at `out`, taking up what an earlier process left.
+/// Where an index is built.
+#[derive(Clone, Copy, Debug)]
+pub struct Output<'a> {
+    /// The folder that will be the index. Where it is a link, what it leads to is meant.
+    pub path: &'a Path,
+    /// Put the index in the place of one of Concord's that is there and is another one, or is damaged. It is
+    /// replaced when the new one is whole, in one step where the system can.
+    pub replace: bool,
+}
+
+impl<'a> From<&'a Path> for Output<'a> {
+    fn from(path: &'a Path) -> Output<'a> {
+        Output {
+            path,
+            replace: false,
+        }
+    }
+}
+
+impl<'a> From<&'a PathBuf> for Output<'a> {
+    fn from(path: &'a PathBuf) -> Output<'a> {
+        path.as_path().into()
+    }
+}
+
+/// Builds the index of `native` at `output`, taking up what an earlier process left.
 ///
 /// # Errors
-/// When `out` holds something else, another process builds there, or anything cannot be computed or
+/// When something else is there, another process builds there, or anything cannot be computed or
 /// written. What was finished stays for the next attempt.
-pub fn build(
+pub fn build<'a>(
     native: &Native,
     layout: Layout,
     origin: &Origin,
-    out: &Path,
+    output: impl Into<Output<'a>>,
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
+    let Output { path: out, replace } = output.into();
     let begun = Instant::now();
     let started = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -120,16 +139,19 @@ pub fn build(
     manifest
         .options
         .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
-    if let Some(there) = index_at(out, &manifest)? {
-        remove_leftovers(out)?;
-        let (log, notices) = (BuildLog::read(out), native.notices(None)?);
-        return Ok(BuildReport {
-            manifest: there,
-            already_there: true,
-            log,
-            notices,
-        });
-    }
+    let occupied = match occupant(out, &manifest, replace)? {
+        Occupant::ThisIndex(there) => {
+            remove_leftovers(out)?;
+            return Ok(BuildReport {
+                manifest: there,
+                already_there: true,
+                log: BuildLog::read(out),
+                notices: native.notices(None)?,
+            });
+        }
+        Occupant::ToBeReplaced => true,
+        Occupant::Nothing => false,
+    };
     let staging = Staging::open(out)?;
     let store = DiskStore::open(&staging.path("store"))?;
     let folder = staging.path("index");
@@ -138,7 +160,7 @@ pub fn build(
     }
     fs::create_dir(&folder).map_err(writing(&folder))?;
     let stages = StageCounter::new(progress, begun);
-    let config = native.published_config(origin);
+    let config = native.published_config();
     let (artifacts, files, notices) = native.evaluate(&store, None, &stages, |evaluator| {
         let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
         Ok::<_, BuildError>((
@@ -163,69 +185,18 @@ pub fn build(
         stages: stages.into_stages(),
     };
     write_json(&folder.join(LOG), &log)?;
-    staging.publish("index")?;
+    if occupied {
+        check_only_an_index(out)?;
+        staging.replace("index")?;
+    } else {
+        staging.publish("index")?;
+    }
     Ok(BuildReport {
         manifest,
         already_there: false,
         log: Some(log),
         notices,
     })
-}
-
-/// The manifest of the index at `out`, if it is what would be built; nothing, if there is nothing.
-fn index_at(out: &Path, wanted: &IndexManifest) -> Result<Option<IndexManifest>, BuildError> {
-    let unreadable = |source| BuildError::Unreadable {
-        path: out.to_owned(),
-        source,
-    };
-    match fs::read_dir(out) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        // It may also be a parent that is a file, and then `out` is not there.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory && out.exists() => {
-            return Err(BuildError::Occupied(out.to_owned()));
-        }
-        Err(error) => return Err(unreadable(error)),
-        Ok(mut entries) => {
-            if entries.next().transpose().map_err(unreadable)?.is_none() {
-                return Ok(None);
-            }
-        }
-    }
-    let there = IndexManifest::read(out)?.ok_or_else(|| BuildError::Occupied(out.to_owned()))?;
-    match difference(&there, wanted) {
-        None => Ok(Some(there)),
-        Some(difference) => Err(BuildError::OtherIndex {
-            path: out.to_owned(),
-            difference,
-        }),
-    }
-}
-
-/// The first thing in which two builds differ before anything is computed.
-fn difference(there: &IndexManifest, wanted: &IndexManifest) -> Option<String> {
-    if there.contract != wanted.contract {
-        return Some(format!("numeric contract {} there", there.contract));
-    }
-    if let Some((name, _)) = wanted
-        .inputs
-        .iter()
-        .find(|(k, v)| there.inputs.get(*k) != Some(*v))
-    {
-        return Some(format!("another {name}"));
-    }
-    if let Some((name, value)) = wanted
-        .options
-        .iter()
-        .find(|(k, v)| there.options.get(*k) != Some(*v))
-    {
-        let old = there
-            .options
-            .get(name)
-            .map_or("nothing".to_owned(), ToString::to_string);
-        return Some(format!("{name} is {old} there and {value} here"));
-    }
-    (there.inputs != wanted.inputs || there.options != wanted.options)
-        .then(|| "other options or swaps".to_owned())
 }
 
 /// Removes the staging folder of a process that was killed after the index was there.

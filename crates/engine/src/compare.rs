@@ -1,10 +1,14 @@
 //! Whether two indexes hold the same, by the values in their files.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use concord_index::format::{IndexError, IndexTensors, KEPT};
+use concord_index::format::{IndexError, IndexFiles, IndexTensors, KEPT};
+use concord_index::verify::{Finding, VerifyError, damage};
 use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
 use concord_tensor::{BitHash, ByteHasher, DType, FileError, Tensor, TensorError, TensorSource};
+
+use crate::index_settings::{SettingsError, settings};
 
 /// The most bytes of a tensor that are in memory at a time.
 const PIECE: usize = 1 << 20;
@@ -17,11 +21,35 @@ pub struct ComparedArtifact {
     pub same: bool,
 }
 
+/// Two indexes compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comparison {
+    /// All that an index keeps, in the order of the graph.
+    pub artifacts: Vec<ComparedArtifact>,
+    /// The settings that decide how an index is read and searched, and that are not the same.
+    pub settings: Vec<ComparedSetting>,
+    /// What is wrong with the files of either; an index of which a byte was altered is the same as no other.
+    pub damage: [Option<Finding>; 2],
+}
+
+/// A setting that two indexes do not share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComparedSetting {
+    pub name: String,
+    /// As JSON; `None` where it is not set.
+    pub a: Option<String>,
+    pub b: Option<String>,
+}
+
 /// Why two indexes cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {
     #[error(transparent)]
     Index(#[from] IndexError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     #[error(transparent)]
     File(#[from] FileError),
     #[error("the lengths of the inverted lists: {0}")]
@@ -37,20 +65,74 @@ pub enum CompareError {
     },
 }
 
-/// Compares all that the index in `a` and the one in `b` keep, in the order of the graph. Zeros behind the
-/// inverted lists, which the reference appends for its own reading, are no difference.
+/// Compares all that the index in `a` and the one in `b` keep, and the settings by which they are read. Zeros behind
+/// the inverted lists, which the reference appends for its own reading, are no difference.
 ///
 /// # Errors
-/// When a file is missing or cannot be read.
-pub fn compare(a: &Path, b: &Path) -> Result<Vec<ComparedArtifact>, CompareError> {
-    let (a, b) = (IndexTensors::open(a)?, IndexTensors::open(b)?);
+/// When a file is missing or cannot be read, or a manifest is not as it was written.
+pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
+    let (a, b) = (opened(a)?, opened(b)?);
     let compared = |name: &'static str| {
-        Ok(ComparedArtifact {
+        Ok::<_, CompareError>(ComparedArtifact {
             name,
-            same: digest(&a, name)? == digest(&b, name)?,
+            same: digest(&a.tensors, name)? == digest(&b.tensors, name)?,
         })
     };
-    KEPT.into_iter().map(compared).collect()
+    let artifacts = KEPT.into_iter().map(compared).collect::<Result<_, _>>()?;
+    Ok(Comparison {
+        artifacts,
+        settings: differing(
+            &settings(&a.tensors)?,
+            &settings(&b.tensors)?,
+            a.ours == b.ours,
+        ),
+        damage: [a.damage, b.damage],
+    })
+}
+
+/// An index to be compared.
+struct Opened {
+    tensors: IndexTensors,
+    /// Whether Concord built it.
+    ours: bool,
+    damage: Option<Finding>,
+}
+
+/// Opens an index: one that is damaged is taken as it is.
+fn opened(path: &Path) -> Result<Opened, CompareError> {
+    IndexFiles::read(path, |files| {
+        let (ours, damage) = (files.manifest().is_some(), damage(&files)?);
+        let files = match damage {
+            Some(_) => files.without_manifest(),
+            None => files,
+        };
+        Ok(Opened {
+            tensors: IndexTensors::of(files)?,
+            ours,
+            damage,
+        })
+    })
+}
+
+/// The settings that are not the same. What only one side has is a difference between sides of one `kind`, which
+/// should have the same.
+pub fn differing(
+    a: &BTreeMap<String, String>,
+    b: &BTreeMap<String, String>,
+    same_kind: bool,
+) -> Vec<ComparedSetting> {
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let of = |name: &String| (a.get(name).cloned(), b.get(name).cloned());
+    names
+        .into_iter()
+        .map(|name| (name, of(name)))
+        .filter(|(_, (a, b))| a != b && (same_kind || (a.is_some() && b.is_some())))
+        .map(|(name, (a, b))| ComparedSetting {
+            name: name.clone(),
+            a,
+            b,
+        })
+        .collect()
 }
 
 /// A hash over the rows of all chunks, with their dtype and the shape of a row.

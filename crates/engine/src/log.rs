@@ -1,16 +1,19 @@
 //! The log of a build: what changes from run to run.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use concord_index::verify::LOG;
 use concord_pipeline::Progress;
+use concord_tensor::OpenFolder;
 use serde::{Deserialize, Serialize};
 
 use crate::origin::Origin;
+
+/// The bytes that are read of a log; one has two thousand.
+const MAX_LOG: u64 = 1 << 20;
 
 /// The log of a build: what changes from run to run, and is no part of the index.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +42,12 @@ pub struct StageLog {
 impl BuildLog {
     /// The log of the index in `folder`, if it has one that can be read.
     pub fn read(folder: &Path) -> Option<BuildLog> {
-        serde_json::from_slice(&fs::read(folder.join(LOG)).ok()?).ok()
+        BuildLog::of(&OpenFolder::open(folder).ok()?)
+    }
+
+    /// [`BuildLog::read`] from a folder that is open.
+    pub fn of(folder: &OpenFolder) -> Option<BuildLog> {
+        serde_json::from_slice(&folder.read(LOG, MAX_LOG).ok()?).ok()
     }
 }
 

@@ -29,7 +29,6 @@ use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
 use crate::options::NativeOptions;
-use crate::origin::Origin;
 use crate::settings::IndexSettings;
 use crate::swap::{Sizes, Swap, SwapError};
 
@@ -246,14 +245,16 @@ impl Native {
         &self.config
     }
 
-    /// The configuration as the index's metadata has it: with the names of checkpoint and collection,
-    /// but not where they lie, so that the same index has the same bytes wherever it is built.
-    pub fn published_config(&self, origin: &Origin) -> ColbertConfig {
+    /// The configuration as the index's metadata has it. It names neither checkpoint nor collection, which have
+    /// other names elsewhere, so that the same index has the same bytes: the log names them, and the manifest has
+    /// their hashes. To the reference, which is then told them, they are not set.
+    pub fn published_config(&self) -> ColbertConfig {
         let mut config = self.config.clone();
         // The reference's indexer sets it too, though nothing reads it.
         config.bsize = 64;
-        config.checkpoint = Some(origin.checkpoint_name());
-        config.collection = origin.collection_name().into();
+        // The checkpoint's own configuration may name what it was trained from.
+        config.checkpoint = None;
+        config.collection = Json::Null;
         config
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use concord_corpus::{Collection, CorpusError};
-use concord_index::format::{Index, IndexError, IndexManifest, ManifestError};
+use concord_index::format::{Index, IndexError, IndexFiles, IndexManifest, ManifestError};
 use concord_index::search::{Hit, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
@@ -22,6 +22,7 @@ use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
 use concord_model::query::{QueryEncoder, QueryError};
 use concord_model::stages::Passages;
+use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
@@ -120,11 +121,14 @@ impl OpenIndex {
     /// When it is damaged, or would be searched with another checkpoint, collection or contract than it was
     /// built with.
     pub fn open(folder: &Path, options: OpenOptions) -> Result<OpenIndex, OpenError> {
-        let index = Index::open(folder)?;
-        let recorded = Recorded {
-            log: BuildLog::read(folder),
-            manifest: IndexManifest::read(folder)?,
-        };
+        let (index, recorded) = IndexFiles::read(folder, |files| {
+            let (index, files) = Index::of(files)?;
+            let recorded = Recorded {
+                log: BuildLog::of(files.folder()),
+                manifest: files.manifest().cloned(),
+            };
+            Ok::<_, OpenError>((index, recorded))
+        })?;
         recorded.check_contract()?;
         let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
         let mut notices = Vec::new();
@@ -132,7 +136,7 @@ impl OpenIndex {
             recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
         let (numerics, built_in) = recorded.encoding()?;
         let precision = options.precision.unwrap_or(built_in);
-        let config = checkpoint.colbert_config([&ConfigLayer::read_index(folder)?])?;
+        let config = checkpoint.colbert_config([&layer(folder, &index)?])?;
         let compute = Compute::new(&options.compute)?;
         Ok(OpenIndex {
             encoder: QueryEncoder::new(&checkpoint, &config, &numerics, precision, &compute)?,
@@ -202,6 +206,18 @@ impl OpenIndex {
     /// Notices for the user: why there are no texts.
     pub fn notices(&self) -> &[String] {
         &self.notices
+    }
+}
+
+/// The configuration in the metadata of an index, as it was read with the index.
+fn layer(folder: &Path, index: &Index) -> Result<ConfigLayer, ConfigError> {
+    let file = folder.join("metadata.json").display().to_string();
+    match index.setting("config") {
+        Some(Json::Object(config)) => ConfigLayer::from_map(&file, config),
+        _ => Err(ConfigError::MissingKey {
+            file,
+            key: "config",
+        }),
     }
 }
 

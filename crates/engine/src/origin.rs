@@ -25,24 +25,4 @@ impl Origin {
             collection: absolute(collection),
         }
     }
-
-    /// The checkpoint as an index names it: the last part of a path, a hub id whole.
-    pub fn checkpoint_name(&self) -> String {
-        last_component(&self.checkpoint)
-    }
-
-    /// The collection as an index names it.
-    pub fn collection_name(&self) -> String {
-        last_component(&self.collection)
-    }
-}
-
-/// The file name of a path; a hub id stays whole.
-fn last_component(location: &str) -> String {
-    let path = Path::new(location);
-    let name = path.file_name().filter(|_| path.is_absolute());
-    name.map_or_else(
-        || location.to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
 }

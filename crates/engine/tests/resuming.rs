@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use concord_engine::build::{BuildError, Layout, build};
 use concord_engine::log::BuildLog;
 use concord_engine::native::Native;
+use concord_engine::occupant::OccupiedError;
 use concord_engine::origin::Origin;
 use concord_engine::settings::IndexSettings;
 use concord_index::verify::verify;
@@ -207,7 +208,10 @@ fn an_output_with_something_else_in_it_is_refused() {
         ),
     ] {
         let error = refused(&native, layout);
-        assert!(matches!(error, BuildError::OtherIndex { .. }));
+        assert!(matches!(
+            error,
+            BuildError::Occupied(OccupiedError::OtherIndex { .. })
+        ));
         assert!(error.to_string().contains(said), "{error}");
     }
     assert_eq!(verify(&out).unwrap(), []);

@@ -10,19 +10,33 @@
 //! | `avg_residual.pt` | f32 scalar |
 //! | `ivf.pid.pt` | i32 `(S,)` and i64 `(C,)` |
 //! | `plan.json`, `metadata.json` | sizes and settings |
-//! | `concord.json` | Concord's manifest: the hash of every artifact and every file |
+//! | `concord.json` | Concord's manifest: the hash of every artifact, of every file, and its own |
 //!
 //! Tensors are written as PyTorch 1.13 writes them, whose payloads the reference's memory-mapped loader
 //! expects at byte 320. They are read in the layout of any version.
+//!
+//! What is read of an index is bounded by its files: no tensor has more bytes than its file, no JSON file of settings
+//! more than 1 MiB, the lengths of a chunk's passages no more than 16 MiB, the manifest no more than 256 MiB. Files are
+//! regular ones inside of the folder.
 
+mod error;
+mod files;
 mod finding;
+mod finite;
 mod json;
 mod manifest;
 mod names;
 mod reader;
+mod tensors;
 mod writer;
 
+pub use error::IndexError;
+pub use files::IndexFiles;
+pub(crate) use files::settled;
 pub use finding::Finding;
+pub(crate) use finite::first_not_finite;
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
-pub use reader::{Index, IndexError, IndexTensors, KEPT};
+pub use names::belongs_to_an_index;
+pub use reader::Index;
+pub use tensors::{IndexTensors, KEPT};
 pub use writer::{WriteError, file_records, write_index};

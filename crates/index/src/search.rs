@@ -153,6 +153,9 @@ impl Searcher {
     pub fn matches(&self, query: &[f32], pid: u32) -> Vec<TokenMatch> {
         let dim = self.index.dim;
         let passage = self.embeddings(pid);
+        if passage.is_empty() {
+            return Vec::new();
+        }
         let passage = PackedWeights::pack(&passage, passage.len() / dim, dim);
         let width = passage.outputs();
         let mut similarities = vec![0.0; query.len() / dim * width];
@@ -166,7 +169,7 @@ impl Searcher {
             all.map(|(token, &similarity)| TokenMatch { token, similarity })
                 .reduce(nearest)
         };
-        let rows = similarities.chunks_exact(width.max(1));
+        let rows = similarities.chunks_exact(width);
         rows.filter_map(nearest).collect()
     }
 

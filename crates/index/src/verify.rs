@@ -1,11 +1,15 @@
 //! Checking an index against its manifest.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::format::{INDEX_MANIFEST, IndexManifest, ManifestError};
+use concord_pipeline::artifact::{AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS};
+
+use crate::format::{
+    INDEX_MANIFEST, IndexError, IndexFiles, IndexManifest, IndexTensors, ManifestError,
+    belongs_to_an_index, first_not_finite, settled,
+};
 
 pub use crate::format::Finding;
 
@@ -27,40 +31,161 @@ pub enum VerifyError {
 /// The name of the log, which is no part of the index and may change.
 pub const LOG: &str = "concord.log.json";
 
-/// Checks every byte of the index in `folder` against its manifest: an empty list means that all is as
-/// it was written.
+/// The artifacts whose values everything in an index is computed with.
+const FINITE: [&str; 4] = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
+
+/// What came of checking an index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The manifest that was checked against; `None` where it is damaged itself.
+    pub manifest: Option<IndexManifest>,
+    /// Whether the manifest has a hash of its own, so that an altered byte of it is found as well. Those of indexes
+    /// built before there was one have none.
+    pub manifest_has_hash: bool,
+    /// Empty if all is as it was written.
+    pub findings: Vec<Finding>,
+}
+
+/// Checks every byte of the index in `folder` against its manifest, and the manifest against its own hash: an empty
+/// list means that all is as it was written.
 ///
 /// # Errors
-/// When there is no manifest to check against.
+/// When there is no manifest to check against, or it is of another version.
 pub fn verify(folder: &Path) -> Result<Vec<Finding>, VerifyError> {
-    let manifest =
-        IndexManifest::read(folder)?.ok_or_else(|| VerifyError::NoManifest(folder.to_owned()))?;
+    check(folder).map(|checked| checked.findings)
+}
+
+/// [`verify`], and what was checked against.
+///
+/// # Errors
+/// As [`verify`].
+pub fn check(folder: &Path) -> Result<Checked, VerifyError> {
+    let well = |checked: &Result<Checked, VerifyError>| {
+        let findings = checked.as_ref().map(|checked| checked.findings.len());
+        findings.is_ok_and(|findings| findings == 0)
+    };
+    settled(folder, well, || check_once(folder))
+}
+
+fn check_once(folder: &Path) -> Result<Checked, VerifyError> {
+    let damaged = |problem: Finding| {
+        Ok(Checked {
+            manifest: None,
+            manifest_has_hash: false,
+            findings: vec![problem],
+        })
+    };
+    let file = INDEX_MANIFEST.to_owned();
+    match IndexFiles::open(folder) {
+        Ok(files) => check_files(files),
+        Err(IndexError::Manifest(ManifestError::Altered(_))) => damaged(Finding::Altered { file }),
+        Err(IndexError::Manifest(ManifestError::Malformed { source, .. })) => {
+            let error = source.to_string();
+            damaged(Finding::Unreadable { file, error })
+        }
+        Err(IndexError::Manifest(error)) => Err(error.into()),
+        Err(IndexError::Unreadable { path, source }) => {
+            Err(VerifyError::Unreadable { path, source })
+        }
+        Err(_) => Err(VerifyError::NoManifest(folder.to_owned())),
+    }
+}
+
+/// [`check`] of an index whose files are open.
+///
+/// # Errors
+/// When there is no manifest to check against, or the folder cannot be listed.
+fn check_files(files: IndexFiles) -> Result<Checked, VerifyError> {
+    let Some(manifest) = files.manifest().cloned() else {
+        return Err(VerifyError::NoManifest(files.path().to_owned()));
+    };
     let mut findings: Vec<Finding> = manifest
         .files
         .iter()
-        .filter_map(|record| Finding::of(folder, record))
+        .filter_map(|record| Finding::of(files.folder(), record))
         .collect();
+    let unknown = unknown(&files, &manifest)?;
+    findings.extend(unknown.into_iter().map(|file| Finding::Unknown { file }));
+    let manifest_has_hash = files.manifest_has_hash();
+    if findings.is_empty() {
+        findings.extend(not_finite(files));
+    }
+    Ok(Checked {
+        manifest: Some(manifest),
+        manifest_has_hash,
+        findings,
+    })
+}
+
+/// Why the manifest of an index must not be believed: the first file that is not as it says, or that should not be
+/// there. `None` where nothing is wrong, and where there is no manifest. Files that are no index's may lie beside.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn damage(files: &IndexFiles) -> Result<Option<Finding>, VerifyError> {
+    let Some(manifest) = files.manifest() else {
+        return Ok(None);
+    };
+    if let Some(finding) = files.first_finding() {
+        return Ok(Some(finding));
+    }
+    let unknown = unknown(files, manifest)?;
+    let file = unknown.into_iter().find(|name| belongs_to_an_index(name));
+    Ok(file.map(|file| Finding::Unknown { file }))
+}
+
+/// The names in the folder that the manifest does not know.
+fn unknown(files: &IndexFiles, manifest: &IndexManifest) -> Result<Vec<String>, VerifyError> {
     let known: BTreeSet<&str> = manifest
         .files
         .iter()
         .map(|file| file.name.as_str())
+        .chain([INDEX_MANIFEST, LOG])
         .collect();
-    let unreadable = |source| VerifyError::Unreadable {
-        path: folder.to_owned(),
+    let names = files.folder().names();
+    let names = names.map_err(|source| VerifyError::Unreadable {
+        path: files.path().to_owned(),
         source,
+    })?;
+    let names = names.iter().map(|name| name.to_string_lossy().into_owned());
+    Ok(names
+        .filter(|name| !known.contains(name.as_str()))
+        .collect())
+}
+
+/// What was written as a number and is none, or cannot be read though its bytes are those that were written.
+fn not_finite(files: IndexFiles) -> Vec<Finding> {
+    let unreadable = |file: &str, error: String| Finding::Unreadable {
+        file: file.to_owned(),
+        error,
     };
-    let mut unknown = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let name = entry
-            .map_err(unreadable)?
-            .file_name()
-            .to_string_lossy()
-            .into_owned();
-        if !known.contains(name.as_str()) && name != INDEX_MANIFEST && name != LOG {
-            unknown.push(name);
+    let tensors = match IndexTensors::of(files) {
+        Ok(tensors) => tensors,
+        Err(error) => return vec![unreadable("metadata.json", error.to_string())],
+    };
+    let mut findings = Vec::new();
+    for name in FINITE {
+        let sources = match tensors.artifact(name) {
+            Ok(sources) => sources.unwrap_or_default(),
+            Err(error) => {
+                findings.push(unreadable(name, error.to_string()));
+                continue;
+            }
+        };
+        for source in sources {
+            let file = source.path().file_name().unwrap_or_default();
+            let file = file.to_string_lossy().into_owned();
+            match first_not_finite(&source) {
+                Ok(None) => {}
+                Ok(Some(found)) => findings.push(Finding::NotFinite {
+                    file,
+                    tensor: name.to_owned(),
+                    value: found.value.to_string(),
+                    at: found.at,
+                }),
+                Err(error) => findings.push(unreadable(&file, error.to_string())),
+            }
         }
     }
-    unknown.sort();
-    findings.extend(unknown.into_iter().map(|file| Finding::Unknown { file }));
-    Ok(findings)
+    findings
 }

@@ -43,7 +43,10 @@ pub struct DiffOptions {
 ///
 /// A row differs if dtype, shape or bits do. Something that only one side has is a difference between
 /// two sides of the same [kind](Side::kind), which should have the same, except for taps, which are
-/// taken as asked; otherwise it is only shown.
+/// taken as asked; otherwise it is only shown. What every index keeps in its files is one between any two indexes.
+///
+/// Two indexes also differ if the settings do by which they are read and searched. A side with files that are not as
+/// its manifest says is compared by what they hold, and is never said to be the same as another.
 ///
 /// # Errors
 /// When a file is to be compared with a folder, or one of the sides cannot be read.
@@ -80,8 +83,15 @@ pub fn diff(
         rows.splice(place..place, taps);
     }
     let sides = [compared(a), compared(b)];
-    let remarks = remarks::remarks(a, b);
-    Ok(DiffReport::new(sides, options.tolerance, remarks, rows))
+    let remarks = remarks::remarks(a, b)?;
+    let settings = remarks::index_settings(a, b, &remarks)?;
+    Ok(DiffReport::new(
+        sides,
+        options.tolerance,
+        remarks,
+        rows,
+        settings,
+    ))
 }
 
 fn compared(side: &Side) -> Compared {
@@ -89,5 +99,9 @@ fn compared(side: &Side) -> Compared {
         name: side.name(),
         kind: side.kind(),
         subject: side.run().map(|run| run.manifest().subject.clone()),
+        damage: side
+            .index()
+            .and_then(|index| index.damage())
+            .map(ToString::to_string),
     }
 }

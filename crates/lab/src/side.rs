@@ -51,6 +51,8 @@ pub enum SideKind {
     ForeignRun,
     /// An index with a manifest, built by Concord.
     ConcordIndex,
+    /// An index with a manifest that its files do not agree with.
+    DamagedIndex,
     /// An index without one, built by another program.
     ForeignIndex,
     File,
@@ -61,6 +63,7 @@ impl fmt::Display for SideKind {
         f.write_str(match self {
             SideKind::NativeRun | SideKind::ForeignRun => "recorded run",
             SideKind::ConcordIndex => "index",
+            SideKind::DamagedIndex => "damaged index",
             SideKind::ForeignIndex => "index without concord.json",
             SideKind::File => "tensor file",
         })
@@ -123,6 +126,7 @@ impl Side {
             Holding::Run(run) if run.manifest().contract.is_some() => SideKind::NativeRun,
             Holding::Run(_) => SideKind::ForeignRun,
             Holding::Index(index) if index.manifest().is_some() => SideKind::ConcordIndex,
+            Holding::Index(index) if index.damage().is_some() => SideKind::DamagedIndex,
             Holding::Index(_) => SideKind::ForeignIndex,
             Holding::File(_) => SideKind::File,
         }
@@ -168,6 +172,14 @@ impl Side {
     pub fn run(&self) -> Option<&RecordedRun> {
         match &self.holding {
             Holding::Run(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// The index, where it is one.
+    pub(crate) fn index(&self) -> Option<&IndexFolder> {
+        match &self.holding {
+            Holding::Index(index) => Some(index),
             _ => None,
         }
     }

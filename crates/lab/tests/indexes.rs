@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use concord_index::format::{INDEX_MANIFEST, IndexManifest};
+use concord_index::format::{INDEX_MANIFEST, IndexManifest, file_records};
 use concord_lab::diff::{About, Bits, Evidence, Outcome, Verdict};
 use concord_lab::{DiffError, DiffOptions, Side, SideError, SideKind, diff};
 use concord_pipeline::{ArtifactRecord, MANIFEST_VERSION, Value};
@@ -50,9 +50,16 @@ fn sign(index: &Path, artifacts: Vec<ArtifactRecord>) {
         inputs: BTreeMap::new(),
         options: BTreeMap::new(),
         artifacts,
-        files: Vec::new(),
+        files: file_records(index, files_of(index)).unwrap(),
     };
     manifest.write(index).unwrap();
+}
+
+/// The names of the files of an index, but for its manifest.
+fn files_of(index: &Path) -> Vec<String> {
+    let entries = fs::read_dir(index).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != INDEX_MANIFEST).collect()
 }
 
 #[test]
@@ -242,11 +249,13 @@ fn files_that_were_altered_behind_their_manifest_differ() {
 
     let shorter = codes.slice_rows(0..5).unwrap();
     pt::write(altered.join("0.codes.pt"), &PtValue::Tensor(shorter)).unwrap();
-    let (a, b) = (Side::open(&whole).unwrap(), Side::open(&altered).unwrap());
-    let error = diff(&a, &b, &DiffOptions::default(), &mut |_| {}).unwrap_err();
-    assert!(
-        matches!(error, DiffError::Side(SideError::NotAsRecorded { .. })),
-        "{error}"
+    let report = compared(&whole, &altered);
+    assert_eq!(report.b.kind, SideKind::DamagedIndex);
+    let damage = report.b.damage.as_deref().unwrap();
+    assert!(damage.starts_with("0.codes.pt has "), "{damage}");
+    assert_eq!(
+        field(&report, "codes").bits,
+        Bits::Different(Evidence::Form)
     );
 }
 
@@ -266,10 +275,14 @@ fn a_manifest_of_version_1_is_refused_as_such() {
     sign(&index, vec![record("centroids", &Tensor::scalar(1i64))]);
     let path = index.join(INDEX_MANIFEST);
     let current = fs::read_to_string(&path).unwrap();
-    let old = current.replace("sha256:", "blake3:").replace(
-        &format!("\"version\": {MANIFEST_VERSION}"),
-        "\"version\": 1",
-    );
+    // Such manifests had no hash of their own.
+    let hash = current.rfind(",\n  \"hash\"").unwrap();
+    let old = format!("{}\n}}\n", &current[..hash])
+        .replace("sha256:", "blake3:")
+        .replace(
+            &format!("\"version\": {MANIFEST_VERSION}"),
+            "\"version\": 1",
+        );
     fs::write(&path, old).unwrap();
     let refused = |error: String| {
         assert!(

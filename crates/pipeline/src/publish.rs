@@ -75,21 +75,26 @@ pub enum StagingError {
 
 /// A hidden folder beside `OUT`, `.OUT.building`, where `OUT` is made and from which it is renamed.
 ///
-/// It is locked while a process works in it. It stays when the process dies, so that the next one finds
-/// the finished work; it is gone once `OUT` is there.
+/// Where `OUT` is a link, what it leads to is meant. The staging folder is locked while a process works in it. It
+/// stays when the process dies, so that the next one finds the finished work; it is gone once `OUT` is there.
 pub struct Staging {
     out: PathBuf,
     folder: PathBuf,
     _lock: File,
 }
 
+/// What was at `OUT`, inside the staging folder, while it is replaced in two steps.
+const REPLACED: &str = "replaced";
+
 impl Staging {
     /// Opens (or makes) and locks the staging folder of `out`.
     ///
     /// # Errors
-    /// When another process holds it, or it cannot be made.
+    /// When another process holds it, it cannot be made, or nothing could be moved to `out` later.
     pub fn open(out: &Path) -> Result<Staging, StagingError> {
-        let folder = Staging::folder_for(out);
+        let out = followed(out).map_err(writing(out))?;
+        check_movable_to(&out).map_err(writing(&out))?;
+        let folder = beside(&out, ".", ".building");
         loop {
             fs::create_dir_all(&folder).map_err(writing(&folder))?;
             let path = folder.join("lock");
@@ -100,15 +105,17 @@ impl Staging {
             };
             match lock.try_lock() {
                 Ok(()) if path.exists() => {
-                    return Ok(Staging {
-                        out: out.to_owned(),
+                    let staging = Staging {
+                        out,
                         folder,
                         _lock: lock,
-                    });
+                    };
+                    staging.put_back()?;
+                    return Ok(staging);
                 }
                 // The lock of a folder that has been removed since.
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(StagingError::Busy(out.to_owned())),
+                Err(TryLockError::WouldBlock) => return Err(StagingError::Busy(out)),
                 Err(TryLockError::Error(error)) => return Err(writing(&path)(error).into()),
             }
         }
@@ -116,7 +123,8 @@ impl Staging {
 
     /// Where the staging folder of `out` is, whether or not it exists.
     pub fn folder_for(out: &Path) -> PathBuf {
-        beside(&absolute(out), ".", ".building")
+        let out = followed(out).unwrap_or_else(|_| absolute(out));
+        beside(&out, ".", ".building")
     }
 
     /// A path inside the staging folder.
@@ -131,9 +139,39 @@ impl Staging {
     pub fn publish(self, name: &str) -> Result<(), PublishError> {
         let finished = self.path(name);
         sync_folder(&finished).map_err(writing(&finished))?;
-        // Nothing can be renamed to `.`, but to the folder's own name.
-        fs::rename(&finished, absolute(&self.out)).map_err(writing(&self.out))?;
+        fs::rename(&finished, &self.out).map_err(writing(&self.out))?;
         self.discard()
+    }
+
+    /// Puts the finished folder `name` in the place of the folder at `OUT`, and removes that one and the rest.
+    ///
+    /// On Linux and Apple's systems the two are exchanged in one step, where the file system can; then there is the
+    /// old or the new one at every moment. Elsewhere the old one is moved away first, and a process that dies between
+    /// the two steps leaves it to whoever opens the staging folder next, who puts it back.
+    ///
+    /// # Errors
+    /// When a rename fails; the old one is then still there.
+    pub fn replace(self, name: &str) -> Result<(), PublishError> {
+        let finished = self.path(name);
+        sync_folder(&finished).map_err(writing(&finished))?;
+        if !exchange(&finished, &self.out).map_err(writing(&self.out))? {
+            let away = self.path(REPLACED);
+            fs::rename(&self.out, &away).map_err(writing(&self.out))?;
+            if let Err(error) = fs::rename(&finished, &self.out) {
+                self.put_back()?;
+                return Err(writing(&self.out)(error));
+            }
+        }
+        self.discard()
+    }
+
+    /// Puts back what was moved away by a process that could not finish.
+    fn put_back(&self) -> Result<(), PublishError> {
+        let away = self.path(REPLACED);
+        if away.exists() && !self.out.exists() {
+            fs::rename(&away, &self.out).map_err(writing(&self.out))?;
+        }
+        Ok(())
     }
 
     /// Removes the staging folder and all in it.
@@ -143,6 +181,59 @@ impl Staging {
     pub fn discard(self) -> Result<(), PublishError> {
         fs::remove_dir_all(&self.folder).map_err(writing(&self.folder))
     }
+}
+
+/// Exchanges two folders in one step; `false` where the system or the file system cannot.
+#[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
+fn exchange(a: &Path, b: &Path) -> io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Exchanges two folders in one step; `false` where the system or the file system cannot.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
+fn exchange(_: &Path, _: &Path) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// `out` as an absolute path, and where it is a link, the path that it leads to, whether or not something is there:
+/// a folder can be renamed to that, and not to the link.
+fn followed(out: &Path) -> io::Result<PathBuf> {
+    /// As many as Linux follows.
+    const MAX_LINKS: usize = 40;
+    let mut out = absolute(out);
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&out) {
+            Ok(target) => out = absolute(&out.with_file_name("").join(target)),
+            Err(_) => return Ok(out),
+        }
+    }
+    Err(io::Error::other("it is a link to a link, and so on"))
+}
+
+/// Refuses what nothing can be renamed to, before anything is made for it.
+fn check_movable_to(out: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let parent = out.parent().and_then(|parent| fs::metadata(parent).ok());
+        if let (Ok(own), Some(parent)) = (fs::metadata(out), parent)
+            && own.is_dir()
+            && own.dev() != parent.dev()
+        {
+            return Err(io::Error::other(
+                "another file system is mounted there, and a finished folder cannot be moved to its place; choose \
+                 a folder inside of it",
+            ));
+        }
+    }
+    let _ = out;
+    Ok(())
 }
 
 /// `out` as an absolute path, so that its name and parent are there even for `.` and `x/..`.

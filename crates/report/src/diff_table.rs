@@ -42,6 +42,13 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
         out.push_str(&line);
         out.push('\n');
     }
+    for (letter, side) in [("A", &report.a), ("B", &report.b)] {
+        if let Some(damage) = &side.damage {
+            let line = format!("note: {letter} is damaged: {damage}; its manifest is not asked");
+            out.push_str(&style.paint(Tone::Bad, &line));
+            out.push('\n');
+        }
+    }
     for remark in &report.remarks {
         out.push_str(&style.paint(Tone::Open, &format!("note: {remark}")));
         out.push('\n');
@@ -304,21 +311,39 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         "row"
     };
     let verdict = match &report.verdict {
-        Verdict::Same => style.paint(Tone::Good, "The two are the same, bit for bit."),
+        Verdict::Same if counts.one_sided == 0 => {
+            style.paint(Tone::Good, "The two are the same, bit for bit.")
+        }
+        Verdict::Same => {
+            let line = format!(
+                "The two are the same, bit for bit, in {} of {}; the others were not compared: one side only has them.",
+                count(counts.same as u64),
+                several(report.rows.len(), noun)
+            );
+            style.paint(Tone::Good, &line)
+        }
         Verdict::Different => {
-            let first = report.first_different.as_deref().unwrap_or_default();
-            let line = format!("The two differ, first in `{first}`.");
+            let line = match &report.first_different {
+                Some(first) => format!("The two differ, first in `{first}`."),
+                None => format!(
+                    "The two differ, in how they are read: {}.",
+                    listed(&report.settings_different)
+                ),
+            };
             style.paint(Tone::Bad, &line)
+        }
+        Verdict::CannotTell { .. } if report.a.damage.is_some() || report.b.damage.is_some() => {
+            let line = "Cannot tell: nothing is known to differ, but one that is damaged is the same as no other.";
+            style.paint(Tone::Open, line)
         }
         Verdict::CannotTell { unknown } if unknown.is_empty() => {
             let line = "Cannot tell: the two have nothing in common to compare.";
             style.paint(Tone::Open, line)
         }
         Verdict::CannotTell { unknown } => {
-            let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
             let line = format!(
                 "Cannot tell: nothing is known to differ, but {} is open.",
-                names.join(", ")
+                listed(unknown)
             );
             style.paint(Tone::Open, &line)
         }
@@ -344,6 +369,11 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         "{verdict}\n{judged}{rows}: {}. {tolerance}.\n",
         parts.join(", ")
     )
+}
+
+fn listed(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
 }
 
 /// In how many tensors which side is nearer the referee, as a line; nothing without a referee.

@@ -38,6 +38,15 @@ pub fn findings_table(findings: &[Finding], style: &Style) -> String {
                 let detail = "concord.json does not know it".to_owned();
                 (file, "unknown", detail)
             }
+            Finding::NotFinite {
+                file,
+                tensor,
+                value,
+                at,
+            } => {
+                let detail = format!("`{tensor}` is {value} at {at:?}, as it was written");
+                (file, "not finite", detail)
+            }
         };
         table.row([
             file.clone().into(),
@@ -46,7 +55,12 @@ pub fn findings_table(findings: &[Finding], style: &Style) -> String {
         ]);
     }
     let verb = if findings.len() == 1 { "is" } else { "are" };
-    let line = format!("{} {verb} not as written", several(findings.len(), "file"));
+    let written = |finding: &Finding| matches!(finding, Finding::NotFinite { .. });
+    let what = match findings.iter().all(written) {
+        true => "to be searched with",
+        false => "as written",
+    };
+    let line = format!("{} {verb} not {what}", several(findings.len(), "file"));
     format!(
         "{}\n{}\n",
         table.render(style),

@@ -113,7 +113,15 @@ impl DiffCommand {
         } else {
             print(&diff_table(&report, &environment::style()))?;
         }
-        Outcome::of(&report.verdict)
+        let damaged = report.a.damage.is_some() || report.b.damage.is_some();
+        match report.verdict {
+            Verdict::CannotTell { .. } if damaged => Err(
+                "an index of which a file is not as it was written is the same as no other; `concord verify` lists \
+                 what is damaged"
+                    .into(),
+            ),
+            _ => Outcome::of(&report.verdict),
+        }
     }
 
     /// Refuses what a referee cannot judge, as far as it can be told before anything is run.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
-use concord_engine::build::{BuildReport, Layout, build};
+use concord_engine::build::{BuildReport, Layout, Output, build};
 use concord_engine::native::Native;
 use concord_engine::origin::Origin;
 use serde_json::json;
@@ -24,6 +24,7 @@ use crate::progress::TerminalProgress;
   concord index collection.tsv --checkpoint concord-mini --out index
   concord index collection.tsv --checkpoint colbert-ir/colbertv2.0 --out index
   concord index corpus.jsonl --checkpoint ./checkpoint --nbits 2 --threads 4 --out index
+  concord index collection.tsv --checkpoint ./checkpoint --out index --replace
   concord index collection.tsv --checkpoint ./checkpoint --swap centroids=old-index --out index")]
 pub struct IndexCommand {
     /// The collection: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
@@ -35,6 +36,9 @@ pub struct IndexCommand {
     /// The folder that will hold the index
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace the index of Concord that OUT holds, in one step, when the new one is whole
+    #[arg(long)]
+    replace: bool,
     /// Build with a variant of the native engine, such as native,gemm=split-k:4
     #[arg(long, value_name = "SUBJECT", default_value = "native")]
     subject: String,
@@ -65,7 +69,10 @@ impl IndexCommand {
             &native,
             layout,
             &origin,
-            &self.out,
+            Output {
+                path: &self.out,
+                replace: self.replace,
+            },
             &TerminalProgress::new(),
         )?;
         warn(&report.notices);

@@ -8,7 +8,7 @@ use concord_corpus::Collection;
 use concord_engine::log::BuildLog;
 use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild};
 use concord_index::format::{Index, IndexManifest};
-use concord_index::verify::{Finding, verify};
+use concord_index::verify::{Checked, VerifyError, check};
 use concord_report::findings_table;
 use serde_json::json;
 
@@ -44,24 +44,43 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let Some(manifest) = IndexManifest::read(&self.index)? else {
-            return self.without_manifest();
+        let checked = match check(&self.index) {
+            Err(VerifyError::NoManifest(_)) => return self.without_manifest(),
+            checked => checked?,
         };
-        let findings = verify(&self.index)?;
-        let rebuilt = match &self.rebuild {
-            Some(collection) => Some(self.build_again(&manifest, collection)?),
-            None => None,
+        let Checked {
+            manifest,
+            manifest_has_hash,
+            findings,
+        } = &checked;
+        if manifest.is_some() && !manifest_has_hash {
+            warn(&[format!(
+                "the manifest of {} has no hash of its own, since the index was built before there was one; whether \
+                 it was altered cannot be told",
+                self.index.display()
+            )]);
+        }
+        let rebuilt = match (&self.rebuild, manifest) {
+            (Some(collection), Some(manifest)) => Some(self.build_again(manifest, collection)?),
+            (Some(_), None) => {
+                let what = "nothing is built again: how, stands in the manifest, which is damaged";
+                warn(&[what.to_owned()]);
+                None
+            }
+            (None, _) => None,
         };
+        let files = manifest.as_ref().map(|manifest| manifest.files.len());
         let same = findings.is_empty() && rebuilt.as_ref().is_none_or(|r| r.differing.is_empty());
         if self.json {
             print_json(&json!({
                 "same": same,
-                "files": manifest.files.len(),
+                "files": files,
+                "manifest_has_hash": manifest_has_hash,
                 "findings": findings,
                 "rebuilt": rebuilt,
             }))?;
         } else {
-            print(&report(&manifest, &findings, rebuilt.as_ref()))?;
+            print(&report(&checked, rebuilt.as_ref()))?;
         }
         Ok(Outcome::same_if(same))
     }
@@ -122,17 +141,17 @@ impl VerifyCommand {
     }
 }
 
-fn report(
-    manifest: &IndexManifest,
-    findings: &[Finding],
-    rebuilt: Option<&RebuildReport>,
-) -> String {
-    let mut text = match findings {
-        [] => format!(
-            "{} files, every byte as it was written\n",
+fn report(checked: &Checked, rebuilt: Option<&RebuildReport>) -> String {
+    let mut text = match (&checked.findings[..], &checked.manifest) {
+        ([], Some(manifest)) if checked.manifest_has_hash => format!(
+            "{} files and their manifest, every byte as it was written\n",
             manifest.files.len()
         ),
-        _ => findings_table(findings, &environment::style()),
+        ([], Some(manifest)) => format!(
+            "{} files, every byte as the manifest says\n",
+            manifest.files.len()
+        ),
+        (findings, _) => findings_table(findings, &environment::style()),
     };
     if let Some(rebuilt) = rebuilt {
         for artifact in &rebuilt.differing {

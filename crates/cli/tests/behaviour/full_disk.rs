@@ -124,3 +124,27 @@ fn a_checkpoint_that_cannot_be_written_leaves_nothing() {
     assert!(ended.err.contains("File too large"), "{}", ended.err);
     assert!(place.names().is_empty());
 }
+
+#[test]
+fn a_mounted_file_system_is_no_place_for_an_index_and_that_is_said_before_the_work() {
+    let Some(how) = mounting() else {
+        println!("skipped: nothing can be mounted (unshare --mount)");
+        return;
+    };
+    let place = Workplace::new();
+    std::fs::create_dir(place.path("index")).unwrap();
+    let script = "mount -t tmpfs tmpfs index || exit 90; exec \"$@\"";
+    let mut command = place.command(words(&format!("{BUILD} index")));
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let mut mounted = Command::new("unshare");
+    mounted
+        .args(how.split(' '))
+        .args(["sh", "-c", script, "sh"])
+        .arg(command.get_program())
+        .args(arguments)
+        .current_dir(place.path(""));
+    let ended = Ended::of(&mut mounted);
+    assert!(!ended.err.contains("encode"), "{}", ended.err);
+    ended.refused(&["index", "mounted", "inside"]);
+    let _ = &mut command;
+}

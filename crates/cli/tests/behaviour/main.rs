@@ -17,6 +17,7 @@ mod folder;
 mod full_disk;
 mod golden;
 mod help;
+mod index_folders;
 mod matrix;
 mod outputs;
 mod placeless;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 
+use concord_tensor::OpenFolder;
 use serde::Serialize;
 
 use super::manifest::FileRecord;
@@ -28,20 +28,24 @@ pub enum Finding {
     Unreadable { file: String, error: String },
     /// It is there and the manifest does not know it.
     Unknown { file: String },
+    /// It is as it was written, and what was written is infinite or NaN.
+    NotFinite {
+        file: String,
+        /// The artifact.
+        tensor: String,
+        /// The value, as text: JSON has no such numbers.
+        value: String,
+        /// Its index in each dimension.
+        at: Vec<usize>,
+    },
 }
 
 impl Finding {
     /// What is wrong with a file that the manifest knows, if anything is.
-    pub fn of(folder: &Path, record: &FileRecord) -> Option<Finding> {
+    pub fn of(folder: &OpenFolder, record: &FileRecord) -> Option<Finding> {
         let file = record.name.clone();
         match FileRecord::of(folder, &record.name) {
-            Ok(now) if now == *record => None,
-            Ok(now) if now.bytes != record.bytes => Some(Finding::Size {
-                file,
-                expected: record.bytes,
-                found: now.bytes,
-            }),
-            Ok(_) => Some(Finding::Altered { file }),
+            Ok(now) => Finding::between(record, &now),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Some(Finding::Missing { file })
             }
@@ -49,6 +53,22 @@ impl Finding {
                 file,
                 error: error.to_string(),
             }),
+        }
+    }
+
+    /// In what a file that was found is not the one that the manifest knows.
+    pub(super) fn between(record: &FileRecord, now: &FileRecord) -> Option<Finding> {
+        let file = record.name.clone();
+        if now == record {
+            None
+        } else if now.bytes != record.bytes {
+            Some(Finding::Size {
+                file,
+                expected: record.bytes,
+                found: now.bytes,
+            })
+        } else {
+            Some(Finding::Altered { file })
         }
     }
 }
@@ -67,6 +87,12 @@ impl fmt::Display for Finding {
             Finding::Altered { file } => write!(f, "{file} was altered"),
             Finding::Unreadable { file, error } => write!(f, "{file} cannot be read: {error}"),
             Finding::Unknown { file } => write!(f, "{file} does not belong to the index"),
+            Finding::NotFinite {
+                file,
+                tensor,
+                value,
+                at,
+            } => write!(f, "`{tensor}` in {file} is {value} at {at:?}"),
         }
     }
 }

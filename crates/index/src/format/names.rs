@@ -26,3 +26,30 @@ pub(crate) const AVG_RESIDUAL_FILE: &str = "avg_residual.pt";
 pub(crate) const IVF_FILE: &str = "ivf.pid.pt";
 pub(crate) const PLAN_FILE: &str = "plan.json";
 pub(crate) const METADATA_FILE: &str = "metadata.json";
+
+/// Whether a file of that name may belong to an index.
+pub fn belongs_to_an_index(name: &str) -> bool {
+    let whole = [
+        CENTROIDS_FILE,
+        BUCKETS_FILE,
+        AVG_RESIDUAL_FILE,
+        IVF_FILE,
+        PLAN_FILE,
+        METADATA_FILE,
+    ];
+    let in_chunk = || {
+        let number: String = name.chars().filter(char::is_ascii_digit).collect();
+        let number = number.parse::<usize>();
+        number.is_ok_and(|chunk| {
+            [
+                codes_file,
+                residuals_file,
+                doclens_file,
+                chunk_metadata_file,
+            ]
+            .iter()
+            .any(|file| file(chunk) == name)
+        })
+    };
+    whole.contains(&name) || in_chunk()
+}

@@ -1,195 +1,23 @@
-//! Reading an index, whoever built it.
+//! Reading an index into memory, whoever built it.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use concord_pipeline::artifact::{
-    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, IVF, IVF_LENGTHS,
-    RESIDUALS,
+    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, IVF, IVF_LENGTHS, RESIDUALS,
 };
-use concord_tensor::{DType, FileError, Tensor, TensorError, TensorSource, pt};
+use concord_tensor::{DType, Element, TensorError, TensorSource};
 use serde_json::Value as Json;
 
-use super::finding::Finding;
-use super::manifest::{IndexManifest, ManifestError};
+use super::error::IndexError;
+use super::files::IndexFiles;
+use super::finite::not_finite_in;
 use super::names::{
     AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, codes_file,
     doclens_file, residuals_file,
 };
+use super::tensors::{IndexTensors, value_at};
 use crate::codec::can_pack;
-
-/// Why an index cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum IndexError {
-    #[error("{path} holds no ColBERT index: it has no {METADATA_FILE}", path = .0.display())]
-    NotAnIndex(PathBuf),
-    #[error("the index in {path} has no {file}: it is incomplete, build it again", path = path.display())]
-    Missing { path: PathBuf, file: String },
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    File(#[from] FileError),
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
-    /// A file is not as the manifest says.
-    #[error("the index in {path} is damaged: {finding}; build it again, or restore the file", path = path.display())]
-    Damaged {
-        path: PathBuf,
-        /// The file, and what is wrong with it.
-        finding: Finding,
-    },
-    /// A JSON file is not JSON, or not what it should be.
-    #[error("{path}: {source}", path = path.display())]
-    Json {
-        path: PathBuf,
-        source: serde_json::Error,
-    },
-    /// A setting that search needs is missing or not what it should be.
-    #[error("{path}: `{key}` is {found}", path = path.display())]
-    Setting {
-        path: PathBuf,
-        key: String,
-        found: String,
-    },
-    /// A tensor has another shape or dtype than the rest of the index.
-    #[error("{path}: {what}", path = path.display())]
-    Shape { path: PathBuf, what: String },
-}
-
-/// The artifacts that every index keeps as files, in the order of the graph.
-pub const KEPT: [&str; 9] = [
-    DOCLENS,
-    CENTROIDS,
-    BUCKET_CUTOFFS,
-    BUCKET_WEIGHTS,
-    AVG_RESIDUAL,
-    CODES,
-    RESIDUALS,
-    IVF,
-    IVF_LENGTHS,
-];
-
-/// Where the tensors of an index lie: by artifact, chunk after chunk.
-pub struct IndexTensors {
-    folder: PathBuf,
-    metadata: Json,
-    chunks: usize,
-}
-
-impl IndexTensors {
-    /// Whether `folder` looks like an index.
-    pub fn is_at(folder: &Path) -> bool {
-        folder.join(METADATA_FILE).is_file()
-    }
-
-    /// Opens the index in `folder` without reading its tensors.
-    ///
-    /// # Errors
-    /// When there is none, or its metadata cannot be read.
-    pub fn open(folder: &Path) -> Result<IndexTensors, IndexError> {
-        let path = folder.join(METADATA_FILE);
-        if !path.is_file() {
-            return Err(IndexError::NotAnIndex(folder.to_owned()));
-        }
-        let metadata: Json = read_json(&path)?;
-        let mut index = IndexTensors {
-            folder: folder.to_owned(),
-            metadata,
-            chunks: 0,
-        };
-        index.chunks = index.number("num_chunks")?;
-        Ok(index)
-    }
-
-    pub fn chunks(&self) -> usize {
-        self.chunks
-    }
-
-    /// A setting of `metadata.json`, `config.` before those of the configuration.
-    pub fn setting(&self, key: &str) -> Option<&Json> {
-        key.split('.')
-            .try_fold(&self.metadata, |value, key| value.get(key))
-    }
-
-    fn number(&self, key: &str) -> Result<usize, IndexError> {
-        let value = self.setting(key);
-        value
-            .and_then(Json::as_u64)
-            .map(|n| n as usize)
-            .ok_or_else(|| IndexError::Setting {
-                path: self.folder.join(METADATA_FILE),
-                key: key.to_owned(),
-                found: value.map_or_else(
-                    || "missing".to_owned(),
-                    |v| format!("{v}, not a whole number"),
-                ),
-            })
-    }
-
-    /// The tensors of an artifact that the index keeps, one per chunk; `None` for others.
-    ///
-    /// # Errors
-    /// When a file is missing or not a tensor file.
-    pub fn artifact(&self, name: &str) -> Result<Option<Vec<TensorSource>>, IndexError> {
-        let each = |file: fn(usize) -> String| {
-            (0..self.chunks)
-                .map(|chunk| self.tensor(&file(chunk), 0))
-                .collect::<Result<_, _>>()
-        };
-        Ok(Some(match name {
-            CENTROIDS => vec![self.tensor(CENTROIDS_FILE, 0)?],
-            AVG_RESIDUAL => vec![self.tensor(AVG_RESIDUAL_FILE, 0)?],
-            BUCKET_CUTOFFS => vec![self.tensor(BUCKETS_FILE, 0)?],
-            BUCKET_WEIGHTS => vec![self.tensor(BUCKETS_FILE, 1)?],
-            CODES => each(codes_file)?,
-            RESIDUALS => each(residuals_file)?,
-            IVF => vec![self.tensor(IVF_FILE, 0)?],
-            IVF_LENGTHS => vec![self.tensor(IVF_FILE, 1)?],
-            _ => return Ok(None),
-        }))
-    }
-
-    /// The lengths of the passages, chunk by chunk.
-    ///
-    /// # Errors
-    /// When a file is missing or not a list of numbers.
-    pub fn doclens(&self) -> Result<Vec<Tensor>, IndexError> {
-        (0..self.chunks)
-            .map(|chunk| {
-                let path = self.present(&doclens_file(chunk))?;
-                Ok(Tensor::vector(read_json::<Vec<i64>>(&path)?))
-            })
-            .collect()
-    }
-
-    /// The `number`-th tensor of a file.
-    fn tensor(&self, file: &str, number: usize) -> Result<TensorSource, IndexError> {
-        let path = self.present(file)?;
-        let tensors = pt::open(&path)?.tensors();
-        let found = tensors.len();
-        tensors
-            .into_iter()
-            .nth(number)
-            .map(|(_, source)| source)
-            .ok_or_else(|| IndexError::Shape {
-                path,
-                what: format!("it holds {found} tensors where {} are needed", number + 1),
-            })
-    }
-
-    fn present(&self, file: &str) -> Result<PathBuf, IndexError> {
-        let path = self.folder.join(file);
-        if path.exists() {
-            Ok(path)
-        } else {
-            Err(IndexError::Missing {
-                path: self.folder.clone(),
-                file: file.to_owned(),
-            })
-        }
-    }
-}
 
 /// An index in memory, ready to be searched.
 pub struct Index {
@@ -211,103 +39,34 @@ pub struct Index {
 }
 
 impl Index {
-    /// Reads the index in `folder`. Where it has a manifest, every file read is checked against it.
+    /// Reads the index in `folder`. Where it has a manifest, every file that belongs to the index is checked against
+    /// it, and it is the checked bytes that are used. An index that is put in place of another by a rename is read
+    /// as it was or as it is, never partly.
     ///
     /// # Errors
     /// When a file is missing, cannot be read, is not what the manifest says, or does not fit the others.
     pub fn open(folder: &Path) -> Result<Index, IndexError> {
-        let tensors = IndexTensors::open(folder)?;
-        let files = IndexManifest::read(folder)?
-            .map(|manifest| manifest.files)
-            .unwrap_or_default();
-        if let Some(finding) = files.iter().find_map(|file| Finding::of(folder, file)) {
-            return Err(IndexError::Damaged {
-                path: folder.to_owned(),
-                finding,
-            });
-        }
-        let read = Parts {
-            folder,
-            tensors: &tensors,
-        };
-        let (dim, nbits) = (
-            tensors.number("config.dim")?,
-            tensors.number("config.nbits")?,
-        );
-        if !can_pack(dim, nbits) {
-            let what = format!("embeddings of {dim} dimensions cannot have {nbits} bits each");
-            return Err(IndexError::Shape {
-                path: folder.join(METADATA_FILE),
-                what,
-            });
-        }
-        let centroids = read.one::<f32>(CENTROIDS, &[None, Some(dim)])?;
-        let bucket_weights = read.one::<f32>(BUCKET_WEIGHTS, &[Some(1 << nbits)])?;
-        let mut offsets = vec![0usize];
-        for doclens in tensors.doclens()? {
-            for &doclen in doclens
-                .as_slice::<i64>()
-                .map_err(|e| read.wrong(METADATA_FILE, &e))?
-            {
-                let doclen = usize::try_from(doclen).map_err(|_| {
-                    read.wrong(
-                        &doclens_file(0),
-                        &format!("a passage has {doclen} embeddings"),
-                    )
-                })?;
-                let end = offsets[offsets.len() - 1].checked_add(doclen);
-                offsets.push(end.ok_or_else(|| {
-                    read.wrong(&doclens_file(0), &"more embeddings than can be counted")
-                })?);
+        IndexFiles::read(folder, |files| Index::of(files).map(|(index, _)| index))
+    }
+
+    /// [`Index::open`] of an index whose files are open, and those files.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn of(files: IndexFiles) -> Result<(Index, Arc<IndexFiles>), IndexError> {
+        let tensors = IndexTensors::of(files)?;
+        match Parts(&tensors).index() {
+            Ok(mut index) => {
+                index.metadata = tensors.metadata;
+                Ok((index, tensors.files))
             }
+            // Of several damaged files, the one that is told should not depend on the order of reading.
+            Err(IndexError::Damaged { path, finding }) => {
+                let finding = tensors.files.first_finding().unwrap_or(finding);
+                Err(IndexError::Damaged { path, finding })
+            }
+            Err(error) => Err(error),
         }
-        let embeddings = offsets[offsets.len() - 1];
-        let codes = read.all::<i32>(CODES, embeddings, &[None])?;
-        let width = dim / 8 * nbits;
-        let residuals = read.all::<u8>(RESIDUALS, embeddings, &[None, Some(width)])?;
-        let count = centroids.len() / dim;
-        if let Some(code) = codes
-            .iter()
-            .find(|&&code| code < 0 || code as usize >= count)
-        {
-            return Err(read.wrong(&codes_file(0), &format!("code {code} of {count} centroids")));
-        }
-        let ivf = read.one::<i32>(IVF, &[None])?;
-        let lengths = read.one::<i64>(IVF_LENGTHS, &[Some(count)])?;
-        let mut ivf_offsets = vec![0usize];
-        for length in lengths {
-            let end = usize::try_from(length)
-                .ok()
-                .and_then(|n| n.checked_add(ivf_offsets[ivf_offsets.len() - 1]));
-            let end = end.filter(|&end| end <= ivf.len());
-            ivf_offsets.push(end.ok_or_else(|| {
-                read.wrong(
-                    IVF_FILE,
-                    &format!("its lengths exceed its {} entries", ivf.len()),
-                )
-            })?);
-        }
-        let passages = offsets.len() - 1;
-        let listed = &ivf[..ivf_offsets[count]];
-        if let Some(pid) = listed
-            .iter()
-            .find(|&&pid| pid < 0 || pid as usize >= passages)
-        {
-            return Err(read.wrong(IVF_FILE, &format!("passage {pid} of {passages}")));
-        }
-        let metadata = tensors.metadata;
-        Ok(Index {
-            dim,
-            nbits,
-            centroids,
-            bucket_weights,
-            codes,
-            residuals,
-            offsets,
-            ivf,
-            ivf_offsets,
-            metadata,
-        })
     }
 
     pub fn embeddings(&self) -> usize {
@@ -325,99 +84,216 @@ impl Index {
 
     /// A setting of `metadata.json`, `config.` before those of the configuration.
     pub fn setting(&self, key: &str) -> Option<&Json> {
-        key.split('.')
-            .try_fold(&self.metadata, |value, key| value.get(key))
+        value_at(&self.metadata, key)
     }
 }
 
-/// Reads artifacts and checks their shapes.
-struct Parts<'a> {
-    folder: &'a Path,
-    tensors: &'a IndexTensors,
-}
+/// A dimension of a tensor, as it has to be; `None` where any size will do.
+type Size = Option<usize>;
+
+/// Reads artifacts and checks their shapes before their values.
+struct Parts<'a>(&'a IndexTensors);
 
 impl Parts<'_> {
-    fn wrong(&self, file: &str, what: &dyn std::fmt::Display) -> IndexError {
+    fn index(&self) -> Result<Index, IndexError> {
+        let tensors = self.0;
+        let (dim, nbits) = (
+            tensors.number("config.dim")?,
+            tensors.number("config.nbits")?,
+        );
+        if !can_pack(dim, nbits) {
+            let what = format!("embeddings of {dim} dimensions cannot have {nbits} bits each");
+            return Err(self.wrong(METADATA_FILE, what));
+        }
+        // Indexes of early versions of the reference do not count their centroids.
+        let partitions = match tensors.setting("num_partitions") {
+            Some(_) => Some(tensors.number("num_partitions")?),
+            None => None,
+        };
+        let centroids = self.file(CENTROIDS_FILE, 0)?;
+        let centroids = self.finite(&centroids[0], CENTROIDS, &[partitions, Some(dim)])?;
+        let buckets = self.file(BUCKETS_FILE, 1)?;
+        self.finite(&buckets[0], BUCKET_CUTOFFS, &[Some((1 << nbits) - 1)])?;
+        let bucket_weights = self.finite(&buckets[1], BUCKET_WEIGHTS, &[Some(1 << nbits)])?;
+        self.average()?;
+        let offsets = self.offsets()?;
+        let passages = offsets.len() - 1;
+        let embeddings = offsets[passages];
+        let count = centroids.len() / dim;
+        let codes: Vec<i32> = self.chunks(codes_file, CODES, embeddings, &[None])?;
+        let in_range = |&code: &i32| usize::try_from(code).is_ok_and(|code| code < count);
+        if let Some(code) = codes.iter().find(|code| !in_range(code)) {
+            return Err(self.wrong(&codes_file(0), format!("code {code} of {count} centroids")));
+        }
+        let width = Some(dim / 8 * nbits);
+        let residuals = self.chunks(residuals_file, RESIDUALS, embeddings, &[None, width])?;
+        let (ivf, ivf_offsets) = self.lists(count, passages)?;
+        tensors.files().check_rest()?;
+        Ok(Index {
+            dim,
+            nbits,
+            centroids,
+            bucket_weights,
+            codes,
+            residuals,
+            offsets,
+            ivf,
+            ivf_offsets,
+            metadata: Json::Null,
+        })
+    }
+
+    /// The first embedding of each passage, and behind the last passage the number of embeddings.
+    fn offsets(&self) -> Result<Vec<usize>, IndexError> {
+        let (mut offsets, mut end) = (vec![0usize], 0usize);
+        for (chunk, doclens) in self.0.doclens()?.iter().enumerate() {
+            let wrong = |what: String| self.wrong(&doclens_file(chunk), what);
+            let doclens = doclens.as_slice::<i64>();
+            for &doclen in doclens.map_err(|error| wrong(error.to_string()))? {
+                let length = usize::try_from(doclen)
+                    .map_err(|_| wrong(format!("a passage has {doclen} embeddings")))?;
+                end = end
+                    .checked_add(length)
+                    .ok_or_else(|| wrong("more embeddings than can be counted".to_owned()))?;
+                offsets.push(end);
+            }
+        }
+        Ok(offsets)
+    }
+
+    /// The inverted lists and where each begins, and behind the last the number of entries.
+    fn lists(
+        &self,
+        centroids: usize,
+        passages: usize,
+    ) -> Result<(Vec<i32>, Vec<usize>), IndexError> {
+        let files = self.file(IVF_FILE, 1)?;
+        let lengths: Vec<i64> = self.values(&files[1], IVF_LENGTHS, &[Some(centroids)])?;
+        let ivf: Vec<i32> = self.values(&files[0], IVF, &[None])?;
+        let (mut offsets, mut end) = (vec![0usize], 0usize);
+        for length in lengths {
+            end = usize::try_from(length)
+                .ok()
+                .and_then(|length| end.checked_add(length))
+                .filter(|&end| end <= ivf.len())
+                .ok_or_else(|| {
+                    let what = format!("its lengths exceed its {} entries", ivf.len());
+                    self.wrong(IVF_FILE, what)
+                })?;
+            offsets.push(end);
+        }
+        let in_range = |&pid: &i32| usize::try_from(pid).is_ok_and(|pid| pid < passages);
+        if let Some(pid) = ivf[..end].iter().find(|pid| !in_range(pid)) {
+            return Err(self.wrong(IVF_FILE, format!("passage {pid} of {passages}")));
+        }
+        Ok((ivf, offsets))
+    }
+
+    /// Checks the average residual. Search does not need it, so an index that has none can be searched.
+    fn average(&self) -> Result<(), IndexError> {
+        let files = match self.file(AVG_RESIDUAL_FILE, 0) {
+            Err(IndexError::Missing { .. }) => return Ok(()),
+            files => files?,
+        };
+        let shape = vec![None; files[0].shape().len()];
+        self.finite(&files[0], AVG_RESIDUAL, &shape).map(|_| ())
+    }
+
+    fn wrong(&self, file: &str, what: String) -> IndexError {
         IndexError::Shape {
-            path: self.folder.join(file),
-            what: what.to_string(),
+            path: self.0.files().at(file),
+            what,
         }
     }
 
-    /// The values of an artifact that is one tensor.
-    fn one<T: concord_tensor::Element>(
-        &self,
-        name: &str,
-        shape: &[Option<usize>],
-    ) -> Result<Vec<T>, IndexError> {
-        self.read(name, shape).map(|(values, _)| values)
+    /// The tensors of a file, those of the numbers up to `last`.
+    fn file(&self, name: &str, last: usize) -> Result<Vec<TensorSource>, IndexError> {
+        self.0.all_of(name, last)
     }
 
     /// The values of an artifact in chunks, `rows` in all.
-    fn all<T: concord_tensor::Element>(
+    fn chunks<T: Element>(
         &self,
+        file: fn(usize) -> String,
         name: &str,
         rows: usize,
-        shape: &[Option<usize>],
+        shape: &[Size],
     ) -> Result<Vec<T>, IndexError> {
-        let (values, found) = self.read(name, shape)?;
+        let (mut values, mut found) = (Vec::new(), 0usize);
+        for chunk in 0..self.0.chunks() {
+            let sources = self.file(&file(chunk), 0)?;
+            found = found.saturating_add(sources[0].shape().first().copied().unwrap_or(1));
+            if found > rows {
+                break;
+            }
+            let part = self.values::<T>(&sources[0], name, shape)?;
+            if values.is_empty() {
+                values = part;
+            } else {
+                values.extend(part);
+            }
+        }
         if found == rows {
             return Ok(values);
         }
-        let what = format!("`{name}` has {found} rows, but the passages have {rows} embeddings");
-        Err(self.wrong("", &what))
+        let than = if found > rows { "at least " } else { "" };
+        let what =
+            format!("`{name}` has {than}{found} rows, but the passages have {rows} embeddings");
+        Err(self.wrong("", what))
     }
 
-    fn read<T: concord_tensor::Element>(
+    /// The values of a tensor of floats, all of them finite.
+    fn finite(
         &self,
+        source: &TensorSource,
         name: &str,
-        shape: &[Option<usize>],
-    ) -> Result<(Vec<T>, usize), IndexError> {
-        let (mut values, mut rows) = (Vec::new(), 0);
-        for source in self.tensors.artifact(name)?.unwrap_or_default() {
-            let fits = source.shape().len() == shape.len()
-                && source
-                    .shape()
-                    .iter()
-                    .zip(shape)
-                    .all(|(has, wants)| wants.is_none_or(|w| w == *has));
-            let wrong = |what: String| IndexError::Shape {
+        shape: &[Size],
+    ) -> Result<Vec<f32>, IndexError> {
+        let values = self.values(source, name, shape)?;
+        match not_finite_in(&values, source.shape(), 0) {
+            None => Ok(values),
+            Some(found) => Err(IndexError::NotFinite {
                 path: source.path().to_owned(),
-                what,
-            };
-            if !fits {
-                let shown: Vec<String> = shape
-                    .iter()
-                    .map(|d| d.map_or("any".into(), |d| d.to_string()))
-                    .collect();
-                let wanted = shown.join(", ");
-                return Err(wrong(format!(
-                    "`{name}` has shape {:?}, not ({wanted})",
-                    source.shape()
-                )));
-            }
-            let tensor = source.read()?;
-            // f16 centroids and weights are widened; of integers the dtype must be right.
-            let tensor = match (tensor.dtype(), T::DTYPE) {
-                (DType::F16 | DType::BF16, DType::F32) => tensor.cast(DType::F32),
-                _ => Ok(tensor),
-            };
-            let cast = tensor.and_then(|t| t.as_slice::<T>().map(<[T]>::to_vec));
-            let part = cast.map_err(|error: TensorError| wrong(format!("`{name}`: {error}")))?;
-            rows += source.shape().first().copied().unwrap_or(1);
-            values.extend(part);
+                tensor: name.to_owned(),
+                value: found.value,
+                at: found.at,
+            }),
         }
-        Ok((values, rows))
     }
-}
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, IndexError> {
-    let text = fs::read(path).map_err(|source| IndexError::Unreadable {
-        path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_slice(&text).map_err(|source| IndexError::Json {
-        path: path.to_owned(),
-        source,
-    })
+    /// The values of a tensor, read once its shape is known to be right.
+    fn values<T: Element>(
+        &self,
+        source: &TensorSource,
+        name: &str,
+        shape: &[Size],
+    ) -> Result<Vec<T>, IndexError> {
+        let wrong = |what: String| IndexError::Shape {
+            path: source.path().to_owned(),
+            what,
+        };
+        let sizes = source.shape().iter().zip(shape);
+        let fits = source.shape().len() == shape.len()
+            && sizes
+                .clone()
+                .all(|(has, wants)| wants.is_none_or(|w| w == *has));
+        if !fits {
+            let shown: Vec<String> = shape
+                .iter()
+                .map(|d| d.map_or("any".into(), |d| d.to_string()))
+                .collect();
+            let (found, wanted) = (source.shape(), shown.join(", "));
+            return Err(wrong(format!(
+                "`{name}` has shape {found:?}, not ({wanted})"
+            )));
+        }
+        let tensor = source.read()?;
+        // f16 centroids and weights are widened; of integers the dtype must be right.
+        let tensor = match (tensor.dtype(), T::DTYPE) {
+            (DType::F16 | DType::BF16, DType::F32) => tensor.cast(DType::F32),
+            _ => Ok(tensor),
+        };
+        let values = tensor.and_then(|tensor| tensor.as_slice::<T>().map(<[T]>::to_vec));
+        values.map_err(|error: TensorError| wrong(format!("`{name}`: {error}")))
+    }
 }

@@ -9,7 +9,7 @@ use concord_pipeline::artifact::{
 use concord_pipeline::publish::PublishError;
 use concord_pipeline::{EvaluateError, Evaluator, Grid, StageError};
 use concord_tensor::pt::{self, PtValue, TensorFileWriter};
-use concord_tensor::{DType, FileError, Tensor, TensorError};
+use concord_tensor::{DType, FileError, OpenFolder, Tensor, TensorError};
 use serde::Serialize;
 
 use super::json::{ChunkMetadata, Metadata, PlanJson, write_compact, write_indented};
@@ -207,8 +207,9 @@ fn padded(ivf: &Tensor, lengths: &[i64]) -> Result<Tensor, TensorError> {
 /// When one cannot be read.
 pub fn file_records(folder: &Path, mut names: Vec<String>) -> std::io::Result<Vec<FileRecord>> {
     names.sort();
+    let folder = OpenFolder::open(folder)?;
     names
         .iter()
-        .map(|name| FileRecord::of(folder, name))
+        .map(|name| FileRecord::of(&folder, name))
         .collect()
 }

@@ -1,5 +1,6 @@
 //! One artifact, or one tensor of a file, on both sides.
 
+use concord_index::format::KEPT;
 use concord_tensor::closeness::Tolerance;
 
 use super::error::DiffError;
@@ -25,7 +26,7 @@ pub(super) fn row(
     };
     let (of_a, of_b) = (a.artifact(name)?, b.artifact(name)?);
     let (Some(of_a), Some(of_b)) = (&of_a, &of_b) else {
-        let comparable = a.kind() == b.kind();
+        let comparable = a.kind() == b.kind() || both_keep(a, b, name);
         return Ok(one_sided(
             name,
             kind,
@@ -69,6 +70,11 @@ pub(super) fn row(
         fields,
         passages: None,
     })
+}
+
+/// Whether both are indexes, and it is one of the artifacts that every index keeps, whoever built it.
+fn both_keep(a: &Side, b: &Side, name: &str) -> bool {
+    a.index().is_some() && b.index().is_some() && KEPT.contains(&name)
 }
 
 /// The row of an artifact that one side lacks, which is a difference if the two are `comparable`.

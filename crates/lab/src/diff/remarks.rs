@@ -7,7 +7,7 @@ use concord_engine::graph;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::side::{Holding, Side};
+use crate::side::{Holding, Side, SideError};
 
 /// Something that the two sides were told, and told differently.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,9 +62,14 @@ struct Told {
 /// Remarks on what the two sides say differently of how they were made; files say nothing.
 ///
 /// Sides of different kinds do not name the same things, so of those only what both name is compared.
-pub(super) fn remarks(a: &Side, b: &Side) -> Vec<Remark> {
+pub(super) fn remarks(a: &Side, b: &Side) -> Result<Vec<Remark>, SideError> {
     let same_kind = a.kind() == b.kind();
-    let (a, b) = (told(a), told(b));
+    let (mut told_a, mut told_b) = (told(a), told(b));
+    if let (Some(a), Some(b)) = (a.index(), b.index()) {
+        told_a.options.extend(a.settings()?);
+        told_b.options.extend(b.settings()?);
+    }
+    let (a, b) = (told_a, told_b);
     let mut remarks = Vec::new();
     if let (Some(version_a), Some(version_b)) = (a.contract, b.contract)
         && version_a != version_b
@@ -93,7 +98,26 @@ pub(super) fn remarks(a: &Side, b: &Side) -> Vec<Remark> {
             }
         }
     }
-    remarks
+    Ok(remarks)
+}
+
+/// Which of the remarks are on settings by which two indexes are read and searched.
+pub(super) fn index_settings(
+    a: &Side,
+    b: &Side,
+    remarks: &[Remark],
+) -> Result<Vec<String>, SideError> {
+    let (Some(a), Some(b)) = (a.index(), b.index()) else {
+        return Ok(Vec::new());
+    };
+    let (a, b) = (a.settings()?, b.settings()?);
+    let options = remarks
+        .iter()
+        .filter(|remark| remark.about == About::Option);
+    let names = options.map(|remark| remark.name.clone());
+    Ok(names
+        .filter(|name| a.contains_key(name) || b.contains_key(name))
+        .collect())
 }
 
 fn told(side: &Side) -> Told {
@@ -113,7 +137,7 @@ fn told(side: &Side) -> Told {
                 options: texts(&manifest.options),
             },
             None => Told {
-                options: index_settings(|key| index.setting(key)),
+                options: graph_settings(|key| index.setting(key)),
                 ..Told::default()
             },
         },
@@ -127,7 +151,7 @@ fn texts(named: &BTreeMap<String, impl ToString>) -> BTreeMap<String, String> {
 }
 
 /// The settings that the bits of a ColBERT index depend on, as far as its `metadata.json` names them.
-fn index_settings<'a>(setting: impl Fn(&str) -> Option<&'a Json>) -> BTreeMap<String, String> {
+fn graph_settings<'a>(setting: impl Fn(&str) -> Option<&'a Json>) -> BTreeMap<String, String> {
     graph::settings()
         .into_iter()
         .filter_map(|name| {

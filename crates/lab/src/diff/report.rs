@@ -23,6 +23,9 @@ pub struct DiffReport {
     pub rows: Vec<DiffRow>,
     /// The name of the first row that differs.
     pub first_different: Option<String>,
+    /// The settings by which two indexes are read and searched, those that are not the same; `remarks` has the values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings_different: Vec<String>,
     /// How many rows came out how.
     pub counts: Counts,
     pub verdict: Verdict,
@@ -41,6 +44,9 @@ pub struct Compared {
     /// The subject that was recorded, where it is a run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// In what it is not as it was written, where it is an index and something is wrong with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 /// How many rows came out how.
@@ -61,10 +67,10 @@ pub struct Counts {
 pub enum Verdict {
     /// Every row that both have is the same, bit for bit, and there is at least one.
     Same,
-    /// At least one row differs.
+    /// At least one row differs, or a setting by which an index is read.
     Different,
     /// No row is known to differ, and of these it cannot be told; of all, if the two have no row in
-    /// common.
+    /// common, or one of them is damaged.
     CannotTell {
         /// The rows, in order; empty where nothing could be compared at all.
         unknown: Vec<String>,
@@ -316,6 +322,7 @@ impl DiffReport {
         tolerance: Tolerance,
         remarks: Vec<Remark>,
         rows: Vec<DiffRow>,
+        settings_different: Vec<String>,
     ) -> DiffReport {
         let mut counts = Counts::default();
         for row in &rows {
@@ -331,9 +338,10 @@ impl DiffReport {
             rows.map(|row| row.name.clone())
         };
         let first_different = named(Outcome::Different).next();
-        let verdict = if first_different.is_some() {
+        let intact = a.damage.is_none() && b.damage.is_none();
+        let verdict = if first_different.is_some() || !settings_different.is_empty() {
             Verdict::Different
-        } else if counts.unknown == 0 && counts.same > 0 {
+        } else if counts.unknown == 0 && counts.same > 0 && intact {
             Verdict::Same
         } else {
             let unknown = named(Outcome::Unknown).collect();
@@ -346,6 +354,7 @@ impl DiffReport {
             remarks,
             rows,
             first_different,
+            settings_different,
             counts,
             verdict,
             referee: None,

@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use concord_engine::index_settings::SettingsError;
 use concord_index::format::{IndexError, ManifestError};
+use concord_index::verify::VerifyError;
 use concord_pipeline::RunError;
 use concord_tensor::FileError;
 
@@ -39,9 +41,13 @@ pub enum SideError {
     #[error(transparent)]
     Run(#[from] RunError),
     #[error(transparent)]
-    Index(#[from] IndexError),
+    Index(IndexError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     File(#[from] FileError),
     /// The chunks of an artifact do not make one tensor.
@@ -83,5 +89,14 @@ fn in_field(field: &str) -> String {
         String::new()
     } else {
         format!(", field `{field}`,")
+    }
+}
+
+impl From<IndexError> for SideError {
+    fn from(error: IndexError) -> SideError {
+        match error {
+            IndexError::Manifest(error) => SideError::Manifest(error),
+            error => SideError::Index(error),
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! An index folder, whoever built it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use concord_index::format::{IndexManifest, IndexTensors, KEPT};
+use concord_engine::index_settings::settings;
+use concord_index::format::{IndexFiles, IndexManifest, IndexTensors, KEPT};
+use concord_index::verify::{Finding, damage};
 use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
 use concord_tensor::{DType, TensorSource};
 use serde_json::Value as Json;
@@ -16,21 +19,40 @@ use super::part::Part;
 pub(crate) struct IndexFolder {
     path: PathBuf,
     tensors: IndexTensors,
-    manifest: Option<IndexManifest>,
+    damage: Option<Finding>,
 }
 
 impl IndexFolder {
+    /// Opens an index. A manifest that the files do not agree with is believed in nothing: the index is then taken
+    /// for what its files hold.
     pub(super) fn open(path: &Path) -> Result<IndexFolder, SideError> {
-        Ok(IndexFolder {
-            path: path.to_owned(),
-            tensors: IndexTensors::open(path)?,
-            manifest: IndexManifest::read(path)?,
+        IndexFiles::read(path, |files| {
+            let damage = damage(&files)?;
+            let files = match damage {
+                Some(_) => files.without_manifest(),
+                None => files,
+            };
+            Ok(IndexFolder {
+                path: path.to_owned(),
+                tensors: IndexTensors::of(files)?,
+                damage,
+            })
         })
     }
 
-    /// Concord's manifest, where Concord built the index.
+    /// Concord's manifest, where Concord built the index and nothing is wrong with it.
     pub(crate) fn manifest(&self) -> Option<&IndexManifest> {
-        self.manifest.as_ref()
+        self.tensors.files().manifest()
+    }
+
+    /// In what the files of the index are not as its manifest says.
+    pub(crate) fn damage(&self) -> Option<&Finding> {
+        self.damage.as_ref()
+    }
+
+    /// The settings by which the index is read and searched.
+    pub(crate) fn settings(&self) -> Result<BTreeMap<String, String>, SideError> {
+        Ok(settings(&self.tensors)?)
     }
 
     /// A setting of `metadata.json`.
@@ -38,20 +60,24 @@ impl IndexFolder {
         self.tensors.setting(key)
     }
 
-    /// Every artifact with a record, or else every one with a file.
+    /// Every artifact with a record, and every one with a file.
     pub(super) fn artifacts(&self) -> Vec<&str> {
-        match &self.manifest {
-            Some(manifest) => manifest
-                .artifacts
-                .iter()
-                .map(|artifact| artifact.name.as_str())
-                .collect(),
-            None => KEPT.to_vec(),
+        let records = self.manifest().map(|manifest| &manifest.artifacts[..]);
+        let mut names: Vec<&str> = records
+            .unwrap_or_default()
+            .iter()
+            .map(|artifact| artifact.name.as_str())
+            .collect();
+        for kept in KEPT {
+            if !names.contains(&kept) {
+                names.push(kept);
+            }
         }
+        names
     }
 
     pub(super) fn artifact(&self, name: &str) -> Result<Option<Artifact<'_>>, SideError> {
-        let record = self.manifest.as_ref().and_then(|m| m.artifact(name));
+        let record = self.manifest().and_then(|m| m.artifact(name));
         let values = self.values(name)?;
         let Some(record) = record else {
             return Ok(values.map(|(form, parts)| Artifact::of_values(form, parts)));
