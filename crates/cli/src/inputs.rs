@@ -273,7 +273,47 @@ pub struct SubjectInputs {
     pub patience: u64,
 }
 
+impl ComputeArguments {
+    /// The first option that was given, as it is typed.
+    pub fn given(&self) -> Option<&'static str> {
+        first_given([
+            ("--batch", self.batch.is_some()),
+            ("--threads", self.threads.is_some()),
+            ("--isa", self.isa.is_some()),
+        ])
+    }
+}
+
+impl IndexArguments {
+    /// The first option that was given, as it is typed.
+    pub fn given(&self) -> Option<&'static str> {
+        first_given([
+            ("--nbits", self.nbits.is_some()),
+            ("--doc-maxlen", self.doc_maxlen.is_some()),
+            ("--kmeans-niters", self.kmeans_niters.is_some()),
+            ("--precision", self.precision.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--swap", !self.swaps.is_empty()),
+        ])
+    }
+}
+
+fn first_given<const N: usize>(options: [(&'static str, bool); N]) -> Option<&'static str> {
+    let given = options.into_iter().find(|(_, given)| *given);
+    given.map(|(option, _)| option)
+}
+
 impl SubjectInputs {
+    /// The first option that was given, as it is typed.
+    pub fn given(&self) -> Option<&'static str> {
+        first_given([
+            ("--passages", self.passages.is_some()),
+            ("--collection", self.collection.is_some()),
+            ("--checkpoint", self.checkpoint.is_some()),
+            ("--patience", self.patience != PATIENCE.as_secs()),
+        ])
+    }
+
     /// That checkpoint, and the embedded collection.
     pub fn of_checkpoint(checkpoint: &str) -> SubjectInputs {
         SubjectInputs {

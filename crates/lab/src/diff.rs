@@ -3,6 +3,7 @@
 mod artifact;
 mod error;
 mod field;
+mod files;
 mod judgement;
 mod names;
 mod passages;
@@ -11,11 +12,12 @@ mod referee;
 mod remarks;
 mod report;
 mod taps;
+mod values;
 
 use concord_pipeline::artifact::{BATCHES, position};
 use concord_tensor::closeness::Tolerance;
 
-use crate::side::{Side, SideKind};
+use crate::side::{Holding, Side, SideKind};
 use names::names;
 use passages::Passages;
 
@@ -28,6 +30,7 @@ pub use report::{
     Bits, Compared, Counts, DiffReport, DiffRow, Evidence, FieldDiff, Numbers, Outcome, Presence,
     RowKind, Spot, Spots, TappedPassages, TensorForm, Unknown, Verdict,
 };
+pub use values::{Renamed, ValueDifference, ValuesDiff};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DiffOptions {
@@ -44,6 +47,9 @@ pub struct DiffOptions {
 /// A row differs if dtype, shape or bits do. Something that only one side has is a difference between
 /// two sides of the same [kind](Side::kind), which should have the same, except for taps, which are
 /// taken as asked; otherwise it is only shown.
+///
+/// Two files are compared value by value, [those](ValuesDiff) included that are no tensors. Of more than 10,000
+/// tensors those that are the same are counted and not listed, and of more than 20,000 none are.
 ///
 /// # Errors
 /// When a file is to be compared with a folder, or one of the sides cannot be read.
@@ -62,6 +68,17 @@ pub fn diff(
             });
         }
     }
+    let sides = [compared(a), compared(b)];
+    if let (Holding::File(file_a), Holding::File(file_b)) = (a.holding(), b.holding()) {
+        let found = files::compare(file_a, file_b, options.tolerance, progress)?;
+        let rows = (found.rows, found.unlisted);
+        return Ok(DiffReport::of_files(
+            sides,
+            options.tolerance,
+            rows,
+            found.values,
+        ));
+    }
     let mut passages = Passages::new(a, b);
     let mut rows = Vec::new();
     for name in names(a, b) {
@@ -79,7 +96,6 @@ pub fn diff(
         let taps = taps::rows(run_a, run_b, options.tolerance, progress)?;
         rows.splice(place..place, taps);
     }
-    let sides = [compared(a), compared(b)];
     let remarks = remarks::remarks(a, b);
     Ok(DiffReport::new(sides, options.tolerance, remarks, rows))
 }

@@ -2,11 +2,12 @@
 
 use concord_lab::Nearer;
 use concord_lab::diff::{
-    Bits, DiffReport, DiffRow, Distance, Evidence, FieldDiff, Judgement, Numbers, Outcome,
+    Bits, Counts, DiffReport, DiffRow, Distance, Evidence, FieldDiff, Judgement, Numbers, Outcome,
     Presence, RowKind, Spot, Unknown, Verdict,
 };
 use concord_tensor::closeness::ClosenessReport;
 
+use crate::diff_values::{diff_values, verdict_of_values};
 use crate::figures::{count, form, index, magnitude, several, share, ulps};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
@@ -59,10 +60,31 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
             rendered(report, columns, judged_line, style)
         }
     };
-    out.push_str(&rows);
-    out.push('\n');
+    if !report.rows.is_empty() {
+        out.push_str(&rows);
+        out.push('\n');
+    }
+    out.push_str(&unlisted(report));
+    if let Some(values) = &report.values {
+        out.push_str(&diff_values(values, style));
+    }
     out.push_str(&summary(report, style));
     out
+}
+
+/// That there are more rows than are listed, as a line; nothing where there are not.
+fn unlisted(report: &DiffReport) -> String {
+    let Counts {
+        same, different, ..
+    } = report.unlisted;
+    if report.unlisted.is_zero() {
+        return String::new();
+    }
+    format!(
+        "Not listed, for there are too many: {} that are the same, {} that differ.\n\n",
+        count(same as u64),
+        count(different as u64),
+    )
 }
 
 /// The columns that every table has.
@@ -304,7 +326,22 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         "row"
     };
     let verdict = match &report.verdict {
-        Verdict::Same => style.paint(Tone::Good, "The two are the same, bit for bit."),
+        Verdict::Same => {
+            let left_out = report
+                .values
+                .as_ref()
+                .is_some_and(|values| values.not_compared > 0);
+            let line = match left_out {
+                true => "The tensors of the two are the same, bit for bit.",
+                false => "The two are the same, bit for bit.",
+            };
+            style.paint(Tone::Good, line)
+        }
+        Verdict::Different if report.first_different.is_none() => {
+            let line = "The two differ in the names of tensors alone, by the prefix; the tensors are the same, bit \
+                        for bit.";
+            style.paint(Tone::Bad, line)
+        }
         Verdict::Different => {
             let first = report.first_different.as_deref().unwrap_or_default();
             let line = format!("The two differ, first in `{first}`.");
@@ -334,14 +371,19 @@ fn summary(report: &DiffReport, style: &Style) -> String {
             count(counts.one_sided as u64)
         ));
     }
-    let rows = several(report.rows.len(), noun);
+    let unlisted = report.unlisted.same + report.unlisted.different;
+    let rows = several(report.rows.len() + unlisted, noun);
+    let values = report
+        .values
+        .as_ref()
+        .map_or(String::new(), verdict_of_values);
     let tolerance = format!(
         "allclose: rtol {:e}, atol {:e}",
         report.tolerance.rtol, report.tolerance.atol
     );
     let judged = judgements(report);
     format!(
-        "{verdict}\n{judged}{rows}: {}. {tolerance}.\n",
+        "{verdict}\n{judged}{rows}: {}. {values}{tolerance}.\n",
         parts.join(", ")
     )
 }
