@@ -273,7 +273,27 @@ pub struct SubjectInputs {
     pub patience: u64,
 }
 
+/// The first option that was given of these two groups, as it is typed.
+pub fn first_given(index: &IndexArguments, compute: &ComputeArguments) -> Option<String> {
+    let swap = index.swaps.first().map(|_| "swap".to_owned());
+    let mut names = index.given().chain(compute.given()).map(|(name, _)| name);
+    let name = names.next().or(swap)?;
+    Some(format!("--{}", name.replace('_', "-")))
+}
+
 impl SubjectInputs {
+    /// The first option that was given, as it is typed.
+    pub fn first_given(&self) -> Option<&'static str> {
+        let options = [
+            ("--passages", self.passages.is_some()),
+            ("--collection", self.collection.is_some()),
+            ("--checkpoint", self.checkpoint.is_some()),
+            ("--patience", self.patience != PATIENCE.as_secs()),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(option, _)| option)
+    }
+
     /// That checkpoint, and the embedded collection.
     pub fn of_checkpoint(checkpoint: &str) -> SubjectInputs {
         SubjectInputs {

@@ -3,6 +3,7 @@
 mod artifact;
 mod error;
 mod field;
+mod files;
 mod judgement;
 mod names;
 mod passages;
@@ -11,11 +12,12 @@ mod referee;
 mod remarks;
 mod report;
 mod taps;
+mod values;
 
 use concord_pipeline::artifact::{BATCHES, position};
 use concord_tensor::closeness::Tolerance;
 
-use crate::side::{Side, SideKind};
+use crate::side::{Holding, Side, SideKind};
 use names::names;
 use passages::Passages;
 
@@ -28,6 +30,7 @@ pub use report::{
     Bits, Compared, Counts, DiffReport, DiffRow, Evidence, FieldDiff, Numbers, Outcome, Presence,
     RowKind, Spot, Spots, TappedPassages, TensorForm, Unknown, Verdict,
 };
+pub use values::{Renamed, ValueDifference, ValuesDiff};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DiffOptions {
@@ -48,6 +51,9 @@ pub struct DiffOptions {
 /// Two indexes also differ if the settings do by which they are read and searched. A side with files that are not as
 /// its manifest says is compared by what they hold, and is never said to be the same as another.
 ///
+/// Two files are compared value by value, [those](ValuesDiff) included that are no tensors. Of more than 10,000
+/// tensors those that are the same are counted and not listed, and of more than 20,000 none are.
+///
 /// # Errors
 /// When a file is to be compared with a folder, or one of the sides cannot be read.
 pub fn diff(
@@ -64,6 +70,17 @@ pub fn diff(
                 kind: folder.kind(),
             });
         }
+    }
+    let sides = [compared(a), compared(b)];
+    if let (Holding::File(file_a), Holding::File(file_b)) = (a.holding(), b.holding()) {
+        let found = files::compare(file_a, file_b, options.tolerance, progress)?;
+        let rows = (found.rows, found.unlisted);
+        return Ok(DiffReport::of_files(
+            sides,
+            options.tolerance,
+            rows,
+            found.values,
+        ));
     }
     let mut passages = Passages::new(a, b);
     let mut rows = Vec::new();
@@ -82,7 +99,6 @@ pub fn diff(
         let taps = taps::rows(run_a, run_b, options.tolerance, progress)?;
         rows.splice(place..place, taps);
     }
-    let sides = [compared(a), compared(b)];
     let remarks = remarks::remarks(a, b)?;
     let settings = remarks::index_settings(a, b, &remarks)?;
     Ok(DiffReport::new(

@@ -26,7 +26,7 @@ pub(crate) use artifact::{Artifact, Field, Recorded};
 pub(crate) use form::Form;
 pub(crate) use index_folder::IndexFolder;
 pub(crate) use part::Part;
-use tensor_file::TensorFile;
+pub(crate) use tensor_file::{FileHolding, TensorFile};
 
 /// One of the two things that are compared. Its elements stay on disk until they are needed.
 pub struct Side {
@@ -188,12 +188,12 @@ impl Side {
         &self.holding
     }
 
-    /// The names of what it holds: in the order of the graph, or of the file.
+    /// The names of the artifacts that it holds, in the order of the graph; a file has none.
     pub(crate) fn artifacts(&self) -> Vec<&str> {
         match &self.holding {
             Holding::Run(run) => run.artifacts().iter().map(|a| a.name.as_str()).collect(),
             Holding::Index(index) => index.artifacts(),
-            Holding::File(file) => file.names(),
+            Holding::File(_) => Vec::new(),
         }
     }
 
@@ -202,7 +202,7 @@ impl Side {
         match &self.holding {
             Holding::Run(run) => recorded_run::artifact(&self.path, run, name),
             Holding::Index(index) => index.artifact(name),
-            Holding::File(file) => Ok(file.artifact(name)),
+            Holding::File(_) => Ok(None),
         }
     }
 }

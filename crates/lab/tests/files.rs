@@ -125,8 +125,8 @@ fn what_is_no_side_is_refused_with_what_would_be_one() {
     let unknown = Side::open(&text).err().unwrap();
     assert!(matches!(unknown, SideError::UnknownFile(_)));
     assert!(unknown.to_string().contains(".safetensors"), "{unknown}");
-    let empty = folder.path().join("empty.pt");
-    pt::write(&empty, &PtValue::Dict(Vec::new())).unwrap();
+    let empty = folder.path().join("empty.safetensors");
+    safetensors::write(&empty, &[]).unwrap();
     assert!(matches!(Side::open(&empty), Err(SideError::NoTensors(_))));
     let truncated = folder.path().join("truncated.pt");
     fs::write(&truncated, "PK").unwrap();

@@ -2,11 +2,12 @@
 
 use concord_lab::Nearer;
 use concord_lab::diff::{
-    Bits, DiffReport, DiffRow, Distance, Evidence, FieldDiff, Judgement, Numbers, Outcome,
+    Bits, Counts, DiffReport, DiffRow, Distance, Evidence, FieldDiff, Judgement, Numbers, Outcome,
     Presence, RowKind, Spot, Unknown, Verdict,
 };
 use concord_tensor::closeness::ClosenessReport;
 
+use crate::diff_values::{diff_values, verdict_of_values};
 use crate::figures::{count, form, index, magnitude, several, share, ulps};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
@@ -66,10 +67,31 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
             rendered(report, columns, judged_line, style)
         }
     };
-    out.push_str(&rows);
-    out.push('\n');
+    if !report.rows.is_empty() {
+        out.push_str(&rows);
+        out.push('\n');
+    }
+    out.push_str(&unlisted(report));
+    if let Some(values) = &report.values {
+        out.push_str(&diff_values(values, style));
+    }
     out.push_str(&summary(report, style));
     out
+}
+
+/// That there are more rows than are listed, as a line; nothing where there are not.
+fn unlisted(report: &DiffReport) -> String {
+    let Counts {
+        same, different, ..
+    } = report.unlisted;
+    if report.unlisted.is_zero() {
+        return String::new();
+    }
+    format!(
+        "Not listed, for there are too many: {} that are the same, {} that differ.\n\n",
+        count(same as u64),
+        count(different as u64),
+    )
 }
 
 /// The columns that every table has.
@@ -311,8 +333,16 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         "row"
     };
     let verdict = match &report.verdict {
-        Verdict::Same if counts.one_sided == 0 => {
-            style.paint(Tone::Good, "The two are the same, bit for bit.")
+        Verdict::Same if counts.one_sided == 0 || report.values.is_some() => {
+            let left_out = report
+                .values
+                .as_ref()
+                .is_some_and(|values| values.not_compared > 0);
+            let line = match left_out {
+                true => "The tensors of the two are the same, bit for bit.",
+                false => "The two are the same, bit for bit.",
+            };
+            style.paint(Tone::Good, line)
         }
         Verdict::Same => {
             let line = format!(
@@ -321,6 +351,13 @@ fn summary(report: &DiffReport, style: &Style) -> String {
                 several(report.rows.len(), noun)
             );
             style.paint(Tone::Good, &line)
+        }
+        Verdict::Different
+            if report.first_different.is_none() && report.settings_different.is_empty() =>
+        {
+            let line = "The two differ in the names of tensors alone, by the prefix; the tensors are the same, bit \
+                        for bit.";
+            style.paint(Tone::Bad, line)
         }
         Verdict::Different => {
             let line = match &report.first_different {
@@ -359,14 +396,19 @@ fn summary(report: &DiffReport, style: &Style) -> String {
             count(counts.one_sided as u64)
         ));
     }
-    let rows = several(report.rows.len(), noun);
+    let unlisted = report.unlisted.same + report.unlisted.different;
+    let rows = several(report.rows.len() + unlisted, noun);
+    let values = report
+        .values
+        .as_ref()
+        .map_or(String::new(), verdict_of_values);
     let tolerance = format!(
         "allclose: rtol {:e}, atol {:e}",
         report.tolerance.rtol, report.tolerance.atol
     );
     let judged = judgements(report);
     format!(
-        "{verdict}\n{judged}{rows}: {}. {tolerance}.\n",
+        "{verdict}\n{judged}{rows}: {}. {values}{tolerance}.\n",
         parts.join(", ")
     )
 }

@@ -10,6 +10,7 @@
 //! the terminal is narrow. Colour repeats what the words say and never says more.
 
 mod diff_table;
+mod diff_values;
 mod explanation;
 mod figures;
 mod findings;

@@ -13,12 +13,16 @@ use crate::regular_file::open_regular;
 /// Cheap to clone; the clones share one open file. Reads state their position, so several readers
 /// never disturb each other.
 #[derive(Clone, Debug)]
-pub struct Container(Arc<Opened>);
+pub struct Container {
+    opened: Arc<Opened>,
+    /// Where it begins in what is open, and how long it is.
+    start: u64,
+    len: u64,
+}
 
 #[derive(Debug)]
 struct Opened {
     path: PathBuf,
-    len: u64,
     medium: Medium,
 }
 
@@ -32,7 +36,7 @@ impl Container {
     /// Opens a regular file.
     ///
     /// # Errors
-    /// [`FileProblem::Io`].
+    /// [`FileProblem::Io`], for a pipe, a device or a folder as well, of which the first two may have no end.
     pub fn open(path: impl AsRef<Path>) -> Result<Container, FileError> {
         let path = path.as_ref();
         let file = open_regular(path).map_err(|source| {
@@ -50,11 +54,14 @@ impl Container {
         let path = path.as_ref();
         let io = |action| move |source| FileError::new(path, FileProblem::Io { action, source });
         let len = file.metadata().map_err(io("read the file's length"))?.len();
-        Ok(Container(Arc::new(Opened {
-            path: path.to_owned(),
+        Ok(Container {
+            opened: Arc::new(Opened {
+                path: path.to_owned(),
+                medium: Medium::File(file),
+            }),
+            start: 0,
             len,
-            medium: Medium::File(file),
-        })))
+        })
     }
 
     /// A container in memory, such as one built into a program.
@@ -63,21 +70,34 @@ impl Container {
     pub fn from_bytes(name: impl Into<PathBuf>, bytes: impl Into<Cow<'static, [u8]>>) -> Container {
         let bytes = bytes.into();
         let len = bytes.len() as u64;
-        Container(Arc::new(Opened {
-            path: name.into(),
+        Container {
+            opened: Arc::new(Opened {
+                path: name.into(),
+                medium: Medium::Memory(bytes),
+            }),
+            start: 0,
             len,
-            medium: Medium::Memory(bytes),
-        }))
+        }
     }
 
     /// The path it was opened from, or the name it was given.
     pub fn path(&self) -> &Path {
-        &self.0.path
+        &self.opened.path
+    }
+
+    /// The `len` bytes that begin at `start` as a container of their own; `what` names them in an error.
+    pub(crate) fn slice(&self, start: u64, len: u64, what: &str) -> Result<Container, FileError> {
+        self.check(start, len, what)?;
+        Ok(Container {
+            opened: Arc::clone(&self.opened),
+            start: self.start + start,
+            len,
+        })
     }
 
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
-        self.0.len
+        self.len
     }
 
     /// Fills `buffer` from the bytes that begin at `offset`; `what` names them in an error.
@@ -88,7 +108,8 @@ impl Container {
         what: &str,
     ) -> Result<(), FileError> {
         self.check(offset, buffer.len() as u64, what)?;
-        match &self.0.medium {
+        let offset = self.start + offset;
+        match &self.opened.medium {
             Medium::File(file) => read_exact_at(file, buffer, offset).map_err(|source| {
                 self.error(FileProblem::Io {
                     action: "read the file",
@@ -114,12 +135,12 @@ impl Container {
     /// Refuses a range of bytes that is not within the file.
     pub(crate) fn check(&self, offset: u64, len: u64, what: &str) -> Result<(), FileError> {
         let end = offset.saturating_add(len);
-        if end > self.0.len || usize::try_from(len).is_err() {
+        if end > self.len || usize::try_from(len).is_err() {
             return Err(self.error(FileProblem::Truncated {
                 what: what.to_owned(),
                 start: offset,
                 end,
-                len: self.0.len,
+                len: self.len,
             }));
         }
         Ok(())

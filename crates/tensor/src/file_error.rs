@@ -8,8 +8,10 @@ use crate::closeness::error::ClosenessError;
 use crate::dtype::DType;
 use crate::error::TensorError;
 use crate::npy::problem::NpyProblem;
+use crate::npz::problem::NpzProblem;
 use crate::pt::problem::PtProblem;
 use crate::safetensors::problem::SafetensorsProblem;
+use crate::shards::problem::ShardsProblem;
 
 /// A file of tensors that could not be read or written, and why.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +52,34 @@ pub enum FileProblem {
         action: &'static str,
         source: io::Error,
     },
+    #[error(
+        "the file is empty (0 bytes): whatever was to write it did not finish; make or fetch it again"
+    )]
+    Empty,
+    /// Git has put a text in the place of the file, which says where it is kept.
+    #[error(
+        "this is a Git LFS pointer, the text that stands for a file that was not fetched; run `git lfs pull` in its \
+         repository, or download the file itself"
+    )]
+    LfsPointer,
+    /// The file is compressed as a whole.
+    #[error("the file is compressed with {with}, which is not read; unpack it first: {command}")]
+    Compressed {
+        with: &'static str,
+        /// What unpacks it.
+        command: &'static str,
+    },
+    /// A page was saved in the place of the file.
+    #[error(
+        "this is an HTML page, as servers send in the place of a file; download the file itself"
+    )]
+    HtmlPage,
+    /// The archive of NumPy holds something else than plain arrays.
+    #[error(transparent)]
+    Npz(#[from] NpzProblem),
+    /// The index of a checkpoint in several files is not as it should be.
+    #[error(transparent)]
+    Shards(#[from] ShardsProblem),
     /// The file ends before something it should hold.
     #[error(
         "the file ends at byte {len}, but {what} takes bytes {start} to {end}: it is truncated or \
@@ -65,8 +95,8 @@ pub enum FileProblem {
     },
     /// The file name has an ending that no supported format has.
     #[error(
-        "cannot tell the format from the name: expected it to end in .pt, .pth, .bin, \
-         .safetensors or .npy"
+        "cannot tell the format from the name: expected it to end in .pt, .pth, .bin, .ckpt, \
+         .safetensors, .npy, .npz or .index.json"
     )]
     UnknownExtension,
     /// A tensor was expected where the file holds something else.
@@ -74,7 +104,7 @@ pub enum FileProblem {
     UnexpectedValue {
         /// What the caller asked for.
         expected: &'static str,
-        found: &'static str,
+        found: String,
     },
     /// A tensor has a size, or holds elements, that a tensor cannot have.
     #[error("tensor {name:?}: {source}")]

@@ -6,10 +6,12 @@
 
 pub(crate) mod problem;
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
@@ -18,9 +20,12 @@ pub use self::problem::SafetensorsProblem;
 use crate::atomic_file::{Action, AtomicFile};
 use crate::container::Container;
 use crate::dtype::DType;
+use crate::element_type::ElementType;
 use crate::file_error::{FileError, FileProblem};
 use crate::layout::Layout;
+use crate::sniff::something_else;
 use crate::source::TensorSource;
+use crate::stored::StoredTensor;
 use crate::tensor::Tensor;
 
 /// The bytes in front of the header, which hold its length.
@@ -48,6 +53,46 @@ pub fn open(path: impl AsRef<Path>) -> Result<Vec<(String, TensorSource)>, FileE
 /// # Errors
 /// Those of [`open`].
 pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)>, FileError> {
+    let Opened { tensors, .. } = open_stored(container.clone())?;
+    tensors
+        .into_iter()
+        .map(|(name, stored)| {
+            let dtype = stored.element_type();
+            match stored.known() {
+                Some(source) => Ok((name, source)),
+                None => {
+                    let dtype = format_name(&dtype);
+                    Err(container.error(SafetensorsProblem::UnsupportedDType { name, dtype }))
+                }
+            }
+        })
+        .collect()
+}
+
+/// A file of tensors of whatever elements.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// The tensors by name, in the order in which they lie in the file.
+    pub tensors: Vec<(String, StoredTensor)>,
+    /// What the header says beside the tensors, in the order of its keys.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What is in a container; elements that no [`DType`] describes are bits.
+///
+/// # Errors
+/// Those of [`open`], but for elements that no [`DType`] describes.
+pub fn open_stored(container: Container) -> Result<Opened, FileError> {
+    match described(&container) {
+        Ok(opened) => Ok(opened),
+        Err(error) => match something_else(&container)? {
+            Some(found) => Err(container.error(found)),
+            None => Err(error),
+        },
+    }
+}
+
+fn described(container: &Container) -> Result<Opened, FileError> {
     let fail = |problem| container.error(problem);
     let mut len = [0; LENGTH_LEN as usize];
     container.read_at(&mut len, 0, "the header's length")?;
@@ -64,6 +109,7 @@ pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)
             reason: e.to_string(),
         })
     })?;
+    drop(header);
 
     let start = LENGTH_LEN + len;
     let described = metadata.data_len() as u64;
@@ -76,18 +122,58 @@ pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)
         let info = metadata
             .info(&name)
             .ok_or_else(|| fail(SafetensorsProblem::InvalidHeader { reason: reason() }))?;
-        let dtype = supported(info.dtype).ok_or_else(|| {
-            let (name, dtype) = (name.clone(), info.dtype.to_string());
-            fail(SafetensorsProblem::UnsupportedDType { name, dtype })
-        })?;
         // The parser has checked that each tensor begins where the one before it ends, and that
         // its size is that of dtype and shape.
-        let position = start + info.data_offsets.0 as u64;
-        let layout = Layout::row_major(position, dtype.size(), &info.shape);
-        let source = TensorSource::new(container.clone(), name.as_str().into(), dtype, layout)?;
-        Ok((name, source))
+        let (first, end) = info.data_offsets;
+        let position = start + first as u64;
+        let entry: Arc<str> = name.as_str().into();
+        let stored = match supported(info.dtype) {
+            Some(dtype) => {
+                let layout = Layout::row_major(position, dtype.size(), &info.shape);
+                TensorSource::new(container.clone(), entry, dtype, layout)?.into()
+            }
+            None => {
+                let layout = Layout::row_major(position, 1, &[end - first]);
+                let bytes = TensorSource::new(container.clone(), entry, DType::U8, layout)?;
+                let elements = ElementType::Bits(other_name(info.dtype));
+                StoredTensor::of_bits(elements, info.shape.clone(), bytes)
+            }
+        };
+        Ok((name, stored))
     };
-    metadata.offset_keys().into_iter().map(source).collect()
+    let tensors = metadata
+        .offset_keys()
+        .into_iter()
+        .map(source)
+        .collect::<Result<_, FileError>>()?;
+    let metadata = metadata.metadata().clone().unwrap_or_default();
+    let metadata = metadata.into_iter().collect();
+    Ok(Opened { tensors, metadata })
+}
+
+/// Names of element types that no [`DType`] describes and other formats have as well.
+const OTHERS: [(Dtype, &str); 7] = [
+    (Dtype::U16, "u16"),
+    (Dtype::U32, "u32"),
+    (Dtype::U64, "u64"),
+    (Dtype::C64, "c64"),
+    (Dtype::F8_E4M3, "f8_e4m3fn"),
+    (Dtype::F8_E5M2, "f8_e5m2"),
+    (Dtype::F8_E8M0, "f8_e8m0fnu"),
+];
+
+/// What an element type is called that no [`DType`] describes.
+fn other_name(dtype: Dtype) -> Cow<'static, str> {
+    match OTHERS.iter().find(|(other, _)| *other == dtype) {
+        Some(&(_, name)) => Cow::Borrowed(name),
+        None => Cow::Owned(dtype.to_string()),
+    }
+}
+
+/// What the format calls an element type.
+fn format_name(elements: &ElementType) -> String {
+    let other = OTHERS.iter().find(|(_, name)| *name == elements.name());
+    other.map_or_else(|| elements.to_string(), |(dtype, _)| dtype.to_string())
 }
 
 /// The tensors in a file, by name, in memory.

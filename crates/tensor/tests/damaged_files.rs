@@ -260,7 +260,7 @@ fn an_array_that_does_not_fill_the_file_is_refused() {
 
 #[test]
 fn what_is_not_npy_is_said_to_be_so() {
-    for file in [&b""[..], b"\x93NUMPY", b"PK\x03\x04aaaaaaa"] {
+    for file in [&b"\x93NUMPY"[..], b"PK\x03\x04aaaaaaa"] {
         let container = Container::from_bytes("x.npy", file.to_vec());
         assert_eq!(npy_problem(container), NpyProblem::NotNpy);
     }

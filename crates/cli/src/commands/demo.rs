@@ -23,7 +23,9 @@ use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::ColbertConfig;
 use concord_model::numerics::{Numerics, Variant};
+use concord_pipeline::Capture;
 use concord_report::{FoundPassage, Hit, diff_table, metrics_table, passages_listing};
+use concord_subject::record::record;
 use rayon::prelude::*;
 
 use crate::embedded_collection::Data;
@@ -34,8 +36,8 @@ use crate::progress::TerminalProgress;
 
 /// Show what Concord does, on a checkpoint and a collection that are part of the program.
 ///
-/// Needs no network and no files. Builds an index three times in a temporary folder, searches it, and
-/// compares the builds.
+/// Needs no network and no files. Builds an index twice in a temporary folder, searches it, and compares two
+/// runs.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord demo
@@ -83,7 +85,7 @@ impl DemoCommand {
         let first = demo.index()?;
         demo.search()?;
         let same = demo.rebuild(&first, &temporary.path().join("again"))?;
-        demo.compare(&temporary.path().join("matrixmultiply"))?;
+        demo.compare(temporary.path())?;
         print(&match &self.keep {
             None => NEXT.to_owned(),
             Some(keep) => format!(
@@ -200,9 +202,10 @@ impl Demo {
         Ok(same == all)
     }
 
-    fn compare(&self, out: &Path) -> Result<(), Failure> {
+    /// Compares two runs instead of two indexes, since an index does not keep what all stages made.
+    fn compare(&self, folder: &Path) -> Result<(), Failure> {
         print(
-            "\n4. Build it once more, adding up matrix products as another library does, and compare.\n\n",
+            "\n4. Run it once more, adding up matrix products as another library does, and compare every value.\n\n",
         )?;
         let other = NativeOptions {
             numerics: Numerics {
@@ -211,24 +214,30 @@ impl Demo {
             },
             ..NativeOptions::default()
         };
-        self.build(other, out)?;
-        let a = Side::open(&self.folder.join(INDEX))?.named("native");
-        let b = Side::open(out)?.named("native,gemm=matrixmultiply");
+        let a = self.recorded(NativeOptions::default(), folder, "native")?;
+        let b = self.recorded(other, folder, "native,gemm=matrixmultiply")?;
         let report = diff(&a, &b, &DiffOptions::default(), &mut |_| ())?;
         print(&diff_table(&report, &environment::style()))
     }
 
-    fn build(&self, options: NativeOptions, out: &Path) -> Result<BuildReport, Failure> {
-        let (checkpoint, collection) = (&self.checkpoint, &self.data.collection);
-        let native = Native::new(
-            Arc::clone(checkpoint),
-            Arc::clone(collection),
-            options,
-            IndexSettings {
-                kmeans_niters: Some(kmeans_niters()),
-                ..IndexSettings::default()
-            },
+    /// A run of these options with all its values, in a folder of that name.
+    fn recorded(&self, options: NativeOptions, folder: &Path, name: &str) -> Result<Side, Failure> {
+        let capture = Capture {
+            artifact_values: true,
+            ..Capture::default()
+        };
+        let out = folder.join(name);
+        record(
+            &self.native(options)?,
+            capture,
+            &out,
+            &TerminalProgress::new(),
         )?;
+        Ok(Side::open(&out)?.named(name))
+    }
+
+    fn build(&self, options: NativeOptions, out: &Path) -> Result<BuildReport, Failure> {
+        let native = self.native(options)?;
         let origin = Origin {
             checkpoint: embedded::CHECKPOINT.to_owned(),
             collection: self.folder.join("collection.tsv").display().to_string(),
@@ -236,10 +245,23 @@ impl Demo {
         let (layout, progress) = (Layout::default(), TerminalProgress::new());
         Ok(build(&native, layout, &origin, out, &progress)?)
     }
+
+    fn native(&self, options: NativeOptions) -> Result<Native, Failure> {
+        let (checkpoint, collection) = (&self.checkpoint, &self.data.collection);
+        Ok(Native::new(
+            Arc::clone(checkpoint),
+            Arc::clone(collection),
+            options,
+            IndexSettings {
+                kmeans_niters: Some(kmeans_niters()),
+                ..IndexSettings::default()
+            },
+        )?)
+    }
 }
 
 /// Iterations of k-means: ColBERT's default, where the checkpoint asks for more. The collection is small, and
-/// there are three builds to wait for.
+/// there are builds and runs to wait for.
 fn kmeans_niters() -> usize {
     ColbertConfig::default().kmeans_niters
 }

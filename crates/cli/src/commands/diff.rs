@@ -14,7 +14,7 @@ use concord_subject::specification::{SpecError, SubjectSpec};
 use tempfile::TempDir;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, tolerance};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, first_given, tolerance};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::referee;
@@ -23,7 +23,8 @@ use crate::subjects::Subjects;
 /// Compare two runs, indexes, tensor files or subjects, artifact by artifact.
 ///
 /// One row per artifact, in the order in which a build makes them: whether shape and bits are the same,
-/// whether the values are close by torch.allclose, and by how much they differ. Subjects are run first.
+/// whether the values are close by torch.allclose, and by how much they differ. Subjects are run first. Of files,
+/// every value is compared, those included that are no tensors.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord diff index-before index-after
@@ -92,6 +93,7 @@ impl DiffCommand {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
         } else {
+            self.check_unused()?;
             None
         };
         if self.referee {
@@ -121,6 +123,23 @@ impl DiffCommand {
                     .into(),
             ),
             _ => Outcome::of(&report.verdict),
+        }
+    }
+
+    /// Refuses options that say how something is run where nothing is.
+    fn check_unused(&self) -> Result<(), Failure> {
+        if self.referee {
+            return Ok(());
+        }
+        let given = self.inputs.first_given().map(str::to_owned);
+        match given.or_else(|| first_given(&self.index, &self.compute)) {
+            None => Ok(()),
+            Some(option) => Err(format!(
+                "{option} says how a subject or a referee is run, and here nothing is: {} and {} are compared as they \
+                 lie there. Leave it out, or give --referee or a subject",
+                self.a, self.b
+            )
+            .into()),
         }
     }
 

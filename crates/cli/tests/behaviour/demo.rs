@@ -11,6 +11,7 @@ fn the_demo_needs_nothing_and_leaves_nothing_but_what_is_asked_for() {
         "{}",
         ended.out
     );
+    assert!(!ended.out.contains("values were not kept"), "{}", ended.out);
     assert!(place.names().is_empty());
 
     let kept = place.done("demo --keep kept");

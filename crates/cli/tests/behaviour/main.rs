@@ -10,6 +10,7 @@ mod damage;
 mod demo;
 mod determinism;
 mod diff;
+mod diff_files;
 mod diff_referee;
 mod embedded;
 mod env;

@@ -1,4 +1,4 @@
-//! One artifact, or one tensor of a file, on both sides.
+//! One artifact on both sides.
 
 use concord_index::format::KEPT;
 use concord_tensor::closeness::Tolerance;
@@ -9,7 +9,7 @@ use super::names::merged;
 use super::passages::Passages;
 use super::progress::DiffProgress;
 use super::report::{Bits, DiffRow, Evidence, Outcome, Presence, RowKind, Spots, Unknown};
-use crate::side::{Artifact, Field, Side, SideKind};
+use crate::side::{Artifact, Field, Side};
 
 /// The row of the artifact of that name, which at least one side has.
 pub(super) fn row(
@@ -20,10 +20,7 @@ pub(super) fn row(
     passages: &mut Passages<'_>,
     progress: &mut dyn FnMut(DiffProgress<'_>),
 ) -> Result<DiffRow, DiffError> {
-    let kind = match a.kind() {
-        SideKind::File => RowKind::Tensor,
-        _ => RowKind::Artifact,
-    };
+    let kind = RowKind::Artifact;
     let (of_a, of_b) = (a.artifact(name)?, b.artifact(name)?);
     let (Some(of_a), Some(of_b)) = (&of_a, &of_b) else {
         let comparable = a.kind() == b.kind() || both_keep(a, b, name);

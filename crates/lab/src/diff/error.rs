@@ -1,5 +1,7 @@
 //! What stands in the way of a comparison.
 
+use concord_tensor::FileError;
+
 use crate::elements::ElementsError;
 use crate::side::{SideError, SideKind};
 
@@ -19,6 +21,9 @@ pub enum DiffError {
     /// A side cannot be read, or contradicts itself.
     #[error(transparent)]
     Side(#[from] SideError),
+    /// A file cannot be read, or repeats what is in it too often to be compared.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The elements of an artifact cannot be read.
     #[error("comparing `{name}`: {source}")]
     Elements { name: String, source: ElementsError },

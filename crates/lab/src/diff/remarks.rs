@@ -51,6 +51,9 @@ impl fmt::Display for Remark {
     }
 }
 
+/// Options that are written down only where the results depend on them.
+const WHERE_IT_MATTERS: [&str; 1] = ["batch"];
+
 /// What a side says of how it was made.
 #[derive(Default)]
 struct Told {
@@ -61,7 +64,9 @@ struct Told {
 
 /// Remarks on what the two sides say differently of how they were made; files say nothing.
 ///
-/// Sides of different kinds do not name the same things, so of those only what both name is compared.
+/// Sides of different kinds do not name the same things, so of those only what both name is compared. An option
+/// that a build writes down only where its results depend on it, as they do on the batch in some variants, is no
+/// difference where the other has none: whatever it was there, default or not, has no part in the results.
 pub(super) fn remarks(a: &Side, b: &Side) -> Result<Vec<Remark>, SideError> {
     let same_kind = a.kind() == b.kind();
     let (mut told_a, mut told_b) = (told(a), told(b));
@@ -88,7 +93,9 @@ pub(super) fn remarks(a: &Side, b: &Side) -> Result<Vec<Remark>, SideError> {
         let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
         for name in names {
             let (a, b) = (a.get(name), b.get(name));
-            if a != b && (same_kind || (a.is_some() && b.is_some())) {
+            let both = a.is_some() && b.is_some();
+            let is_optional = about == About::Option && WHERE_IT_MATTERS.contains(&name.as_str());
+            if a != b && (both || same_kind && !is_optional) {
                 remarks.push(Remark {
                     about,
                     name: name.clone(),

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use concord_tensor::DType;
+use concord_tensor::ElementType;
 use concord_tensor::closeness::{ClosenessReport, Tolerance};
 use serde::{Deserialize, Serialize};
 
 use super::judgement::Judgement;
 use super::remarks::Remark;
+use super::values::ValuesDiff;
 use crate::side::{Form, SideKind};
 
 /// Two sides compared.
@@ -21,13 +22,19 @@ pub struct DiffReport {
     pub remarks: Vec<Remark>,
     /// One row for each artifact, tap or tensor: in the order of the graph, or of the file.
     pub rows: Vec<DiffRow>,
-    /// The name of the first row that differs.
+    /// The name of the first row that differs; where none does, the path of the first value that does.
     pub first_different: Option<String>,
     /// The settings by which two indexes are read and searched, those that are not the same; `remarks` has the values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings_different: Vec<String>,
-    /// How many rows came out how.
+    /// How many rows came out how, those included that are not listed.
     pub counts: Counts,
+    /// How many rows are not listed, for there are too many.
+    #[serde(default, skip_serializing_if = "Counts::is_zero")]
+    pub unlisted: Counts,
+    /// How the values of two files came out that are no tensors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub values: Option<ValuesDiff>,
     pub verdict: Verdict,
     /// The subject that was run in double precision to say which side is nearer the truth, where one was. The
     /// errors of a row are those of its values against this run's, with all that came before in them.
@@ -59,6 +66,22 @@ pub struct Counts {
     pub unknown: usize,
     /// Rows that one side has and the other need not have.
     pub one_sided: usize,
+}
+
+impl Counts {
+    /// Whether there is nothing to count.
+    pub fn is_zero(&self) -> bool {
+        *self == Counts::default()
+    }
+
+    pub(super) fn add(&mut self, outcome: Outcome) {
+        *match outcome {
+            Outcome::Same => &mut self.same,
+            Outcome::Different => &mut self.different,
+            Outcome::Unknown => &mut self.unknown,
+            Outcome::OneSided => &mut self.one_sided,
+        } += 1;
+    }
 }
 
 /// Whether two sides are the same.
@@ -171,7 +194,8 @@ pub struct FieldDiff {
 /// Dtype and shape of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TensorForm {
-    pub dtype: DType,
+    /// The type of the elements: in files also one that is only compared as bits.
+    pub dtype: ElementType,
     /// The shape, outermost dimension first; rows of all chunks.
     pub shape: Vec<usize>,
 }
@@ -179,7 +203,7 @@ pub struct TensorForm {
 impl From<&Form> for TensorForm {
     fn from(form: &Form) -> TensorForm {
         TensorForm {
-            dtype: form.dtype,
+            dtype: form.dtype.into(),
             shape: form.shape.clone(),
         }
     }
@@ -326,12 +350,7 @@ impl DiffReport {
     ) -> DiffReport {
         let mut counts = Counts::default();
         for row in &rows {
-            *match row.outcome {
-                Outcome::Same => &mut counts.same,
-                Outcome::Different => &mut counts.different,
-                Outcome::Unknown => &mut counts.unknown,
-                Outcome::OneSided => &mut counts.one_sided,
-            } += 1;
+            counts.add(row.outcome);
         }
         let named = |outcome| {
             let rows = rows.iter().filter(move |row| row.outcome == outcome);
@@ -356,8 +375,58 @@ impl DiffReport {
             first_different,
             settings_different,
             counts,
+            unlisted: Counts::default(),
+            values: None,
             verdict,
             referee: None,
         }
+    }
+
+    /// The report of two files, with `unlisted` rows beside the rows.
+    pub(super) fn of_files(
+        sides: [Compared; 2],
+        tolerance: Tolerance,
+        (rows, unlisted): (Vec<DiffRow>, Counts),
+        values: ValuesDiff,
+    ) -> DiffReport {
+        let mut report = DiffReport::new(sides, tolerance, Vec::new(), rows, Vec::new());
+        let Counts {
+            same,
+            different,
+            unknown,
+            one_sided,
+        } = unlisted;
+        report.counts.same += same;
+        report.counts.different += different;
+        report.counts.unknown += unknown;
+        report.counts.one_sided += one_sided;
+        report.unlisted = unlisted;
+        let first = values
+            .differences
+            .first()
+            .map(|first| match first.path.as_str() {
+                "" => "the whole value".to_owned(),
+                path => path.to_owned(),
+            });
+        report.first_different = report.first_different.or(first);
+        report.verdict = if report.counts.different > 0 || !values.is_same() {
+            Verdict::Different
+        } else if report.counts.unknown > 0 || !values.unknown.is_empty() {
+            let rows = report
+                .rows
+                .iter()
+                .filter(|row| row.outcome == Outcome::Unknown);
+            let names = rows
+                .map(|row| row.name.clone())
+                .chain(values.unknown.iter().cloned());
+            Verdict::CannotTell {
+                unknown: names.collect(),
+            }
+        } else {
+            // Each file has at least its whole value, which was compared.
+            Verdict::Same
+        };
+        report.values = Some(values);
+        report
     }
 }

@@ -143,7 +143,7 @@ fn form(module: &Module<'_>) -> Option<TensorForm> {
     let rows = module.values().map(|tapped| tapped.rows.tokens);
     let rows = rows.fold(0usize, usize::saturating_add);
     Some(TensorForm {
-        dtype: first.record.dtype,
+        dtype: first.record.dtype.into(),
         shape: vec![rows, first.record.width],
     })
 }

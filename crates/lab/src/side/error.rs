@@ -11,8 +11,8 @@ use concord_tensor::FileError;
 
 /// The kinds of side, for messages about what is none of them.
 const KINDS: &str = "a side is a recorded run (a folder with manifest.json and events.jsonl), a ColBERT \
-                     index (a folder with metadata.json), a tensor file (.pt, .pth, .bin, .safetensors, \
-                     .npy), or a .json file with a list of integers";
+                     index (a folder with metadata.json), a tensor file (.pt, .pth, .bin, .ckpt, .safetensors, \
+                     .npy, .npz, .index.json), or a .json file with a list of integers";
 
 /// Why something cannot be one side of a comparison.
 #[derive(Debug, thiserror::Error)]

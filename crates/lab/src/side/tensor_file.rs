@@ -5,74 +5,58 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use concord_tensor::{FileProblem, Tensor, TensorSource, open_tensors};
+use concord_tensor::{Container, Contents, FileProblem, StoredTensor, Tensor, npy, open_contents};
 
-use super::artifact::Artifact;
 use super::error::SideError;
-use super::form::Form;
-use super::part::Part;
 
-/// What the only tensor of a file is called, which has no name there.
-const UNNAMED: &str = "tensor";
-
-/// The tensors of a file, by name, in the order of the file.
+/// What a file holds.
 pub(crate) struct TensorFile {
-    tensors: Vec<(String, Content)>,
+    holding: FileHolding,
+    bytes: u64,
 }
 
-enum Content {
-    Lazy(TensorSource),
-    Whole(Tensor),
+/// What can be in a file.
+pub(crate) enum FileHolding {
+    Contents(Contents),
+    /// The integers of a JSON list.
+    List(StoredTensor),
 }
 
 impl TensorFile {
     pub(super) fn open(path: &Path) -> Result<TensorFile, SideError> {
-        let tensors = if path.extension().and_then(OsStr::to_str) == Some("json") {
-            vec![(UNNAMED.to_owned(), Content::Whole(read_list(path)?))]
-        } else {
-            let named = |(name, source): (String, TensorSource)| {
-                let name = if name.is_empty() {
-                    UNNAMED.to_owned()
-                } else {
-                    name
-                };
-                (name, Content::Lazy(source))
-            };
-            let opened = open_tensors(path).map_err(|error| match error.problem {
-                FileProblem::UnknownExtension => SideError::UnknownFile(path.to_owned()),
-                _ => SideError::File(error),
-            })?;
-            opened.into_iter().map(named).collect()
+        let unreadable = |source| SideError::Unreadable {
+            path: path.to_owned(),
+            source,
         };
-        if tensors.is_empty() {
-            return Err(SideError::NoTensors(path.to_owned()));
-        }
-        Ok(TensorFile { tensors })
-    }
-
-    pub(super) fn names(&self) -> Vec<&str> {
-        self.tensors.iter().map(|(name, _)| name.as_str()).collect()
-    }
-
-    pub(super) fn artifact(&self, name: &str) -> Option<Artifact<'_>> {
-        let (_, content) = self.tensors.iter().find(|(known, _)| known == name)?;
-        let (dtype, shape, part) = match content {
-            Content::Whole(tensor) => (
-                tensor.dtype(),
-                tensor.shape().to_vec(),
-                Part::Memory(tensor.clone()),
-            ),
-            Content::Lazy(source) => {
-                let (source, len) = (source.clone(), source.len());
-                let (dtype, shape) = (source.dtype(), source.shape().to_vec());
-                (dtype, shape, Part::File { source, len })
+        let bytes = path.metadata().map_err(unreadable)?.len();
+        let is_json = path.extension().and_then(OsStr::to_str) == Some("json");
+        let holding = match open_contents(path) {
+            Ok(Contents::Named(named)) if named.tensors.is_empty() && named.unread.is_empty() => {
+                return Err(SideError::NoTensors(path.to_owned()));
             }
+            Ok(contents) => FileHolding::Contents(contents),
+            Err(error) => match error.problem {
+                FileProblem::UnknownExtension if is_json => FileHolding::List(read_list(path)?),
+                FileProblem::UnknownExtension => {
+                    return Err(SideError::UnknownFile(path.to_owned()));
+                }
+                _ => return Err(SideError::File(error)),
+            },
         };
-        Some(Artifact::of_values(Form { dtype, shape }, vec![part]))
+        Ok(TensorFile { holding, bytes })
+    }
+
+    pub(crate) fn holding(&self) -> &FileHolding {
+        &self.holding
+    }
+
+    /// The file's length.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 
-fn read_list(path: &Path) -> Result<Tensor, SideError> {
+fn read_list(path: &Path) -> Result<StoredTensor, SideError> {
     let file = File::open(path).map_err(|source| SideError::Unreadable {
         path: path.to_owned(),
         source,
@@ -82,5 +66,7 @@ fn read_list(path: &Path) -> Result<Tensor, SideError> {
             path: path.to_owned(),
             source,
         })?;
-    Ok(Tensor::vector(numbers))
+    let mut array = Vec::new();
+    npy::write_to(&mut array, path, &Tensor::vector(numbers))?;
+    Ok(npy::open_container(Container::from_bytes(path, array))?.into())
 }

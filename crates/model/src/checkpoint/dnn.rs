@@ -77,7 +77,7 @@ fn load_base(name: &str, hub: &HubOptions) -> Result<Base, CheckpointError> {
     Base::read(&Files::Folder(&snapshot))
 }
 
-/// The plain values of the dict `arguments`; tensors and containers, which no setting is, are
+/// The plain values of the dict `arguments`; tensors, containers and objects, which no setting is, are
 /// left out.
 fn settings(spec: &str, arguments: Stored) -> Result<Map<String, Value>, CheckpointError> {
     let entries = match arguments {
@@ -98,7 +98,11 @@ fn plain(value: Stored) -> Option<Value> {
         Stored::Str(text) => Some(text.into()),
         Stored::Bool(switch) => Some(switch.into()),
         Stored::None => Some(Value::Null),
-        Stored::Tensor(_) | Stored::Tuple(_) | Stored::List(_) | Stored::Dict(_) => None,
+        Stored::Tensor(_)
+        | Stored::Tuple(_)
+        | Stored::List(_)
+        | Stored::Dict(_)
+        | Stored::Other(_) => None,
     }
 }
 

@@ -130,13 +130,31 @@ impl<'a> Text<'a> {
     fn descr(&mut self) -> Result<&'a str, NpyProblem> {
         self.skip_space();
         if self.peek() == Some(b'[') {
-            // A list of fields: the type of a record.
-            let descr = String::from_utf8_lossy(&self.text[self.at..])
-                .trim()
-                .to_owned();
-            return Err(NpyProblem::UnsupportedDescr { descr });
+            return self.fields();
         }
         self.quoted("the quoted type of the elements")
+    }
+
+    /// The list of fields that is the type of a record, as it stands there.
+    fn fields(&mut self) -> Result<&'a str, NpyProblem> {
+        let wrong = self.wrong("the list of a record's fields");
+        let rest = &self.text[self.at..];
+        let (mut open, mut quote) = (0usize, None);
+        for (place, &byte) in rest.iter().enumerate() {
+            match (quote, byte) {
+                (Some(mark), _) if byte == mark => quote = None,
+                (Some(_), _) => {}
+                (None, b'\'' | b'"') => quote = Some(byte),
+                (None, b'[' | b'(') => open += 1,
+                (None, b']' | b')') => open = open.saturating_sub(1),
+                (None, _) => {}
+            }
+            if open == 0 {
+                self.at += place + 1;
+                return str::from_utf8(&rest[..=place]).map_err(|_| wrong);
+            }
+        }
+        Err(wrong)
     }
 
     fn truth(&mut self) -> Result<bool, NpyProblem> {

@@ -6,6 +6,7 @@
 mod header;
 pub(crate) mod problem;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -15,9 +16,12 @@ pub use problem::NpyProblem;
 use crate::atomic_file::{Action, AtomicFile};
 use crate::container::Container;
 use crate::dtype::DType;
+use crate::element_type::ElementType;
 use crate::file_error::{FileError, FileProblem};
 use crate::layout::{Layout, row_major_strides};
+use crate::sniff::something_else;
 use crate::source::TensorSource;
+use crate::stored::StoredTensor;
 use crate::tensor::Tensor;
 use crate::tensor::element_count;
 
@@ -49,70 +53,168 @@ pub fn open(path: impl AsRef<Path>) -> Result<TensorSource, FileError> {
 /// # Errors
 /// Those of [`open`].
 pub fn open_container(container: Container) -> Result<TensorSource, FileError> {
-    let fail = |problem| container.error(problem);
-    let mut start = [0; 8];
-    if container.len() < start.len() as u64 {
-        return Err(fail(NpyProblem::NotNpy));
+    let opened = Opened::read(&container)?;
+    let dtype = dtype_of(&opened.header.descr).map_err(|problem| container.error(problem))?;
+    opened.source(container, dtype)
+}
+
+/// The array in a container, of whatever elements: those that no [`DType`] describes are bits.
+///
+/// # Errors
+/// Those of [`open`], but for elements that no [`DType`] describes; [`NpyProblem::ObjectArray`] for Python
+/// objects.
+pub fn open_stored(container: Container) -> Result<StoredTensor, FileError> {
+    let opened = Opened::read(&container)?;
+    match dtype_of(&opened.header.descr) {
+        Ok(dtype) => Ok(opened.source(container, dtype)?.into()),
+        Err(_) => opened.bits(container),
     }
-    container.read_at(&mut start, 0, "the file's beginning")?;
-    let [magic @ .., major, minor] = start;
-    if magic != *MAGIC {
-        return Err(fail(NpyProblem::NotNpy));
-    }
-    // Version 3 is version 2 with a header in UTF-8 instead of Latin-1.
-    let length_len = match (major, minor) {
-        (1, 0) => 2,
-        (2 | 3, 0) => 4,
-        _ => return Err(fail(NpyProblem::UnsupportedVersion { major, minor })),
-    };
-    let mut len = [0; 8];
-    container.read_at(&mut len[..length_len], 8, "the header's length")?;
-    let len = u64::from_le_bytes(len);
-    if len > MAX_HEADER {
-        return Err(fail(NpyProblem::HeaderTooLarge {
-            len,
-            limit: MAX_HEADER,
-        }));
-    }
-    let header_at = 8 + length_len as u64;
-    let header = container.bytes_at(header_at, len, "the header")?;
-    let Header {
-        descr,
-        fortran_order,
-        shape,
-    } = Header::parse(&header).map_err(fail)?;
-    let dtype = dtype_of(&descr).map_err(fail)?;
-    if shape.len() > MAX_DIMENSIONS {
-        return Err(fail(too_many_dimensions(&shape)));
+}
+
+/// A file whose header was read.
+struct Opened {
+    header: Header,
+    /// Where the elements begin.
+    data_at: u64,
+}
+
+impl Opened {
+    fn read(container: &Container) -> Result<Opened, FileError> {
+        let fail = |problem| container.error(problem);
+        let mut start = [0; 8];
+        if container.len() >= start.len() as u64 {
+            container.read_at(&mut start, 0, "the file's beginning")?;
+        }
+        let [magic @ .., major, minor] = start;
+        if magic != *MAGIC {
+            let problem = something_else(container)?;
+            return Err(container.error(problem.unwrap_or(NpyProblem::NotNpy.into())));
+        }
+        // Version 3 is version 2 with a header in UTF-8 instead of Latin-1.
+        let length_len = match (major, minor) {
+            (1, 0) => 2,
+            (2 | 3, 0) => 4,
+            _ => return Err(fail(NpyProblem::UnsupportedVersion { major, minor })),
+        };
+        let mut len = [0; 8];
+        container.read_at(&mut len[..length_len], 8, "the header's length")?;
+        let len = u64::from_le_bytes(len);
+        if len > MAX_HEADER {
+            return Err(fail(NpyProblem::HeaderTooLarge {
+                len,
+                limit: MAX_HEADER,
+            }));
+        }
+        let header_at = 8 + length_len as u64;
+        let header = container.bytes_at(header_at, len, "the header")?;
+        let header = Header::parse(&header).map_err(fail)?;
+        if header.shape.len() > MAX_DIMENSIONS {
+            // A type that is not supported is what is wrong first.
+            dtype_of(&header.descr).map_err(fail)?;
+            return Err(fail(too_many_dimensions(&header.shape)));
+        }
+        let data_at = header_at + len;
+        Ok(Opened { header, data_at })
     }
 
-    let count = element_count(dtype, &shape).map_err(|source| {
-        container.error(FileProblem::Tensor {
-            name: String::new(),
-            source,
-        })
-    })?;
-    let data_at = header_at + len;
-    let expected = (count * dtype.size()) as u64;
-    let actual = container.len() - data_at;
-    if expected != actual {
-        return Err(fail(NpyProblem::PayloadSize { expected, actual }));
+    fn source(self, container: Container, dtype: DType) -> Result<TensorSource, FileError> {
+        let shape = &self.header.shape;
+        let count = element_count(dtype, shape).map_err(|source| {
+            container.error(FileProblem::Tensor {
+                name: String::new(),
+                source,
+            })
+        })?;
+        let expected = (count * dtype.size()) as u64;
+        let actual = container.len() - self.data_at;
+        if expected != actual {
+            return Err(container.error(NpyProblem::PayloadSize { expected, actual }));
+        }
+        let layout = Layout {
+            start: self.data_at,
+            element: dtype.size(),
+            strides: self.strides(),
+            shape: self.header.shape,
+        };
+        TensorSource::new(container, "".into(), dtype, layout)
     }
-    let strides = if fortran_order {
+
+    /// The array with its elements as bits.
+    fn bits(self, container: Container) -> Result<StoredTensor, FileError> {
+        let Header { descr, shape, .. } = &self.header;
+        if descr == "|O" || descr.contains("'|O'") {
+            return Err(container.error(NpyProblem::ObjectArray));
+        }
+        // No element is smaller than a byte, so this is a bound on the number of elements.
+        let count = element_count(DType::U8, shape).map_err(|source| {
+            container.error(FileProblem::Tensor {
+                name: String::new(),
+                source,
+            })
+        })? as u64;
+        let actual = container.len() - self.data_at;
+        let size = match (element_size(descr), count) {
+            (Some(size), _) => size,
+            (None, 0) => 1,
+            // The fields of a record are as large as what there is of them.
+            (None, count) => actual / count,
+        };
+        let expected = count.saturating_mul(size);
+        if expected != actual {
+            return Err(container.error(NpyProblem::PayloadSize { expected, actual }));
+        }
+        let size = size as usize;
+        let strides = self.strides();
+        let layout = Layout {
+            start: self.data_at,
+            element: 1,
+            shape: [&shape[..], &[size]].concat(),
+            strides: strides
+                .iter()
+                .map(|stride| stride.saturating_mul(size))
+                .chain([1])
+                .collect(),
+        };
+        let bytes = TensorSource::new(container, "".into(), DType::U8, layout)?;
+        let elements = ElementType::Bits(element_name(descr));
+        Ok(StoredTensor::of_bits(elements, self.header.shape, bytes))
+    }
+
+    fn strides(&self) -> Vec<usize> {
+        let shape = &self.header.shape;
+        if !self.header.fortran_order {
+            return row_major_strides(shape);
+        }
         let reversed: Vec<usize> = shape.iter().rev().copied().collect();
         let mut strides = row_major_strides(&reversed);
         strides.reverse();
         strides
-    } else {
-        row_major_strides(&shape)
-    };
-    let layout = Layout {
-        start: data_at,
-        element: dtype.size(),
-        shape,
-        strides,
-    };
-    TensorSource::new(container, "".into(), dtype, layout)
+    }
+}
+
+/// The bytes of an element that no [`DType`] describes, where its type says them.
+fn element_size(descr: &str) -> Option<u64> {
+    let kind = descr.trim_start_matches(['<', '>', '|', '=']);
+    let (letter, number) = (kind.chars().next()?, kind.get(1..)?);
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    let number: u64 = digits.parse().ok()?;
+    match letter {
+        'U' => number.checked_mul(4),
+        _ if letter.is_ascii_alphabetic() => Some(number),
+        _ => None,
+    }
+}
+
+/// What the element type is called, whatever the format.
+fn element_name(descr: &str) -> Cow<'static, str> {
+    Cow::Borrowed(match descr {
+        "<u2" => "u16",
+        "<u4" => "u32",
+        "<u8" => "u64",
+        "<c8" => "c64",
+        "<c16" => "c128",
+        _ => return Cow::Owned(descr.to_owned()),
+    })
 }
 
 /// The array in a file, in memory.

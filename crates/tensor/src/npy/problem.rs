@@ -24,6 +24,11 @@ pub enum NpyProblem {
         /// The type in NumPy's notation.
         descr: String,
     },
+    /// The array's elements are pickled.
+    #[error(
+        "the elements are Python objects, which the file holds as a pickle and which are not read"
+    )]
+    ObjectArray,
     #[error(
         "the elements are big-endian ({descr:?}); convert the array with \
          a.astype(a.dtype.newbyteorder(\"<\")) and save it again"

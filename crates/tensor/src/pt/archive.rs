@@ -1,9 +1,4 @@
-//! The ZIP archive around a PyTorch file: which entries it has and where their bytes lie.
-//!
-//! PyTorch stores every entry uncompressed so that it can map tensors into memory, and so they can
-//! be read here by position. Structures are those of PKWARE's APPNOTE 6.3.10, sections 4.3 and
-//! 4.5.3. CRCs are not compared: like `torch.load`, which ignores them, this reader accepts files
-//! written with `torch.serialization.set_crc32_options(False)`, whose CRCs are wrong on purpose.
+//! The archive around a PyTorch file.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -11,24 +6,7 @@ use std::collections::hash_map::Entry as Slot;
 use super::problem::PtProblem;
 use crate::container::Container;
 use crate::file_error::FileError;
-
-const END: [u8; 4] = *b"PK\x05\x06";
-const END64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
-const END64: [u8; 4] = *b"PK\x06\x06";
-const CENTRAL: [u8; 4] = *b"PK\x01\x02";
-const LOCAL: [u8; 4] = *b"PK\x03\x04";
-
-const END_LEN: usize = 22;
-const END64_LOCATOR_LEN: u64 = 20;
-const END64_LEN: u64 = 56;
-const CENTRAL_LEN: usize = 46;
-const LOCAL_LEN: u64 = 30;
-const MAX_COMMENT: u64 = 0xffff;
-
-/// What the first bytes of a file are that PyTorch wrote before 1.6, or with
-/// `_use_new_zipfile_serialization=False`: a protocol 2 pickle of the ten-byte integer
-/// 0x1950a86a20f9469cfc6c.
-const LEGACY_MAGIC: [u8; 14] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
+use crate::zip_directory::{self, Entry, Extent};
 
 /// The entries of a PyTorch archive.
 #[derive(Debug)]
@@ -39,47 +17,25 @@ pub(crate) struct Archive {
     entries: HashMap<String, Entry>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    /// Byte at which the entry's local header begins.
-    header: u64,
-    size: u64,
-}
-
-/// Where the bytes of an entry lie in the file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Extent {
-    pub(crate) start: u64,
-    pub(crate) size: u64,
-}
-
 impl Archive {
     /// Reads the archive's directory.
     pub(crate) fn open(container: Container) -> Result<Archive, FileError> {
-        let directory = Directory::find(&container)?;
-        let bytes =
-            container.bytes_at(directory.start, directory.size, "the archive's directory")?;
         let mut entries = HashMap::new();
         let mut first = None;
-        let mut rest = Fields {
-            bytes: &bytes,
-            at: 0,
-        };
-        for _ in 0..directory.entries {
-            let at = directory.start + rest.at as u64;
-            let (name, entry) = central_entry(&mut rest)
-                .ok_or(PtProblem::DamagedDirectory { at })
-                .and_then(|parsed| parsed)
-                .map_err(|problem| container.error(problem))?;
+        zip_directory::entries(&container, |name, entry| {
+            entry.check(&name)?;
             first.get_or_insert_with(|| name.clone());
             match entries.entry(name) {
-                Slot::Vacant(slot) => slot.insert(entry),
+                Slot::Vacant(slot) => {
+                    slot.insert(entry);
+                    Ok(())
+                }
                 Slot::Occupied(slot) => {
                     let entry = slot.key().clone();
-                    return Err(container.error(PtProblem::DuplicateEntry { entry }));
+                    Err(PtProblem::DuplicateEntry { entry })
                 }
-            };
-        }
+            }
+        })?;
         // As `torch.load` does, take the folder of the first entry for that of all.
         let prefix = match first.as_deref().and_then(|name| name.split_once('/')) {
             Some((folder, _)) => format!("{folder}/"),
@@ -101,238 +57,17 @@ impl Archive {
         format!("{}{name}", self.prefix)
     }
 
+    /// Whether the archive's folder has an entry of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.contains_key(&self.full_name(name))
+    }
+
     /// Where an entry of the archive's folder lies, if there is one of that name.
     pub(crate) fn extent(&self, name: &str) -> Result<Option<Extent>, FileError> {
         let name = self.full_name(name);
-        let Some(&Entry { header, size }) = self.entries.get(&name) else {
-            return Ok(None);
-        };
-        let what = format!("the header of entry {name:?}");
-        let bytes = self.container.bytes_at(header, LOCAL_LEN, &what)?;
-        let fields = Fields {
-            bytes: &bytes,
-            at: 0,
-        };
-        if bytes[..4] != LOCAL {
-            let problem = PtProblem::DamagedEntryHeader {
-                entry: name,
-                at: header,
-            };
-            return Err(self.container.error(problem));
+        match self.entries.get(&name) {
+            Some(entry) => entry.extent(&self.container, &name).map(Some),
+            None => Ok(None),
         }
-        let start =
-            header + LOCAL_LEN + u64::from(fields.u16_at(26)) + u64::from(fields.u16_at(28));
-        self.container
-            .check(start, size, &format!("entry {name:?}"))?;
-        Ok(Some(Extent { start, size }))
-    }
-}
-
-/// Where the central directory lies.
-struct Directory {
-    start: u64,
-    size: u64,
-    entries: u64,
-}
-
-impl Directory {
-    fn find(container: &Container) -> Result<Directory, FileError> {
-        let len = container.len();
-        let tail_len = len.min(END_LEN as u64 + MAX_COMMENT);
-        let tail_start = len - tail_len;
-        let tail = container.bytes_at(tail_start, tail_len, "the end of the archive")?;
-        let Some(at) = end_record(&tail) else {
-            return Err(not_an_archive(container)?);
-        };
-        let end = Fields {
-            bytes: &tail[at..],
-            at: 0,
-        };
-        let end_at = tail_start + at as u64;
-        let damaged = |at| container.error(PtProblem::DamagedDirectory { at });
-
-        let (disk, entries, size, start) = match Directory::find64(container, end_at)? {
-            Some((at, record)) => {
-                let fields = Fields {
-                    bytes: &record,
-                    at: 0,
-                };
-                if record[..4] != END64 {
-                    return Err(damaged(at));
-                }
-                (
-                    fields.u32_at(16),
-                    fields.u64_at(32),
-                    fields.u64_at(40),
-                    fields.u64_at(48),
-                )
-            }
-            None => (
-                u32::from(end.u16_at(4)),
-                u64::from(end.u16_at(10)),
-                u64::from(end.u32_at(12)),
-                u64::from(end.u32_at(16)),
-            ),
-        };
-        if disk != 0 {
-            return Err(container.error(PtProblem::SplitArchive));
-        }
-        if start.checked_add(size).is_none_or(|end| end > end_at) {
-            return Err(damaged(end_at));
-        }
-        // Each entry takes a record, so a damaged count cannot ask for more than the file holds.
-        if entries > size / CENTRAL_LEN as u64 {
-            return Err(damaged(start));
-        }
-        Ok(Directory {
-            start,
-            size,
-            entries,
-        })
-    }
-
-    /// The ZIP64 end record and its position, if the archive has one.
-    fn find64(container: &Container, end_at: u64) -> Result<Option<(u64, Vec<u8>)>, FileError> {
-        let Some(locator_at) = end_at.checked_sub(END64_LOCATOR_LEN) else {
-            return Ok(None);
-        };
-        let what = "the archive's end record";
-        let locator = container.bytes_at(locator_at, END64_LOCATOR_LEN, what)?;
-        if locator[..4] != END64_LOCATOR {
-            return Ok(None);
-        }
-        let at = Fields {
-            bytes: &locator,
-            at: 0,
-        }
-        .u64_at(8);
-        Ok(Some((at, container.bytes_at(at, END64_LEN, what)?)))
-    }
-}
-
-/// The last end record in the tail of a file whose comment reaches to the file's end.
-fn end_record(tail: &[u8]) -> Option<usize> {
-    (0..=tail.len().checked_sub(END_LEN)?).rev().find(|&at| {
-        let record = &tail[at..];
-        record[..4] == END
-            && record.len()
-                == END_LEN
-                    + usize::from(
-                        Fields {
-                            bytes: record,
-                            at: 0,
-                        }
-                        .u16_at(20),
-                    )
-    })
-}
-
-/// Says what a file without an end record is.
-fn not_an_archive(container: &Container) -> Result<FileError, FileError> {
-    let len = container.len().min(LEGACY_MAGIC.len() as u64);
-    let head = container.bytes_at(0, len, "the beginning of the file")?;
-    Ok(container.error(if head == LEGACY_MAGIC {
-        PtProblem::LegacyFormat
-    } else if head.starts_with(&LOCAL) {
-        PtProblem::TruncatedArchive {
-            len: container.len(),
-        }
-    } else {
-        PtProblem::NotAnArchive
-    }))
-}
-
-/// The next record of the central directory: nothing if it is cut short or is no record.
-fn central_entry(fields: &mut Fields<'_>) -> Option<Result<(String, Entry), PtProblem>> {
-    let record = Fields {
-        bytes: fields.take(CENTRAL_LEN)?,
-        at: 0,
-    };
-    if record.bytes[..4] != CENTRAL {
-        return None;
-    }
-    let name = fields.take(record.u16_at(28).into())?;
-    let extra = fields.take(record.u16_at(30).into())?;
-    fields.take(record.u16_at(32).into())?;
-    let Ok(entry) = String::from_utf8(name.to_vec()) else {
-        let entry = String::from_utf8_lossy(name).into_owned();
-        return Some(Err(PtProblem::EntryNameNotUtf8 { entry }));
-    };
-    let method = record.u16_at(10);
-    if method != 0 {
-        return Some(Err(PtProblem::CompressedEntry { entry, method }));
-    }
-    if record.u16_at(8) & 1 != 0 {
-        return Some(Err(PtProblem::EncryptedEntry { entry }));
-    }
-    let mut large = Fields {
-        bytes: zip64_field(extra),
-        at: 0,
-    };
-    let mut widened = |short: u32| match short {
-        u32::MAX => large.take(8).map(|bytes| Fields { bytes, at: 0 }.u64_at(0)),
-        short => Some(u64::from(short)),
-    };
-    // The extended field holds only those numbers that do not fit, in this order.
-    let size = widened(record.u32_at(24))?;
-    let stored = widened(record.u32_at(20))?;
-    let header = widened(record.u32_at(42))?;
-    if size != stored {
-        return Some(Err(PtProblem::EntrySizesDiffer {
-            entry,
-            size,
-            stored,
-        }));
-    }
-    Some(Ok((entry, Entry { header, size })))
-}
-
-/// The contents of the ZIP64 extended information among an entry's extra fields.
-fn zip64_field(extra: &[u8]) -> &[u8] {
-    let mut fields = Fields {
-        bytes: extra,
-        at: 0,
-    };
-    while let Some(head) = fields.take(4) {
-        let head = Fields { bytes: head, at: 0 };
-        let Some(body) = fields.take(head.u16_at(2).into()) else {
-            break;
-        };
-        if head.u16_at(0) == 1 {
-            return body;
-        }
-    }
-    &[]
-}
-
-/// Little-endian fields of a record.
-struct Fields<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let taken = self.bytes.get(self.at..)?.get(..len)?;
-        self.at += len;
-        Some(taken)
-    }
-
-    fn array_at<const N: usize>(&self, at: usize) -> [u8; N] {
-        let mut array = [0; N];
-        array.copy_from_slice(&self.bytes[at..at + N]);
-        array
-    }
-
-    fn u16_at(&self, at: usize) -> u16 {
-        u16::from_le_bytes(self.array_at(at))
-    }
-
-    fn u32_at(&self, at: usize) -> u32 {
-        u32::from_le_bytes(self.array_at(at))
-    }
-
-    fn u64_at(&self, at: usize) -> u64 {
-        u64::from_le_bytes(self.array_at(at))
     }
 }

@@ -1,5 +1,4 @@
-//! The instructions of pickles that descriptions of tensors use, by their names in CPython's
-//! `pickletools`.
+//! The instructions of pickles of protocols 2 to 5, by their names in CPython's `pickletools`.
 
 pub(super) const MARK: u8 = b'(';
 pub(super) const STOP: u8 = b'.';
@@ -13,6 +12,10 @@ pub(super) const BININT2: u8 = b'M';
 pub(super) const NONE: u8 = b'N';
 pub(super) const BINPERSID: u8 = b'Q';
 pub(super) const REDUCE: u8 = b'R';
+pub(super) const BINSTRING: u8 = b'T';
+pub(super) const SHORT_BINSTRING: u8 = b'U';
+pub(super) const BINBYTES: u8 = b'B';
+pub(super) const SHORT_BINBYTES: u8 = b'C';
 pub(super) const BINUNICODE: u8 = b'X';
 pub(super) const APPEND: u8 = b'a';
 pub(super) const BUILD: u8 = b'b';
@@ -29,6 +32,7 @@ pub(super) const EMPTY_DICT: u8 = b'}';
 pub(super) const EMPTY_LIST: u8 = b']';
 pub(super) const EMPTY_TUPLE: u8 = b')';
 pub(super) const PROTO: u8 = 0x80;
+pub(super) const NEWOBJ: u8 = 0x81;
 pub(super) const TUPLE1: u8 = 0x85;
 pub(super) const TUPLE2: u8 = 0x86;
 pub(super) const TUPLE3: u8 = 0x87;
@@ -38,6 +42,12 @@ pub(super) const LONG1: u8 = 0x8a;
 pub(super) const LONG4: u8 = 0x8b;
 pub(super) const SHORT_BINUNICODE: u8 = 0x8c;
 pub(super) const BINUNICODE8: u8 = 0x8d;
+pub(super) const BINBYTES8: u8 = 0x8e;
+pub(super) const EMPTY_SET: u8 = 0x8f;
+pub(super) const ADDITEMS: u8 = 0x90;
+pub(super) const FROZENSET: u8 = 0x91;
+pub(super) const NEWOBJ_EX: u8 = 0x92;
 pub(super) const STACK_GLOBAL: u8 = 0x93;
 pub(super) const MEMOIZE: u8 = 0x94;
 pub(super) const FRAME: u8 = 0x95;
+pub(super) const BYTEARRAY8: u8 = 0x96;

@@ -93,7 +93,8 @@ impl Pickler {
                     self.begin_batch(batch.len());
                     for (key, value) in batch {
                         if !matches!(key, PtValue::Str(_) | PtValue::Int(_)) {
-                            return Err(PtProblem::UnsupportedKey { found: key.kind() });
+                            let found = key.description().to_owned();
+                            return Err(PtProblem::UnsupportedKey { found });
                         }
                         self.value(key, tensors)?;
                         self.value(value, tensors)?;
@@ -115,6 +116,10 @@ impl Pickler {
                 .out
                 .push(if *value { op::NEWTRUE } else { op::NEWFALSE }),
             PtValue::None => self.out.push(op::NONE),
+            PtValue::Other(what) => {
+                let what = what.clone();
+                return Err(PtProblem::NotWritten { what });
+            }
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What can be wrong with a PyTorch file.
 
-use crate::dtype::DType;
+use crate::budget::Exhausted;
+use crate::element_type::ElementType;
 
 /// The most dimensions a tensor can have in PyTorch.
 pub(super) const MAX_DIMENSIONS: usize = 64;
@@ -14,6 +15,11 @@ pub enum PtProblem {
     /// The file begins as an archive but has no end record.
     #[error("the archive has no end record within its {len} bytes: the file is truncated")]
     TruncatedArchive { len: u64 },
+    #[error(
+        "this is a TorchScript program, which torch.jit.save wrote: save its tensors with \
+         torch.save(torch.jit.load(FILE).state_dict(), OTHER) and give that file"
+    )]
+    TorchScript,
     /// The file has PyTorch's format from before the archives.
     #[error(
         "this is PyTorch's legacy format, from before 1.6: load it with torch.load and save it \
@@ -78,8 +84,10 @@ pub enum PtProblem {
     /// The pickle has a protocol that is not known.
     #[error("data.pkl has pickle protocol {protocol}, and protocols 2 to 5 can be read")]
     PickleProtocol { protocol: u8 },
-    /// The pickle has an instruction that no tensor needs.
-    #[error("data.pkl has opcode {opcode:#04x} at byte {at}, which files of tensors do not use")]
+    /// The pickle has an instruction that is not known.
+    #[error(
+        "data.pkl has opcode {opcode:#04x} at byte {at}, which pickles of protocols 2 to 5 by torch.save do not use"
+    )]
     UnsupportedOpcode { opcode: u8, at: usize },
     /// An instruction finds something else on the stack than it works on.
     #[error("data.pkl is damaged at byte {at}: opcode {opcode:#04x} needs {needs}")]
@@ -88,12 +96,6 @@ pub enum PtProblem {
         at: usize,
         needs: &'static str,
     },
-    /// The pickle asks for a class or function that is not among those tensors need.
-    #[error(
-        "data.pkl asks for {name} at byte {at}, which this reader does not know; it reads \
-         tensors, parameters, tuples, lists, dicts, numbers, strings, bools and None only"
-    )]
-    UnsupportedGlobal { name: String, at: usize },
     /// A known function is called with arguments it does not take.
     #[error("data.pkl calls {function} at byte {at} with wrong arguments: {problem}")]
     BadCall {
@@ -104,21 +106,24 @@ pub enum PtProblem {
     /// A text is not UTF-8.
     #[error("data.pkl has a string at byte {at} that is not UTF-8")]
     StringNotUtf8 { at: usize },
-    /// An integer does not fit 64 bits.
-    #[error("data.pkl has an integer of {bytes} bytes at byte {at}; at most 8 can be read")]
-    IntegerTooLarge { at: usize, bytes: usize },
-    /// The pickle describes more values than a file of tensors should.
-    #[error("data.pkl describes more than {limit} values")]
-    TooManyValues { limit: usize },
+    /// What the pickle describes takes more memory than it may.
+    #[error(
+        "what data.pkl describes takes more than {limit} bytes of memory, which is 24 MiB and three times the \
+         file, and the most that is read"
+    )]
+    TooLarge { limit: u64 },
+    /// Keys that are long, and named so often that telling them apart would take forever.
+    #[error("data.pkl repeats long keys of dicts more often than is read")]
+    RepeatedKeys,
     /// Values are nested too deeply, or contain themselves.
     #[error("data.pkl nests values more than {limit} deep, or has one that contains itself")]
     TooDeep { limit: usize },
-    /// A dict has a key that is neither a string nor an integer.
-    #[error("data.pkl has a dict whose key is {found}; only strings and integers are read")]
-    UnsupportedKey { found: &'static str },
-    /// The pickle's value is a class, a function or a storage.
-    #[error("data.pkl holds {found} where a value should be")]
-    NotAValue { found: &'static str },
+    /// A dict to write has a key that is neither a string nor an integer.
+    #[error("a dict whose key is {found} cannot be written; only strings and integers can")]
+    UnsupportedKey { found: String },
+    /// A value to write is of a class that is kept and not understood.
+    #[error("{what} cannot be written")]
+    NotWritten { what: String },
     #[error("the archive lacks entry {entry:?}, which a tensor lies in")]
     MissingStorage { entry: String },
     /// A storage's entry has another size than the pickle says.
@@ -126,7 +131,7 @@ pub enum PtProblem {
     StorageSize {
         entry: String,
         /// The type of its elements.
-        dtype: DType,
+        dtype: ElementType,
         /// Their number as the pickle has it.
         count: u64,
         /// Their size in bytes.
@@ -151,15 +156,18 @@ pub enum PtProblem {
     /// A tensor to write has more dimensions than PyTorch allows.
     #[error("a tensor has {actual} dimensions, more than the {limit} that PyTorch allows")]
     TooManyDimensions { actual: usize, limit: usize },
-    /// Tensors and texts repeat the file's bytes so often that it looks like an attack on memory.
+    /// Tensors repeat the file's bytes so often that it looks like an attack on memory.
     #[error(
-        "the value takes {bytes} bytes or more, in a file of {file} bytes: it repeats storages or \
-         texts more often than is read; save copies of the tensors instead of expanded views"
+        "the tensors take {bytes} bytes or more, in a file of {file} bytes, and at most {limit} are read: they \
+         repeat storages; save copies of the tensors instead of expanded views (`tensor.contiguous()`)"
     )]
     Inflated {
         /// The bytes counted when reading stopped.
         bytes: u64,
         file: u64,
+        /// For what is held in memory, twice the file and 24 MiB; for what is read in pieces, 16 times the file
+        /// and 256 MiB.
+        limit: u64,
     },
     /// The file name leaves no name for the folder in the archive.
     #[error("the file name gives no name for the archive's folder; name it like \"tensor.pt\"")]
@@ -171,4 +179,12 @@ pub enum PtProblem {
         /// Its length in bytes.
         len: usize,
     },
+}
+
+impl From<Exhausted> for PtProblem {
+    fn from(exhausted: Exhausted) -> PtProblem {
+        PtProblem::TooLarge {
+            limit: exhausted.limit,
+        }
+    }
 }

@@ -10,13 +10,15 @@ pub enum PtValue<T> {
     Tensor(T),
     Tuple(Vec<PtValue<T>>),
     List(Vec<PtValue<T>>),
-    /// A Python dict in its order. Keys are strings or integers, and no key comes twice.
+    /// A Python dict in its order, in which no key comes twice. Only strings and integers are written as keys.
     Dict(Vec<(PtValue<T>, PtValue<T>)>),
     Int(i64),
     Float(f64),
     Str(String),
     Bool(bool),
     None,
+    /// What is neither a tensor to compute with nor plain data: what it is, as messages say it.
+    Other(String),
 }
 
 impl<T> PtValue<T> {
@@ -32,6 +34,15 @@ impl<T> PtValue<T> {
             PtValue::Str(_) => "a string",
             PtValue::Bool(_) => "a bool",
             PtValue::None => "None",
+            PtValue::Other(_) => "something else",
+        }
+    }
+
+    /// What it is, like [`kind`](PtValue::kind), and of what is something else, what that is.
+    pub fn description(&self) -> &str {
+        match self {
+            PtValue::Other(what) => what,
+            value => value.kind(),
         }
     }
 
@@ -78,6 +89,7 @@ impl<T> PtValue<T> {
             PtValue::Str(value) => PtValue::Str(value),
             PtValue::Bool(value) => PtValue::Bool(value),
             PtValue::None => PtValue::None,
+            PtValue::Other(what) => PtValue::Other(what),
         })
     }
 
@@ -108,7 +120,6 @@ impl<T> PtValue<T> {
                     let step = match key {
                         PtValue::Str(key) => key,
                         PtValue::Int(key) => key.to_string(),
-                        // No reader makes such a dict; a caller who does gets the key's kind.
                         other => other.kind().to_owned(),
                     };
                     value.collect(join(step), found);
@@ -118,7 +129,8 @@ impl<T> PtValue<T> {
             | PtValue::Float(_)
             | PtValue::Str(_)
             | PtValue::Bool(_)
-            | PtValue::None => {}
+            | PtValue::None
+            | PtValue::Other(_) => {}
         }
     }
 }
