@@ -14,6 +14,7 @@ use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
 };
 
+use crate::finite::{FiniteArtifacts, NotFinite};
 use crate::log::{BuildLog, StageCounter};
 use crate::native::Native;
 use crate::origin::Origin;
@@ -44,6 +45,8 @@ pub enum BuildError {
     Evaluate(#[from] EvaluateError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
 }
 
 /// What a build came to.
@@ -95,8 +98,8 @@ pub struct Layout {
 /// Builds the index of `native` at `out`, taking up what an earlier process left.
 ///
 /// # Errors
-/// When `out` holds something else, another process builds there, or anything cannot be computed or
-/// written. What was finished stays for the next attempt.
+/// When `out` holds something else, another process builds there, anything cannot be computed or
+/// written, or a number that would go into the index is not finite. What was finished stays for the next attempt.
 pub fn build(
     native: &Native,
     layout: Layout,
@@ -130,6 +133,10 @@ pub fn build(
             notices,
         });
     }
+    let finite = FiniteArtifacts::of(native);
+    finite
+        .check_given()
+        .map_err(|found| BuildError::NotFinite(Box::new(found)))?;
     let staging = Staging::open(out)?;
     let store = DiskStore::open(&staging.path("store"))?;
     let folder = staging.path("index");
@@ -139,14 +146,18 @@ pub fn build(
     fs::create_dir(&folder).map_err(writing(&folder))?;
     let stages = StageCounter::new(progress, begun);
     let config = native.published_config(origin);
-    let (artifacts, files, notices) = native.evaluate(&store, None, &stages, |evaluator| {
+    let evaluated = native.evaluate(&store, Some(&finite), &stages, |evaluator| {
         let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
         Ok::<_, BuildError>((
             evaluator.known_artifacts()?,
             names,
             native.notices(Some(evaluator))?,
         ))
-    })?;
+    });
+    let (artifacts, files, notices) = match (evaluated, finite.into_found()) {
+        (Err(_), Some(found)) => return Err(BuildError::NotFinite(Box::new(found))),
+        (evaluated, _) => evaluated?,
+    };
     manifest.artifacts = artifacts;
     manifest.files = concord_index::format::file_records(&folder, files).map_err(|source| {
         BuildError::Unreadable {

@@ -266,6 +266,24 @@ impl Native {
         &self.collection
     }
 
+    /// The artifacts that are given instead of computed.
+    pub(crate) fn swaps(&self) -> &[Swap] {
+        &self.swaps
+    }
+
+    /// The token of a passage that its embedding number `embedding` is of, if the passage keeps `kept` tokens.
+    pub(crate) fn kept_token(&self, pid: u32, embedding: usize, kept: usize) -> Option<String> {
+        let tokenizer = &self.encoder.tokenizer;
+        let ids = tokenizer.encode_one(self.collection.text(pid)?).ok()?;
+        let keep = tokenizer.keep_mask(&ids);
+        let of_kept = ids.iter().zip(keep).filter(|(_, keep)| *keep);
+        let ids: Vec<u32> = of_kept.map(|(&id, _)| id).collect();
+        match ids.len() == kept {
+            true => tokenizer.word_pieces().token_of(*ids.get(embedding)?),
+            false => None,
+        }
+    }
+
     /// What turns its passages into embeddings.
     pub fn encoder(&self) -> &DocEncoder {
         &self.encoder

@@ -40,6 +40,7 @@ mod dtype;
 mod element;
 mod error;
 mod file_error;
+mod finite;
 mod hash;
 mod layout;
 pub mod npy;

@@ -64,6 +64,17 @@ pub enum WeightsError {
     /// A tensor that is there under its present name and under its old one.
     #[error("{name:?} is there twice, also under the old name of its kind (gamma or beta)")]
     Twice { name: String },
+    /// A weight that is NaN or infinite, after which every embedding would be.
+    #[error(
+        "{name:?} is {value} at {index:?}: with weights that are no finite numbers every embedding would be \
+         nonsense; the file is damaged, or the training diverged"
+    )]
+    NotFinite {
+        name: String,
+        /// The element's index in each dimension, from 0.
+        index: Vec<usize>,
+        value: f32,
+    },
     #[error("{0}")]
     Read(#[from] FileError),
     #[error("{name:?}: {source}")]
@@ -196,6 +207,7 @@ fn collect<S: Stored>(
         } else {
             widened(&name, &shape, &tensor)?
         };
+        check_finite(&name, &weight)?;
         tensors.insert(name, weight);
     }
     let ignored = stored.into_keys().filter(|name| !is_expected_extra(name));
@@ -345,6 +357,18 @@ fn from_four_bits<S: Stored>(
         }
     }
     Tensor::new(shape, weights).map_err(widen)
+}
+
+fn check_finite(name: &str, weight: &Tensor) -> Result<(), WeightsError> {
+    let Some(at) = weight.first_non_finite() else {
+        return Ok(());
+    };
+    let widened = weight.as_slice::<f32>();
+    Err(WeightsError::NotFinite {
+        name: name.to_owned(),
+        index: weight.index_of(at),
+        value: widened.map_or(f32::NAN, |weights| weights[at]),
+    })
 }
 
 fn check_shape(name: &str, shape: &[usize], stored: &impl Stored) -> Result<(), WeightsError> {
