@@ -16,7 +16,7 @@ use concord_model::document::{AnyEncoder, DocEncoder};
 use concord_model::encoder::BuildError;
 use concord_model::numerics::{Arithmetic, Ties};
 use concord_model::precision::Precision;
-use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
+use concord_model::stages::{Cuts, Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, CENTROIDS, EMBS, IVF, PLAN, RESIDUALS, SAMPLE_HELDOUT, VALUES,
@@ -77,6 +77,7 @@ pub struct Native {
     graph: Graph,
     grid: Grid,
     compute: Compute,
+    cuts: Arc<Cuts>,
 }
 
 impl Native {
@@ -132,12 +133,14 @@ impl Native {
             tokenizer: Arc::new(checkpoint.doc_tokenizer(&config)?),
         };
         let checkpoint_hash = checkpoint.hash();
+        let cuts = Arc::new(Cuts::default());
         let compress = options.numerics.at_stage("compress");
         let mut graph = Graph::new()
             .with(Tokenize {
                 tokenizer: Arc::clone(&encoder.tokenizer),
                 checkpoint: checkpoint_hash,
                 doc_maxlen: config.doc_maxlen,
+                cuts: Arc::clone(&cuts),
             })
             .with(Encode {
                 encoder: encoder.clone(),
@@ -184,6 +187,7 @@ impl Native {
             graph,
             grid,
             compute,
+            cuts,
         })
     }
 
@@ -407,10 +411,13 @@ impl Native {
         })
     }
 
-    /// Notices for the user: about the checkpoint, the collection, and, once it is known, the plan.
+    /// Notices for the user: about the checkpoint and its tokenizer, the collection, what of it was cut off, and,
+    /// once it is known, the plan.
     pub fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError> {
         let mut notices = self.checkpoint.notices().to_vec();
+        notices.extend(self.encoder.tokenizer.notices());
         notices.extend_from_slice(self.collection.notices());
+        notices.extend(self.cut_passages());
         if let Some(evaluator) = evaluator
             && let Ok(plan) = Plan::from_value(&evaluator.load(PLAN, 0)?)
             && plan.num_partitions < plan.num_partitions_by_rule
@@ -421,5 +428,23 @@ impl Native {
             ));
         }
         Ok(notices)
+    }
+
+    /// That passages are longer than what is encoded of them, if some are.
+    fn cut_passages(&self) -> Option<String> {
+        let total = self.cuts.total();
+        // A build that goes on where an earlier one was has not seen what that one tokenized.
+        let of = match total.passages == self.collection.len() {
+            true => format!("{} passages", total.passages),
+            false => format!("the {} passages that were tokenized now", total.passages),
+        };
+        let (cut, lost, most) = (total.cut, total.lost, self.config.doc_maxlen);
+        let are = if cut == 1 { "is" } else { "are" };
+        (cut > 0).then(|| {
+            format!(
+                "{cut} of {of} {are} longer than doc_maxlen = {most} tokens and cut there: at least {lost} tokens are \
+                 not in the index"
+            )
+        })
     }
 }

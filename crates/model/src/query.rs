@@ -24,6 +24,9 @@ pub enum QueryError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A query without words, of which ColBERT searches the `[MASK]`s alone.
+    #[error("the query is empty: what would be found for it means nothing")]
+    Empty,
     /// An embedding that is NaN or infinite.
     #[error(
         "the embedding of token {token} of the query is not finite ({value}): the numbers of the checkpoint go \
@@ -80,5 +83,19 @@ impl QueryEncoder {
                 precision: self.precision,
             }),
         }
+    }
+
+    /// How many tokens of `query` are not encoded, since `query_maxlen` has no room for them: at least so many of a long
+    /// one, and 0 only if it fits.
+    ///
+    /// # Errors
+    /// When it cannot be tokenized.
+    pub fn lost_tokens(&self, query: &str) -> Result<usize, QueryError> {
+        Ok(self.tokenizer.lost(query)?)
+    }
+
+    /// Notices for the user about the tokenizer.
+    pub fn notices(&self) -> Vec<String> {
+        self.tokenizer.notices()
     }
 }

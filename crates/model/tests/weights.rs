@@ -176,6 +176,40 @@ fn the_old_names_of_layer_norms_are_understood() {
 }
 
 #[test]
+fn names_that_differ_by_the_prefix_of_a_wrapper_are_read_and_that_is_said() {
+    let folder = Folder::new();
+    let hash = folder.load().unwrap().hash();
+    for prefix in ["module.", "model.", "module.model."] {
+        for named in [tensors(), in_four_bits()] {
+            folder.save(&named);
+            let plain = folder.load().unwrap();
+            let wrapped = named.into_iter();
+            let wrapped = wrapped.map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+            folder.save(&wrapped.collect());
+            let checkpoint = folder.load().unwrap();
+            assert_eq!(checkpoint.hash(), plain.hash());
+            let [notice] = checkpoint.notices() else {
+                panic!("one notice expected: {:?}", checkpoint.notices());
+            };
+            assert!(notice.contains(&format!("{prefix:?}")), "{notice}");
+        }
+    }
+    // The same tensor with and without it is ambiguous; a whole set without it is the one that is meant.
+    let wrap = |(name, tensor)| (format!("module.{name}"), tensor);
+    let mut both: Named = tensors().into_iter().map(wrap).collect();
+    both.push((
+        "linear.weight".to_owned(),
+        Tensor::new([3, 4], vec![0f32; 12]).unwrap(),
+    ));
+    folder.save(&both);
+    assert!(matches!(folder.weights_error(), WeightsError::Twice { .. }));
+    let mut both: Named = tensors().into_iter().map(wrap).collect();
+    both.extend(tensors());
+    folder.save(&both);
+    assert_eq!(folder.load().unwrap().hash(), hash);
+}
+
+#[test]
 fn missing_tensors_are_named_and_a_plain_bert_is_recognised() {
     let folder = Folder::new();
     let name = "bert.encoder.layer.0.output.dense.bias";

@@ -99,14 +99,11 @@ fn has_only(part: &Value, keys: &[&str]) -> bool {
 /// A template of special tokens and the text, for one text.
 fn check_template(pieces: &[Value]) -> Result<(), TokenizerError> {
     let texts = pieces.iter().filter_map(|piece| piece.get("Sequence"));
-    let texts: Vec<&str> = texts
-        .map(|text| text.get("id").and_then(Value::as_str).unwrap_or_default())
-        .collect();
-    match texts[..] {
-        ["A"] => Ok(()),
-        _ => Err(TokenizerError::Template {
-            found: texts.join(", "),
-        }),
+    let is_text = |text: &&Value| text.get("id").and_then(Value::as_str) == Some("A");
+    let (texts, others): (Vec<_>, Vec<_>) = texts.partition(is_text);
+    match (texts.len(), others.len()) {
+        (1, 0) => Ok(()),
+        (times, others) => Err(TokenizerError::Template { times, others }),
     }
 }
 

@@ -99,12 +99,10 @@ pub enum TokenizerError {
     },
     /// A template for one text that does not hold it once.
     #[error(
-        "tokenizer.json: the template for one text should hold the text (A) once, found [{found}]"
+        "tokenizer.json: the template for one text should hold the text (A) once and no other, found it {times} times \
+         and {others} others"
     )]
-    Template {
-        /// The texts that the template holds, in order.
-        found: String,
-    },
+    Template { times: usize, others: usize },
     /// A token with an id beyond the vocabulary.
     #[error(
         "tokenizer.json gives the token {token:?} the id {id}, but the highest id of the vocabulary is {highest}"
