@@ -380,7 +380,7 @@ fn sizes_beyond_all_reason_are_refused_without_making_room_for_them() {
         ("type_vocab_size", "0"),
     ] {
         let folder = Folder::new();
-        let mut config: serde_json::Value = serde_json::from_str(tiny_checkpoint::CONFIG).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(CONFIG).unwrap();
         config[key] = serde_json::from_str(value).unwrap();
         folder.write("config.json", &config.to_string());
         folder.load().unwrap_err();

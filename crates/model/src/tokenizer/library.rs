@@ -14,7 +14,7 @@ use super::files::AddedTokenSettings;
 use super::guard::guarded;
 
 /// The most bytes that a text may have once it is normalised.
-const MAX_NORMALIZED: usize = 4 << 20;
+const MAX_NORMALIZED: usize = 2 << 20;
 
 /// The most special tokens around a text.
 const MAX_ADDED: usize = 256;
