@@ -39,6 +39,9 @@ pub struct OpenOptions {
     pub collection: Option<PathBuf>,
     /// The precision in which queries are encoded; the one of the index if unset.
     pub precision: Option<Precision>,
+    /// The tokens of a query: a longer one is cut, a shorter one filled up with `[MASK]`s, which are searched too. What
+    /// the index and its checkpoint set if unset.
+    pub query_maxlen: Option<usize>,
     /// How many threads to use; all if unset.
     pub threads: Option<NonZeroUsize>,
     /// How to reach the hub; as [`Checkpoint::load`](crate::Checkpoint::load) does if unset.
@@ -65,6 +68,7 @@ impl Searcher {
             checkpoint: options.checkpoint,
             collection: options.collection,
             precision: options.precision,
+            query_maxlen: options.query_maxlen,
             compute: ComputeOptions::default().with_threads(options.threads),
             hub: options.hub.unwrap_or_else(usual_hub),
         };
@@ -124,6 +128,15 @@ impl Searcher {
         })
     }
 
+    /// How many tokens of a query are not searched, since it is longer than the index's `query_maxlen`: 0 only if it fits,
+    /// and at least so many of a very long one. [`OpenOptions::query_maxlen`] makes room.
+    ///
+    /// # Errors
+    /// [`Error::Query`].
+    pub fn lost_tokens(&self, query: &str) -> Result<usize, Error> {
+        Ok(self.0.encoder().lost_tokens(query)?)
+    }
+
     /// The text of a passage; `None` where the collection is not at hand, as [`Searcher::notices`] says.
     pub fn text(&self, pid: u32) -> Option<&str> {
         self.0
@@ -141,7 +154,7 @@ impl Searcher {
         self.0.searcher().index().passages()
     }
 
-    /// Notices for the user: why there are no texts.
+    /// Notices for the user: why there are no texts, and what of the queries' layout the checkpoint lacks.
     pub fn notices(&self) -> &[String] {
         self.0.notices()
     }

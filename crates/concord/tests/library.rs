@@ -178,6 +178,29 @@ fn queries_are_encoded_in_the_precision_of_the_index() {
 }
 
 #[test]
+fn a_query_that_is_too_long_says_what_it_loses_and_can_be_given_room() {
+    let (_folder, index, _) = built(|builder| builder);
+    let query = "the museum opens on sunday ".repeat(3);
+    let searcher = |query_maxlen| {
+        let options = OpenOptions {
+            query_maxlen,
+            ..OpenOptions::default()
+        };
+        Searcher::open_with(&index, options)
+    };
+    let (cut, whole) = (searcher(None).unwrap(), searcher(Some(64)).unwrap());
+    assert!(cut.lost_tokens(&query).unwrap() > 0);
+    assert_eq!(cut.lost_tokens("the museum").unwrap(), 0);
+    assert_eq!(whole.lost_tokens(&query).unwrap(), 0);
+    assert_ne!(
+        cut.search(&query, 3).unwrap(),
+        whole.search(&query, 3).unwrap()
+    );
+    assert!(matches!(searcher(Some(5000)), Err(Error::Open(_))));
+    assert!(matches!(cut.search(" ", 3), Err(Error::Query(_))));
+}
+
+#[test]
 fn an_index_of_a_later_contract_is_refused() {
     let (_folder, index, _) = built(|builder| builder);
     let manifest = index.join("concord.json");

@@ -153,6 +153,9 @@ pub enum LineProblem {
     /// An id that is the empty string.
     #[error("{field} is empty")]
     EmptyId { field: &'static str },
+    /// A query without words. ColBERT fails on one in a TSV file, and elsewhere searches for `[MASK]`s alone.
+    #[error("the query is empty: give it words, or leave the line out")]
+    EmptyQuery,
     #[error("{field} {id:?} was already used on line {first_line}")]
     DuplicateId {
         /// The kind of id: "the query id", "the document id".

@@ -68,6 +68,11 @@ impl Queries {
             let mut fields = strip(line).split('\t');
             let qid = strip(fields.next().unwrap_or_default());
             let pushed = match fields.next() {
+                // The strip has taken the tab along with what is missing beside it.
+                None if line.trim_start().contains('\t') => Err(LineProblem::EmptyQuery),
+                None if line.contains('\t') => Err(LineProblem::EmptyId {
+                    field: "the query id",
+                }),
                 None => Err(LineProblem::NoTab { expected: COLUMNS }),
                 Some(_) if qid.is_empty() => Err(LineProblem::EmptyId {
                     field: "the query id",
@@ -180,6 +185,9 @@ impl Builder {
         query: Result<(String, String), LineProblem>,
     ) -> Result<(), CorpusError> {
         let (qid, text) = query.map_err(|problem| lines.error(problem))?;
+        if strip(&text).is_empty() {
+            return Err(lines.error(LineProblem::EmptyQuery));
+        }
         let Queries {
             queries, by_qid, ..
         } = &mut self.queries;

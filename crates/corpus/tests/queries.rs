@@ -72,10 +72,17 @@ fn each_way_a_line_can_be_wrong_is_told_apart() {
         (1, LineProblem::NoTab { .. })
     ));
     // The reference strips the tab of an empty query and then finds one column.
+    for empty in ["1\t\n", "1\t \n", " 1 \t\n", "1\t \tmore\n"] {
+        assert_eq!(problem(tsv(empty)), (1, LineProblem::EmptyQuery));
+    }
     assert!(matches!(
-        problem(tsv("1\t\n")),
-        (1, LineProblem::NoTab { .. })
+        problem(tsv("\ttext\n")),
+        (1, LineProblem::EmptyId { .. })
     ));
+    for empty in ["", " \\t"] {
+        let line = format!("{{\"qid\": 1, \"question\": \"{empty}\"}}\n");
+        assert_eq!(problem(json(&line)), (1, LineProblem::EmptyQuery));
+    }
     assert!(matches!(
         problem(json("{\"question\": \"x\"}\n")).1,
         LineProblem::MissingField { .. }

@@ -14,6 +14,7 @@ use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
 };
 
+use crate::finite::{FiniteArtifacts, NotFinite};
 use crate::log::{BuildLog, StageCounter};
 use crate::native::Native;
 use crate::occupant::{Occupant, OccupiedError, check_only_an_index, occupant};
@@ -37,6 +38,8 @@ pub enum BuildError {
     Evaluate(#[from] EvaluateError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    NotFinite(Box<NotFinite>),
 }
 
 /// What a build came to.
@@ -113,8 +116,8 @@ impl<'a> From<&'a PathBuf> for Output<'a> {
 /// Builds the index of `native` at `output`, taking up what an earlier process left.
 ///
 /// # Errors
-/// When something else is there, another process builds there, or anything cannot be computed or
-/// written. What was finished stays for the next attempt.
+/// When something else is there, another process builds there, anything cannot be computed or
+/// written, or a number that would go into the index is not finite. What was finished stays for the next attempt.
 pub fn build<'a>(
     native: &Native,
     layout: Layout,
@@ -152,6 +155,10 @@ pub fn build<'a>(
         Occupant::ToBeReplaced => true,
         Occupant::Nothing => false,
     };
+    let finite = FiniteArtifacts::of(native);
+    finite
+        .check_given()
+        .map_err(|found| BuildError::NotFinite(Box::new(found)))?;
     let staging = Staging::open(out)?;
     let store = DiskStore::open(&staging.path("store"))?;
     let folder = staging.path("index");
@@ -161,14 +168,18 @@ pub fn build<'a>(
     fs::create_dir(&folder).map_err(writing(&folder))?;
     let stages = StageCounter::new(progress, begun);
     let config = native.published_config();
-    let (artifacts, files, notices) = native.evaluate(&store, None, &stages, |evaluator| {
+    let evaluated = native.evaluate(&store, Some(&finite), &stages, |evaluator| {
         let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
         Ok::<_, BuildError>((
             evaluator.known_artifacts()?,
             names,
             native.notices(Some(evaluator))?,
         ))
-    })?;
+    });
+    let (artifacts, files, notices) = match (evaluated, finite.into_found()) {
+        (Err(_), Some(found)) => return Err(BuildError::NotFinite(Box::new(found))),
+        (evaluated, _) => evaluated?,
+    };
     manifest.artifacts = artifacts;
     manifest.files = concord_index::format::file_records(&folder, files).map_err(|source| {
         BuildError::Unreadable {

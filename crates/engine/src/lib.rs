@@ -15,6 +15,7 @@ pub mod build;
 pub mod checkpoint;
 pub mod compare;
 pub mod embedded;
+pub mod finite;
 pub mod graph;
 pub mod index_settings;
 pub mod log;

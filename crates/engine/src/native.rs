@@ -16,7 +16,7 @@ use concord_model::document::{AnyEncoder, DocEncoder};
 use concord_model::encoder::BuildError;
 use concord_model::numerics::{Arithmetic, Ties};
 use concord_model::precision::Precision;
-use concord_model::stages::{Encode, Gather, Passages, Tokenize, count_of};
+use concord_model::stages::{Cuts, Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, CENTROIDS, EMBS, IVF, PLAN, RESIDUALS, SAMPLE_HELDOUT, VALUES,
@@ -76,6 +76,7 @@ pub struct Native {
     graph: Graph,
     grid: Grid,
     compute: Compute,
+    cuts: Arc<Cuts>,
 }
 
 impl Native {
@@ -131,12 +132,14 @@ impl Native {
             tokenizer: Arc::new(checkpoint.doc_tokenizer(&config)?),
         };
         let checkpoint_hash = checkpoint.hash();
+        let cuts = Arc::new(Cuts::default());
         let compress = options.numerics.at_stage("compress");
         let mut graph = Graph::new()
             .with(Tokenize {
                 tokenizer: Arc::clone(&encoder.tokenizer),
                 checkpoint: checkpoint_hash,
                 doc_maxlen: config.doc_maxlen,
+                cuts: Arc::clone(&cuts),
             })
             .with(Encode {
                 encoder: encoder.clone(),
@@ -183,6 +186,7 @@ impl Native {
             graph,
             grid,
             compute,
+            cuts,
         })
     }
 
@@ -265,6 +269,24 @@ impl Native {
 
     pub fn collection(&self) -> &Collection {
         &self.collection
+    }
+
+    /// The artifacts that are given instead of computed.
+    pub(crate) fn swaps(&self) -> &[Swap] {
+        &self.swaps
+    }
+
+    /// The token of a passage that its embedding number `embedding` is of, if the passage keeps `kept` tokens.
+    pub(crate) fn kept_token(&self, pid: u32, embedding: usize, kept: usize) -> Option<String> {
+        let tokenizer = &self.encoder.tokenizer;
+        let ids = tokenizer.encode_one(self.collection.text(pid)?).ok()?;
+        let keep = tokenizer.keep_mask(&ids);
+        let of_kept = ids.iter().zip(keep).filter(|(_, keep)| *keep);
+        let ids: Vec<u32> = of_kept.map(|(&id, _)| id).collect();
+        match ids.len() == kept {
+            true => tokenizer.word_pieces().token_of(*ids.get(embedding)?),
+            false => None,
+        }
     }
 
     /// What turns its passages into embeddings.
@@ -390,10 +412,13 @@ impl Native {
         })
     }
 
-    /// Notices for the user: about the checkpoint, the collection, and, once it is known, the plan.
+    /// Notices for the user: about the checkpoint and its tokenizer, the collection, what of it was cut off, and,
+    /// once it is known, the plan.
     pub fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError> {
         let mut notices = self.checkpoint.notices().to_vec();
+        notices.extend(self.encoder.tokenizer.notices());
         notices.extend_from_slice(self.collection.notices());
+        notices.extend(self.cut_passages());
         if let Some(evaluator) = evaluator
             && let Ok(plan) = Plan::from_value(&evaluator.load(PLAN, 0)?)
             && plan.num_partitions < plan.num_partitions_by_rule
@@ -404,5 +429,23 @@ impl Native {
             ));
         }
         Ok(notices)
+    }
+
+    /// That passages are longer than what is encoded of them, if some are.
+    fn cut_passages(&self) -> Option<String> {
+        let total = self.cuts.total();
+        // A build that goes on where an earlier one was has not seen what that one tokenized.
+        let of = match total.passages == self.collection.len() {
+            true => format!("{} passages", total.passages),
+            false => format!("the {} passages that were tokenized now", total.passages),
+        };
+        let (cut, lost, most) = (total.cut, total.lost, self.config.doc_maxlen);
+        let are = if cut == 1 { "is" } else { "are" };
+        (cut > 0).then(|| {
+            format!(
+                "{cut} of {of} {are} longer than doc_maxlen = {most} tokens and cut there: at least {lost} tokens are \
+                 not in the index"
+            )
+        })
     }
 }

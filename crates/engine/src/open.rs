@@ -38,6 +38,8 @@ pub struct OpenOptions {
     pub collection: Option<PathBuf>,
     /// The precision in which queries are encoded; the index's own if unset.
     pub precision: Option<Precision>,
+    /// Tokens per query, special tokens and `[MASK]`s included; what the index and its checkpoint set if unset.
+    pub query_maxlen: Option<usize>,
     pub compute: ComputeOptions,
     /// How to reach the hub, if the checkpoint is one of it.
     pub hub: HubOptions,
@@ -50,6 +52,7 @@ impl OpenOptions {
             checkpoint: None,
             collection: None,
             precision: None,
+            query_maxlen: None,
             compute: ComputeOptions::default(),
             hub,
         }
@@ -136,10 +139,16 @@ impl OpenIndex {
             recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
         let (numerics, built_in) = recorded.encoding()?;
         let precision = options.precision.unwrap_or(built_in);
-        let config = checkpoint.colbert_config([&layer(folder, &index)?])?;
+        let asked = ConfigLayer {
+            query_maxlen: options.query_maxlen,
+            ..ConfigLayer::default()
+        };
+        let config = checkpoint.colbert_config([&layer(folder, &index)?, &asked])?;
         let compute = Compute::new(&options.compute)?;
+        let encoder = QueryEncoder::new(&checkpoint, &config, &numerics, precision, &compute)?;
+        notices.extend(encoder.notices());
         Ok(OpenIndex {
-            encoder: QueryEncoder::new(&checkpoint, &config, &numerics, precision, &compute)?,
+            encoder,
             searcher: Searcher::new(Arc::new(index), &compute),
             compute,
             checkpoint: Arc::new(checkpoint),
@@ -152,13 +161,16 @@ impl OpenIndex {
     /// The best `k` passages for the text of a query, best first, by pid where scores are equal.
     ///
     /// # Errors
-    /// When the text cannot be tokenized.
+    /// When the text is empty or cannot be tokenized, or its embeddings come out as something else than finite numbers.
     pub fn search(
         &self,
         query: &str,
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Hit>, QueryError> {
+        if query.trim().is_empty() {
+            return Err(QueryError::Empty);
+        }
         let embeddings = self.encoder.encode(query)?;
         let width = self.config.query_maxlen;
         Ok(self.searcher.search(&embeddings, width, k, options))
@@ -203,7 +215,7 @@ impl OpenIndex {
         self.collection.as_deref()
     }
 
-    /// Notices for the user: why there are no texts.
+    /// Notices for the user: why there are no texts, and what of the queries' layout the checkpoint lacks.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }

@@ -125,6 +125,11 @@ impl Swap {
         self.tensor.hash()
     }
 
+    /// What takes its place.
+    pub(crate) fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
     /// Whether it fits a graph of these sizes.
     ///
     /// # Errors

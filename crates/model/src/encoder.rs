@@ -24,7 +24,9 @@ pub use observed::TapsOfBatch;
 pub use rows::PackedRows;
 
 use concord_kernels::compute::Compute;
+use concord_kernels::rounding::Format;
 
+use crate::architecture::Operation;
 use crate::checkpoint::Checkpoint;
 use crate::numerics::{Arithmetic, Numerics, Variant};
 use crate::precision::Precision;
@@ -77,7 +79,8 @@ impl Encoder {
     ///
     /// # Errors
     /// When the checkpoint lacks a tensor, or a patch names no module, one that cannot be cut out, or
-    /// leaves widths that do not fit; when the precision is the referee's or does not go with a variant.
+    /// leaves widths that do not fit; when the precision is the referee's, does not go with a variant, or has
+    /// no finite number for a weight that it rounds.
     pub fn build(
         checkpoint: &Checkpoint,
         numerics: &Numerics,
@@ -91,6 +94,7 @@ impl Encoder {
         {
             return Err(BuildError::NotForPrecision { precision, variant });
         }
+        check_in_precision(checkpoint, precision)?;
         let kernels = Kernels {
             compute: compute.clone(),
             precision,
@@ -125,4 +129,41 @@ impl Encoder {
         let parts: Vec<PackedRows<'_>> = rows.parts(most).collect();
         self.bert.encode(&self.kernels, &parts, taps)
     }
+}
+
+/// Refuses weights and biases of linear layers that are infinite once they are rounded to `precision`. Other
+/// parameters stay in `f32`.
+fn check_in_precision(checkpoint: &Checkpoint, precision: Precision) -> Result<(), BuildError> {
+    let format = precision.format();
+    if format == Format::F32 {
+        return Ok(());
+    }
+    let architecture = checkpoint.architecture();
+    let linear = architecture
+        .modules()
+        .iter()
+        .filter(|module| module.operation == Some(Operation::Linear));
+    for parameter in linear.flat_map(|module| &module.parameters) {
+        let name = &parameter.name;
+        let Some(tensor) = checkpoint.weights().get(name) else {
+            continue;
+        };
+        let wrong = |source| BuildError::Tensor {
+            name: name.clone(),
+            source,
+        };
+        let values = tensor.as_slice::<f32>().map_err(wrong)?;
+        if let Some(at) = values
+            .iter()
+            .position(|&value| !format.round(value).is_finite())
+        {
+            return Err(BuildError::NotInPrecision {
+                name: name.clone(),
+                index: tensor.index_of(at),
+                value: values[at],
+                precision,
+            });
+        }
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@
 
 pub mod architecture;
 pub mod checkpoint;
+mod checkpoint_file;
 pub mod config;
 pub mod document;
 pub mod encoder;

@@ -13,6 +13,7 @@ use crate::tokenizer::{QueryTokenizer, TokenizerError};
 /// Turns queries into the embeddings that passages are scored against.
 pub struct QueryEncoder {
     encoder: AnyEncoder,
+    precision: Precision,
     tokenizer: QueryTokenizer,
 }
 
@@ -23,6 +24,20 @@ pub enum QueryError {
     Build(#[from] BuildError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A query without words, of which ColBERT searches the `[MASK]`s alone.
+    #[error("the query is empty: what would be found for it means nothing")]
+    Empty,
+    /// An embedding that is NaN or infinite.
+    #[error(
+        "the embedding of token {token} of the query is not finite ({value}): the numbers of the checkpoint go \
+         beyond the range of precision={precision}; another precision may do"
+    )]
+    NotFinite {
+        /// Its place among the tokens of the query, from 0.
+        token: usize,
+        value: f32,
+        precision: Precision,
+    },
 }
 
 impl QueryEncoder {
@@ -40,6 +55,7 @@ impl QueryEncoder {
         let encoder = AnyEncoder::build(checkpoint, numerics, precision, compute)?;
         Ok(QueryEncoder {
             encoder,
+            precision,
             tokenizer: checkpoint.query_tokenizer(config)?,
         })
     }
@@ -48,7 +64,7 @@ impl QueryEncoder {
     /// fills it up.
     ///
     /// # Errors
-    /// When it cannot be tokenized.
+    /// When it cannot be tokenized, or an embedding comes out as something else than finite numbers.
     pub fn encode(&self, query: &str) -> Result<Vec<f32>, QueryError> {
         let tokens = self.tokenizer.encode(query)?;
         let keep = self.tokenizer.keep_mask(&tokens.ids);
@@ -58,6 +74,28 @@ impl QueryEncoder {
             attend: Some(&tokens.attention_mask),
             keep: Some(&keep),
         };
-        Ok(self.encoder.encode(&rows, &mut TapsOfBatch::none()))
+        let embeddings = self.encoder.encode(&rows, &mut TapsOfBatch::none());
+        match embeddings.iter().position(|value| !value.is_finite()) {
+            None => Ok(embeddings),
+            Some(at) => Err(QueryError::NotFinite {
+                token: at / self.encoder.dim().max(1),
+                value: embeddings[at],
+                precision: self.precision,
+            }),
+        }
+    }
+
+    /// How many tokens of `query` are not encoded, since `query_maxlen` has no room for them: at least so many of a long
+    /// one, and 0 only if it fits.
+    ///
+    /// # Errors
+    /// When it cannot be tokenized.
+    pub fn lost_tokens(&self, query: &str) -> Result<usize, QueryError> {
+        Ok(self.tokenizer.lost(query)?)
+    }
+
+    /// Notices for the user about the tokenizer.
+    pub fn notices(&self) -> Vec<String> {
+        self.tokenizer.notices()
     }
 }

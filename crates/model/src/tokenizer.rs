@@ -8,9 +8,13 @@
 //! neighbours. Who needs the padded slices of the reference finds them in the batch plan.
 
 mod batch_plan;
+mod cut;
+mod description;
 mod doc;
 mod error;
 mod files;
+mod guard;
+mod library;
 mod markers;
 mod query;
 mod tokens;
@@ -22,4 +26,4 @@ pub use error::TokenizerError;
 pub use files::TokenizerFiles;
 pub use query::{QueryTokenizer, QueryTokens};
 pub use tokens::{Span, TokenIds};
-pub use word_pieces::{SpecialIds, WordPieces};
+pub use word_pieces::{Encoded, SpecialIds, WordPieces};

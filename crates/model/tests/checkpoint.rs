@@ -298,3 +298,105 @@ fn the_golden_checkpoint_is_loaded_as_it_was_saved() {
     }
     assert_eq!(compared, checkpoint.weights().iter().len());
 }
+
+#[test]
+fn a_file_that_is_empty_or_stands_for_another_is_told_as_that() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 466062\n";
+    for file in [
+        "config.json",
+        "vocab.txt",
+        "tokenizer.json",
+        "artifact.metadata",
+        "special_tokens_map.json",
+    ] {
+        for (text, said) in [("", "it is empty"), (pointer, "Git LFS pointer")] {
+            let folder = Folder::new();
+            folder.write(file, text);
+            let error = folder.load().unwrap_err().to_string();
+            assert!(error.contains(file) && error.contains(said), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_larger_than_any_of_its_kind_is_not_read() {
+    for file in [
+        "config.json",
+        "vocab.txt",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "artifact.metadata",
+    ] {
+        let folder = Folder::new();
+        // Nothing of it lies on the disk.
+        let large = std::fs::File::create(folder.path(file)).unwrap();
+        large.set_len(64 << 30).unwrap();
+        let error = folder.load().unwrap_err().to_string();
+        assert!(
+            error.contains(file) && error.contains("more than"),
+            "{error}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    for file in [
+        "config.json",
+        "vocab.txt",
+        "tokenizer.json",
+        "artifact.metadata",
+        "model.safetensors",
+    ] {
+        for made in ["mkfifo", "mkdir"] {
+            let folder = Folder::new();
+            let _ = std::fs::remove_file(folder.path(file));
+            let status = std::process::Command::new(made)
+                .arg(folder.path(file))
+                .status();
+            assert!(status.unwrap().success());
+            let error = folder.load().unwrap_err().to_string();
+            assert!(
+                error.contains(file) && error.contains("not a regular file"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn sizes_beyond_all_reason_are_refused_without_making_room_for_them() {
+    for (key, value) in [
+        ("num_hidden_layers", "1000000000000"),
+        ("num_hidden_layers", "2147483647"),
+        ("hidden_size", "1000000000000"),
+        ("hidden_size", "2147483646"),
+        ("vocab_size", "2147483647"),
+        ("max_position_embeddings", "2147483647"),
+        ("num_attention_heads", "0"),
+        ("num_attention_heads", "-1"),
+        ("intermediate_size", "1e300"),
+        ("type_vocab_size", "0"),
+    ] {
+        let folder = Folder::new();
+        let mut config: serde_json::Value = serde_json::from_str(CONFIG).unwrap();
+        config[key] = serde_json::from_str(value).unwrap();
+        folder.write("config.json", &config.to_string());
+        folder.load().unwrap_err();
+    }
+    for (key, value) in [
+        ("doc_maxlen", "18446744073709551615"),
+        ("query_maxlen", "1000000000000"),
+        ("doc_maxlen", "0"),
+    ] {
+        let folder = Folder::new();
+        folder.write(
+            "artifact.metadata",
+            &format!("{{\"dim\": 3, \"doc_maxlen\": 12, \"query_maxlen\": 8, \"{key}\": {value}}}"),
+        );
+        let checkpoint = folder.load().unwrap();
+        let error = checkpoint.colbert_config([]).unwrap_err().to_string();
+        assert!(error.contains(key), "{error}");
+    }
+}

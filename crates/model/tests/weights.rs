@@ -4,7 +4,12 @@
 
 mod tiny_checkpoint;
 
+use concord_kernels::compute::Compute;
 use concord_model::checkpoint::{CheckpointError, Weights, WeightsError};
+use concord_model::encoder::{BuildError, Encoder};
+use concord_model::numerics::Numerics;
+use concord_model::precision::Precision;
+use concord_model::query::{QueryEncoder, QueryError};
 use concord_tensor::{DType, Tensor, pt};
 use proptest::prelude::*;
 use tiny_checkpoint::{Folder, Named, architecture, state_dict, tensors, without};
@@ -171,6 +176,40 @@ fn the_old_names_of_layer_norms_are_understood() {
 }
 
 #[test]
+fn names_that_differ_by_the_prefix_of_a_wrapper_are_read_and_that_is_said() {
+    let folder = Folder::new();
+    let hash = folder.load().unwrap().hash();
+    for prefix in ["module.", "model.", "module.model."] {
+        for named in [tensors(), in_four_bits()] {
+            folder.save(&named);
+            let plain = folder.load().unwrap();
+            let wrapped = named.into_iter();
+            let wrapped = wrapped.map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+            folder.save(&wrapped.collect());
+            let checkpoint = folder.load().unwrap();
+            assert_eq!(checkpoint.hash(), plain.hash());
+            let [notice] = checkpoint.notices() else {
+                panic!("one notice expected: {:?}", checkpoint.notices());
+            };
+            assert!(notice.contains(&format!("{prefix:?}")), "{notice}");
+        }
+    }
+    // The same tensor with and without it is ambiguous; a whole set without it is the one that is meant.
+    let wrap = |(name, tensor)| (format!("module.{name}"), tensor);
+    let mut both: Named = tensors().into_iter().map(wrap).collect();
+    both.push((
+        "linear.weight".to_owned(),
+        Tensor::new([3, 4], vec![0f32; 12]).unwrap(),
+    ));
+    folder.save(&both);
+    assert!(matches!(folder.weights_error(), WeightsError::Twice { .. }));
+    let mut both: Named = tensors().into_iter().map(wrap).collect();
+    both.extend(tensors());
+    folder.save(&both);
+    assert_eq!(folder.load().unwrap().hash(), hash);
+}
+
+#[test]
 fn missing_tensors_are_named_and_a_plain_bert_is_recognised() {
     let folder = Folder::new();
     let name = "bert.encoder.layer.0.output.dense.bias";
@@ -276,4 +315,130 @@ proptest! {
         std::fs::write(&path, bytes).unwrap();
         let _ = folder.load();
     }
+}
+
+/// The tensors with one element of one of them replaced.
+fn with_element(name: &str, at: usize, value: f32) -> Named {
+    let mut named = tensors();
+    let (_, tensor) = named.iter_mut().find(|(n, _)| n == name).unwrap();
+    let mut values = tensor.as_slice::<f32>().unwrap().to_vec();
+    values[at] = value;
+    *tensor = Tensor::new(tensor.shape(), values).unwrap();
+    named
+}
+
+#[test]
+fn a_weight_that_is_no_finite_number_is_named_with_its_place() {
+    let folder = Folder::new();
+    let query = "bert.encoder.layer.0.attention.self.query.weight";
+    let norm = "bert.embeddings.LayerNorm.bias";
+    for (name, at, value, place) in [
+        ("linear.weight", 6, f32::NAN, vec![1, 2]),
+        (query, 0, f32::INFINITY, vec![0, 0]),
+        (norm, 3, f32::NEG_INFINITY, vec![3]),
+    ] {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let cast = |(name, tensor): (String, Tensor)| (name, tensor.cast(dtype).unwrap());
+            folder.save(
+                &with_element(name, at, value)
+                    .into_iter()
+                    .map(cast)
+                    .collect(),
+            );
+            let error = folder.weights_error();
+            let WeightsError::NotFinite {
+                name: found, index, ..
+            } = &error
+            else {
+                panic!("{error}");
+            };
+            assert_eq!((found.as_str(), index), (name, &place));
+            assert!(
+                error.to_string().contains(&format!("{value} at {place:?}")),
+                "{error}"
+            );
+        }
+    }
+
+    let mut named = in_four_bits();
+    let scales = named
+        .iter_mut()
+        .find(|(name, _)| *name == format!("{query}_scale"));
+    scales.unwrap().1 = Tensor::new([4, 2], vec![f32::NAN; 8]).unwrap();
+    folder.save(&named);
+    assert!(matches!(
+        folder.weights_error(),
+        WeightsError::NotFinite { .. }
+    ));
+
+    // Nothing is computed with the pooler.
+    folder.save(&with_element("bert.pooler.dense.bias", 0, f32::NAN));
+    folder.load().unwrap();
+}
+
+#[test]
+fn a_weight_that_a_precision_has_no_finite_number_for_is_refused_in_that_precision() {
+    let folder = Folder::new();
+    let query = "bert.encoder.layer.0.attention.self.query.weight";
+    let bias = "bert.encoder.layer.0.output.dense.bias";
+    for (name, value, fails_in) in [
+        (query, 65_519.0, &[][..]),
+        (query, 65_520.0, &[Precision::F16]),
+        (bias, -1e6, &[Precision::F16]),
+        (
+            "linear.weight",
+            f32::MAX,
+            &[Precision::F16, Precision::Bf16],
+        ),
+        // A table, which is not rounded.
+        ("bert.embeddings.word_embeddings.weight", 1e6, &[]),
+    ] {
+        folder.save(&with_element(name, 1, value));
+        let checkpoint = folder.load().unwrap();
+        for precision in [
+            Precision::F32,
+            Precision::F16,
+            Precision::Bf16,
+            Precision::Int8,
+        ] {
+            let built = Encoder::build(
+                &checkpoint,
+                &Numerics::default(),
+                precision,
+                &Compute::fastest(),
+            );
+            match built.err() {
+                None => assert!(!fails_in.contains(&precision), "{name} {precision}"),
+                Some(BuildError::NotInPrecision {
+                    name: found,
+                    value: of,
+                    ..
+                }) => {
+                    assert!(fails_in.contains(&precision), "{name} {precision}");
+                    assert_eq!((found.as_str(), of), (name, value));
+                }
+                Some(other) => panic!("{other}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_embedding_of_a_query_that_is_no_number_is_named() {
+    let folder = Folder::new();
+    // Finite weights whose products are not.
+    let huge = |(name, tensor): (String, Tensor)| match name.as_str() {
+        "linear.weight" => (name, Tensor::new([3, 4], vec![f32::MAX; 12]).unwrap()),
+        _ => (name, tensor),
+    };
+    folder.save(&tensors().into_iter().map(huge).collect());
+    let checkpoint = folder.load().unwrap();
+    let config = checkpoint.colbert_config([]).unwrap();
+    let (numerics, compute) = (Numerics::default(), Compute::fastest());
+    let encoder = QueryEncoder::new(&checkpoint, &config, &numerics, Precision::F32, &compute);
+    let error = encoder.unwrap().encode("one").unwrap_err();
+    assert!(
+        matches!(error, QueryError::NotFinite { token: 0, .. }),
+        "{error}"
+    );
 }

@@ -42,6 +42,7 @@ mod element;
 mod element_type;
 mod error;
 mod file_error;
+mod finite;
 mod hash;
 mod layout;
 pub mod npy;

@@ -98,6 +98,9 @@ pub struct SearchCommand {
     /// built in]
     #[arg(long, value_name = "P", value_parser = precision)]
     precision: Option<Precision>,
+    /// Tokens per query: a longer one is cut, a shorter one filled up [default: what the index was built with]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    query_maxlen: Option<NonZeroUsize>,
     /// Take a negative similarity for zero, as the reference does on a CPU
     #[arg(long)]
     clip_negative: bool,
@@ -114,6 +117,7 @@ impl SearchCommand {
         let qrels = self.qrels.as_ref().map(Qrels::open).transpose()?;
         let index = self.open()?;
         warn(index.notices());
+        warn(cut_queries(&index, &queries)?.as_slice());
 
         let found = index.compute().install(|| self.search(&index, &queries))?;
         let mut ranking = Ranking::new();
@@ -162,6 +166,7 @@ impl SearchCommand {
             checkpoint: self.checkpoint.clone(),
             collection: self.collection.clone(),
             precision: self.precision,
+            query_maxlen: self.query_maxlen.map(NonZeroUsize::get),
             compute: self.compute.options()?,
             hub: environment::hub(),
         };
@@ -240,6 +245,28 @@ impl SearchCommand {
             Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }
+}
+
+/// That queries are longer than what is encoded of them, if some are.
+fn cut_queries(index: &OpenIndex, queries: &Queries) -> Result<Option<String>, Failure> {
+    let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+    let lost = |text: &&str| Ok(index.encoder().lost_tokens(text)?);
+    let lost: Vec<usize> = index
+        .compute()
+        .install(|| texts.par_iter().map(lost).collect::<Result<_, Failure>>())?;
+    let (cut, most) = (
+        lost.iter().filter(|lost| **lost > 0).count(),
+        index.config().query_maxlen,
+    );
+    let are = if cut == 1 { "is" } else { "are" };
+    Ok((cut > 0).then(|| {
+        format!(
+            "{cut} of {} queries {are} longer than query_maxlen = {most} tokens and cut there: at least {} tokens are \
+             not searched (--query-maxlen makes room)",
+            lost.len(),
+            lost.iter().sum::<usize>(),
+        )
+    }))
 }
 
 /// What was found, and what is needed to show it.

@@ -6,6 +6,7 @@
 
 mod agent;
 mod crash;
+mod cut_texts;
 mod damage;
 mod demo;
 mod determinism;

@@ -5,6 +5,7 @@ use std::path::Path;
 use concord_tensor::{Container, TensorSource, pt, safetensors};
 
 use super::error::CheckpointError;
+use crate::checkpoint_file;
 use crate::tokenizer::{TokenizerError, TokenizerFiles};
 
 /// The files of a checkpoint.
@@ -44,7 +45,7 @@ impl Files<'_> {
         let bytes = match self {
             Files::Folder(folder) => {
                 let path = folder.join(file);
-                let bytes = std::fs::read(&path);
+                let bytes = checkpoint_file::read(&path, checkpoint_file::MAX_SETTINGS);
                 bytes.map_err(|source| CheckpointError::Read { path, source })?
             }
             Files::Memory { files, .. } => memory(files, file).unwrap_or_default().to_vec(),

@@ -21,7 +21,13 @@ pub struct Weights {
     dim: usize,
     has_pooler: bool,
     ignored: Vec<String>,
+    /// What the names in the file begin with beyond the reference's.
+    prefix: &'static str,
 }
+
+/// What wrappers put in front of the names of a model's tensors: those of PyTorch's parallel training, and modules that
+/// hold the model under a name.
+const PREFIXES: [&str; 4] = ["module.", "model.", "module.model.", "model.module."];
 
 /// Why a set of tensors is not that of the configured encoder.
 #[derive(Debug, Error)]
@@ -61,9 +67,22 @@ pub enum WeightsError {
         expected: Vec<usize>,
         problem: String,
     },
-    /// A tensor that is there under its present name and under its old one.
-    #[error("{name:?} is there twice, also under the old name of its kind (gamma or beta)")]
+    /// A tensor that is there under its present name and under another of its names.
+    #[error(
+        "{name:?} is there twice, also under the old name of its kind (gamma or beta) or with a wrapper's prefix"
+    )]
     Twice { name: String },
+    /// A weight that is NaN or infinite, after which every embedding would be.
+    #[error(
+        "{name:?} is {value} at {index:?}: with weights that are no finite numbers every embedding would be \
+         nonsense; the file is damaged, or the training diverged"
+    )]
+    NotFinite {
+        name: String,
+        /// The element's index in each dimension, from 0.
+        index: Vec<usize>,
+        value: f32,
+    },
     #[error("{0}")]
     Read(#[from] FileError),
     #[error("{name:?}: {source}")]
@@ -74,7 +93,8 @@ impl Weights {
     /// The weights among `tensors`, given by name.
     ///
     /// `LayerNorm.gamma` and `LayerNorm.beta`, as the oldest checkpoints have them, are read as
-    /// `weight` and `bias`. A matrix `(rows, columns)` of the encoder may be stored in four bits: `NAME` holds `u8`
+    /// `weight` and `bias`. Where all names that are needed have one prefix of a wrapper, such as `module.`, they are
+    /// read without it. A matrix `(rows, columns)` of the encoder may be stored in four bits: `NAME` holds `u8`
     /// of `(rows, columns / 2)`, two levels each, the lower half first, and `NAME_scale` holds `f16`
     /// or `f32` of `(rows, groups)`, one for each `columns / groups` neighbours. A weight is
     /// `(level - 8) · scale`, rounded once. The pooler, the heads of pretraining (`cls.…`) and whatever else the
@@ -128,6 +148,13 @@ impl Weights {
                     .to_owned(),
             );
         }
+        if !self.prefix.is_empty() {
+            notices.push(format!(
+                "the names of the checkpoint's tensors begin with {:?}, which a wrapper of the model has put there: \
+                 they are read without it",
+                self.prefix
+            ));
+        }
         if let Some(first) = self.ignored.first() {
             let count = self.ignored.len();
             notices.push(format!(
@@ -177,7 +204,7 @@ fn collect<S: Stored>(
     architecture: &Architecture,
     stored: impl IntoIterator<Item = (String, S)>,
 ) -> Result<Weights, WeightsError> {
-    let mut stored = by_present_name(stored)?;
+    let (mut stored, prefix) = without_prefix(architecture, by_present_name(stored)?)?;
     let projection = projection(architecture, &stored)?;
     let dim = embedding_width(projection, stored[&projection.name].shape())?;
     let has_pooler = POOLER.iter().all(|name| stored.contains_key(*name));
@@ -196,6 +223,7 @@ fn collect<S: Stored>(
         } else {
             widened(&name, &shape, &tensor)?
         };
+        check_finite(&name, &weight)?;
         tensors.insert(name, weight);
     }
     let ignored = stored.into_keys().filter(|name| !is_expected_extra(name));
@@ -204,6 +232,7 @@ fn collect<S: Stored>(
         dim,
         has_pooler,
         ignored: ignored.collect(),
+        prefix,
     })
 }
 
@@ -231,6 +260,27 @@ fn by_present_name<S>(
         by_name.insert(name, tensor);
     }
     Ok(by_name)
+}
+
+/// The tensors by the reference's names, and the prefix that all of those had that the architecture needs, if the names
+/// differ in nothing else.
+fn without_prefix<S>(
+    architecture: &Architecture,
+    stored: BTreeMap<String, S>,
+) -> Result<(BTreeMap<String, S>, &'static str), WeightsError> {
+    let all_begin_with = |prefix: &str| {
+        let mut needed = architecture.parameters();
+        needed.all(|parameter| stored.contains_key(&format!("{prefix}{}", parameter.name)))
+    };
+    let found = PREFIXES.into_iter().find(|prefix| all_begin_with(prefix));
+    let Some(prefix) = found.filter(|_| !all_begin_with("")) else {
+        return Ok((stored, ""));
+    };
+    let plain = stored.into_iter().map(|(name, tensor)| {
+        let plain = name.strip_prefix(prefix).map(str::to_owned);
+        (plain.unwrap_or(name), tensor)
+    });
+    Ok((by_present_name(plain)?, prefix))
 }
 
 /// ColBERT's projection `(dim, hidden)`, once it is sure that no parameter is missing.
@@ -345,6 +395,18 @@ fn from_four_bits<S: Stored>(
         }
     }
     Tensor::new(shape, weights).map_err(widen)
+}
+
+fn check_finite(name: &str, weight: &Tensor) -> Result<(), WeightsError> {
+    let Some(at) = weight.first_non_finite() else {
+        return Ok(());
+    };
+    let widened = weight.as_slice::<f32>();
+    Err(WeightsError::NotFinite {
+        name: name.to_owned(),
+        index: weight.index_of(at),
+        value: widened.map_or(f32::NAN, |weights| weights[at]),
+    })
 }
 
 fn check_shape(name: &str, shape: &[usize], stored: &impl Stored) -> Result<(), WeightsError> {

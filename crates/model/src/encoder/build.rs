@@ -59,6 +59,18 @@ pub enum BuildError {
         precision: Precision,
         variant: Variant,
     },
+    /// A finite weight for which the precision has no finite number.
+    #[error(
+        "{name:?} is {value:e} at {index:?}, which is infinite in precision={precision}; use precision=f32"
+    )]
+    NotInPrecision {
+        /// The tensor.
+        name: String,
+        /// The element's index in each dimension, from 0.
+        index: Vec<usize>,
+        value: f32,
+        precision: Precision,
+    },
     /// What is left does not fit together.
     #[error(
         "`{path}` takes rows of {expected} values, but gets {found} with the modules before it cut out; \

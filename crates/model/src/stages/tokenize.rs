@@ -9,6 +9,7 @@ use concord_pipeline::{
 use concord_tensor::{BitHash, Tensor};
 use rayon::prelude::*;
 
+use super::cuts::{CutPassages, Cuts};
 use super::passages::texts_of;
 use crate::tokenizer::DocTokenizer;
 
@@ -19,6 +20,8 @@ pub struct Tokenize {
     pub checkpoint: BitHash,
     /// The most tokens of a passage.
     pub doc_maxlen: usize,
+    /// Where it is counted what does not fit into that.
+    pub cuts: Arc<Cuts>,
 }
 
 impl Tokenize {
@@ -55,10 +58,18 @@ impl Stage for Tokenize {
             .par_iter()
             .enumerate()
             .map(|(at, text)| {
-                let ids = self.tokenizer.encode_one(text);
-                ids.map_err(|error| format!("passage {}: {error}", first + at))
+                let encoded = self.tokenizer.encode_counted(text);
+                encoded.map_err(|error| format!("passage {}: {error}", first + at))
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let came_to = CutPassages {
+            passages: tokens.len(),
+            cut: tokens.iter().filter(|encoded| encoded.lost > 0).count(),
+            lost: tokens.iter().map(|encoded| encoded.lost).sum(),
+        };
+        self.cuts.note(call.chunk(), came_to);
+        let tokens = tokens.into_iter().map(|encoded| encoded.ids);
+        let tokens: Vec<_> = tokens.collect();
         let lengths: Vec<i64> = tokens.iter().map(|ids| ids.len() as i64).collect();
         let ids: Vec<i64> = tokens.iter().flatten().map(|&id| i64::from(id)).collect();
         Ok(vec![Value::of_fields([

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::error::TokenizerError;
 use super::markers::Marker;
 use super::tokens::{Span, TokenIds};
-use super::word_pieces::WordPieces;
+use super::word_pieces::{Encoded, WordPieces};
 use crate::config::ColbertConfig;
 
 /// Python's `string.punctuation`.
@@ -51,11 +51,19 @@ impl DocTokenizer {
     /// The ids of one document: 3 to `doc_maxlen` of them.
     ///
     /// # Errors
-    /// [`TokenizerError::Encode`].
+    /// Those of [`WordPieces::encode_counted`].
     pub fn encode_one(&self, text: &str) -> Result<TokenIds, TokenizerError> {
-        let mut ids = self.pieces.encode(text, self.max_tokens - 1)?;
-        self.marker.insert(&mut ids);
-        Ok(ids)
+        Ok(self.encode_counted(text)?.ids)
+    }
+
+    /// [`DocTokenizer::encode_one`], and how many tokens `doc_maxlen` left no room for.
+    ///
+    /// # Errors
+    /// As [`DocTokenizer::encode_one`].
+    pub fn encode_counted(&self, text: &str) -> Result<Encoded, TokenizerError> {
+        let mut encoded = self.pieces.encode_counted(text, self.max_tokens - 1)?;
+        self.marker.insert(&mut encoded.ids);
+        Ok(encoded)
     }
 
     /// For each token of [`DocTokenizer::encode_one`] whose embedding is kept, the bytes of `text` that

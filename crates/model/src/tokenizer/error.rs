@@ -89,6 +89,57 @@ pub enum TokenizerError {
         /// The rows of the word table.
         rows: usize,
     },
+    /// Something that a tokenizer may have so much of and no more.
+    #[error("the tokenizer goes beyond a bound: {what}: {found}, and at most {most} are allowed")]
+    Bound {
+        what: &'static str,
+        found: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// A template for one text that does not hold it once.
+    #[error(
+        "tokenizer.json: the template for one text should hold the text (A) once and no other, found it {times} times \
+         and {others} others"
+    )]
+    Template { times: usize, others: usize },
+    /// A token with an id beyond the vocabulary.
+    #[error(
+        "tokenizer.json gives the token {token:?} the id {id}, but the highest id of the vocabulary is {highest}"
+    )]
+    UnknownId {
+        id: u32,
+        /// Empty where the library does not say.
+        token: String,
+        highest: u32,
+    },
+    /// A text of which more would have to be read than is read of any.
+    #[error(
+        "the text has {bytes} bytes, and its first {read} came to only {tokens} tokens, where {needed} are wanted; \
+         split it, or leave out what is no text"
+    )]
+    TooSparse {
+        /// Bytes of the text.
+        bytes: usize,
+        /// How many of them were read, repetitions left out.
+        read: usize,
+        tokens: usize,
+        needed: usize,
+    },
+    /// A text that has to be tokenized whole, as with a tokenizer that is not BERT's, whose texts cannot be cut first.
+    #[error(
+        "the text has {bytes} bytes, and at most {most} can be tokenized whole; split the text"
+    )]
+    TooManyBytes { bytes: usize, most: usize },
+    /// The `tokenizers` library panicked.
+    #[error(
+        "the `tokenizers` library does not get along with the files of the tokenizer (it stopped with {problem:?}): \
+         they describe one that does not work"
+    )]
+    Crashed {
+        /// The panic's text.
+        problem: String,
+    },
     /// The `tokenizers` library failed on a text.
     #[error("tokenizing failed: {problem}")]
     Encode { problem: String },

@@ -6,6 +6,7 @@ use concord_tensor::BitHash;
 use serde_json::{Map, Value};
 
 use super::error::TokenizerError;
+use crate::checkpoint_file;
 
 /// The contents of those tokenizer files of a checkpoint that decide its token ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl TokenizerFiles {
     /// There is neither `tokenizer.json` nor `vocab.txt`; a file cannot be read; there is
     /// `added_tokens.json` but no `tokenizer.json`.
     pub fn read(folder: &Path) -> Result<TokenizerFiles, TokenizerError> {
-        TokenizerFiles::collect(folder, |name| read_optional(&folder.join(name)))
+        TokenizerFiles::collect(folder, |name| read_optional(folder, name))
     }
 
     /// The files that `read` finds by name; `folder` stands for their place in messages.
@@ -245,8 +246,14 @@ fn wrong(file: &'static str, key: &str, expected: &'static str, found: &Value) -
     }
 }
 
-fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, TokenizerError> {
-    match std::fs::read(path) {
+fn read_optional(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, TokenizerError> {
+    let limit = match name {
+        TOKENIZER => checkpoint_file::MAX_TOKENIZER,
+        VOCABULARY => checkpoint_file::MAX_VOCABULARY,
+        _ => checkpoint_file::MAX_SETTINGS,
+    };
+    let path = &folder.join(name);
+    match checkpoint_file::read(path, limit) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(TokenizerError::Read {

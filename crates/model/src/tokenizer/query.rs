@@ -77,6 +77,15 @@ impl QueryTokenizer {
         Ok(tokens)
     }
 
+    /// How many tokens of `query` there is no room for in `query_maxlen`: at least so many of a long one, and 0 only if
+    /// it fits.
+    ///
+    /// # Errors
+    /// As [`QueryTokenizer::encode`].
+    pub fn lost(&self, query: &str) -> Result<usize, TokenizerError> {
+        Ok(self.pieces.encode_counted(query, self.max_tokens - 1)?.lost)
+    }
+
     /// For each token of [`QueryTokenizer::encode`] the bytes of `query` that it stands for; nothing for
     /// `[CLS]`, the marker, `[SEP]` and the `[MASK]`s.
     ///
@@ -96,7 +105,7 @@ impl QueryTokenizer {
     /// # Errors
     /// [`TokenizerError::TooLong`] beyond the encoder's positions; [`TokenizerError::Encode`].
     pub fn encode_full_length(&self, query: &str) -> Result<QueryTokens, TokenizerError> {
-        let pieces = self.pieces.raw(query)?.len();
+        let pieces = self.pieces.count(query, FULL_LENGTH_LIMIT)?;
         let tokens = FULL_LENGTH_LIMIT.min(self.max_tokens.max(pieces));
         self.check_positions(tokens)?;
         let mut tokens = self.augmented(query, tokens)?;

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tokenizers::{AddedToken, Encoding, PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::Encoding;
 
+use super::cut::{Cut, Part};
+use super::description;
 use super::error::TokenizerError;
 use super::files::{AddedTokenSettings, Settings, TokenizerFiles};
+use super::library::Library;
 use super::tokens::{Span, TokenIds};
 
 /// The longest word, in characters, that is split into pieces; a longer one is unknown
@@ -36,18 +39,33 @@ pub struct SpecialIds {
 /// where `tokenizer.json` has others; and the special tokens are recognised in texts.
 #[derive(Clone)]
 pub struct WordPieces {
-    tokenizer: Arc<Tokenizer>,
+    library: Arc<Library>,
     special: SpecialIds,
     /// Special tokens around a text.
     added: usize,
+    /// How its texts can be cut before they are tokenized, if they can.
+    cut: Option<Cut>,
+}
+
+/// The most bytes of a text that has to be tokenized whole.
+const MAX_WHOLE: usize = 256 << 10;
+
+/// A text as token ids, at most so many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    /// The ids, with those of the special tokens around the text.
+    pub ids: TokenIds,
+    /// Tokens of the text for which there was no room: at least so many, since of a long text no more is read than
+    /// decides `ids`.
+    pub lost: usize,
 }
 
 impl WordPieces {
     /// The tokenizer that `files` describe.
     ///
     /// # Errors
-    /// A file is malformed; a special token is missing from the vocabulary; the tokenizer puts
-    /// no token before a text.
+    /// A file is malformed, or describes a tokenizer that does not work or goes beyond a bound; a special token is
+    /// missing from the vocabulary; the tokenizer puts no token before a text.
     pub fn new(files: &TokenizerFiles) -> Result<WordPieces, TokenizerError> {
         let settings = files.settings()?;
         settings.check_sides()?;
@@ -59,20 +77,18 @@ impl WordPieces {
             }
             None => describe(&files.vocabulary()?, &names, &settings)?,
         };
-        let description = Value::Object(description).to_string();
-        let tokenizer = Tokenizer::from_bytes(description);
-        let mut tokenizer = tokenizer.map_err(|error| TokenizerError::Malformed {
-            problem: error.to_string(),
-        })?;
-        let special = names.ids(&tokenizer)?;
-        recognise(&mut tokenizer, settings.added_tokens()?);
-        recognise(&mut tokenizer, names.all().map(|(_, t)| t.clone()).to_vec());
-        let processor = tokenizer.get_post_processor();
-        let added = processor.map_or(0, |processor| processor.added_tokens(false));
+        let longest_word = description::longest_word(&description);
+        let growth = description::growth(description.get("normalizer"));
+        let mut library = Library::load(description)?;
+        let special = names.ids(&library)?;
+        library.recognise(settings.added_tokens()?)?;
+        library.recognise(names.all().map(|(_, t)| t.clone()).to_vec())?;
+        let recognised = library.recognised();
         let pieces = WordPieces {
-            tokenizer: Arc::new(tokenizer),
+            added: library.added()?,
+            library: Arc::new(library),
             special,
-            added,
+            cut: longest_word.map(|longest| Cut::new(longest, growth, &recognised)),
         };
         match pieces.encode("", usize::MAX)?.first() {
             Some(_) => Ok(pieces),
@@ -92,40 +108,68 @@ impl WordPieces {
 
     /// The id of `token`, if the vocabulary has it.
     pub fn id_of(&self, token: &str) -> Option<u32> {
-        self.tokenizer.token_to_id(token)
+        self.library.id_of(token)
     }
 
     /// The token with this id, if there is one.
     pub fn token_of(&self, id: u32) -> Option<String> {
-        self.tokenizer.id_to_token(id)
+        self.library.token_of(id)
     }
 
     /// The highest id in the vocabulary.
     pub fn highest_id(&self) -> u32 {
-        let vocabulary = self.tokenizer.get_vocab(true);
-        vocabulary.into_values().max().unwrap_or(0)
+        self.library.highest_id()
     }
 
     /// The ids of `text` without special tokens, not truncated. Special tokens that stand
     /// literally in the text are recognised as such.
     ///
     /// # Errors
-    /// [`TokenizerError::Encode`].
+    /// [`TokenizerError::Encode`] and its kind; the text is too long to be tokenized whole.
     pub fn raw(&self, text: &str) -> Result<TokenIds, TokenizerError> {
-        let encoding = self.tokenizer.encode_fast(text, false);
-        let encoding = encoding.map_err(encode_error)?;
-        Ok(encoding.get_ids().to_vec())
+        Ok(self.whole(text, false)?.get_ids().to_vec())
     }
 
     /// The ids of `text` with special tokens: at most `max_tokens` of them, the text's last
     /// pieces making room for the special tokens.
     ///
     /// # Errors
-    /// [`TokenizerError::TooShort`] if `max_tokens` leaves no room for the special tokens.
+    /// As [`WordPieces::encode_counted`].
     pub fn encode(&self, text: &str, max_tokens: usize) -> Result<TokenIds, TokenizerError> {
-        let encoding = self.tokenizer.encode_fast(text, false);
-        let whole = self.around(encoding.map_err(encode_error)?, max_tokens)?;
-        Ok(whole.get_ids().to_vec())
+        Ok(self.encode_counted(text, max_tokens)?.ids)
+    }
+
+    /// [`WordPieces::encode`], and how many tokens there was no room for.
+    ///
+    /// # Errors
+    /// [`TokenizerError::TooShort`] if `max_tokens` leaves no room for the special tokens; [`TokenizerError::TooSparse`]
+    /// if too much of the text would have to be read, and [`TokenizerError::TooManyBytes`] if it has to be tokenized
+    /// whole and is too long; [`TokenizerError::Encode`] and its kind.
+    pub fn encode_counted(&self, text: &str, max_tokens: usize) -> Result<Encoded, TokenizerError> {
+        let room = self.room(max_tokens)?;
+        let (encoding, part) = self.start(text, room, false)?;
+        let lost = match (encoding.len().saturating_sub(room), &self.cut) {
+            // What lies around the cut comes to one token at least.
+            (1.., Some(cut)) if !part.is_whole => {
+                let certain = encoding.len().saturating_sub(cut.doubtful());
+                certain.saturating_sub(room).max(1)
+            }
+            (lost, _) => lost,
+        };
+        let whole = self.library.around(encoding, room)?;
+        Ok(Encoded {
+            ids: whole.get_ids().to_vec(),
+            lost,
+        })
+    }
+
+    /// How many tokens `text` has without special tokens; `most` if they are more.
+    ///
+    /// # Errors
+    /// As [`WordPieces::encode_counted`].
+    pub fn count(&self, text: &str, most: usize) -> Result<usize, TokenizerError> {
+        let (encoding, _) = self.start(text, most, false)?;
+        Ok(encoding.len().min(most))
     }
 
     /// For each id of [`WordPieces::encode`] the bytes of `text` that it stands for; nothing for the
@@ -134,43 +178,68 @@ impl WordPieces {
     /// # Errors
     /// Those of [`WordPieces::encode`].
     pub fn spans(&self, text: &str, max_tokens: usize) -> Result<Vec<Span>, TokenizerError> {
-        let encoding = self.tokenizer.encode(text, false);
-        let whole = self.around(encoding.map_err(encode_error)?, max_tokens)?;
+        let room = self.room(max_tokens)?;
+        let (encoding, part) = self.start(text, room, true)?;
+        let whole = self.library.around(encoding, room)?;
         let spans = whole.get_offsets().iter();
         Ok(spans
-            .map(|&(start, end)| (start < end).then_some(start..end))
+            .map(|&(start, end)| (start < end).then(|| part.original(start, end)))
             .collect())
     }
 
-    /// `encoding`, cut so that it has `max_tokens` with the special tokens put around it.
-    fn around(
-        &self,
-        mut encoding: Encoding,
-        max_tokens: usize,
-    ) -> Result<Encoding, TokenizerError> {
+    fn room(&self, max_tokens: usize) -> Result<usize, TokenizerError> {
         let room = max_tokens.checked_sub(self.added);
-        let room = room.ok_or(TokenizerError::TooShort {
+        room.ok_or(TokenizerError::TooShort {
             limit: max_tokens,
             special: self.added,
-        })?;
-        encoding.truncate(room, 0, TruncationDirection::Right);
-        let whole = self.tokenizer.post_process(encoding, None, true);
-        whole.map_err(encode_error)
+        })
+    }
+
+    /// The tokens of a part of `text`, and the part. The first `tokens` are those of the text, and there are more if
+    /// the text has more.
+    fn start<'a>(
+        &self,
+        text: &'a str,
+        tokens: usize,
+        spans: bool,
+    ) -> Result<(Encoding, Part<'a>), TokenizerError> {
+        let Some(cut) = &self.cut else {
+            return Ok((self.whole(text, spans)?, Part::whole(text)));
+        };
+        let needed = tokens.saturating_add(cut.doubtful());
+        let (mut read, mut found) = (0, 0);
+        for part in cut.parts(text, tokens) {
+            let encoding = self.library.encode(&part.text, spans)?;
+            if part.is_whole || encoding.len() >= needed {
+                return Ok((encoding, part));
+            }
+            (read, found) = (part.text.len(), encoding.len());
+        }
+        Err(TokenizerError::TooSparse {
+            bytes: text.len(),
+            read,
+            tokens: found,
+            needed,
+        })
+    }
+
+    fn whole(&self, text: &str, spans: bool) -> Result<Encoding, TokenizerError> {
+        match text.len() <= MAX_WHOLE {
+            true => self.library.encode(text, spans),
+            false => Err(TokenizerError::TooManyBytes {
+                bytes: text.len(),
+                most: MAX_WHOLE,
+            }),
+        }
     }
 }
 
 impl std::fmt::Debug for WordPieces {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WordPieces")
-            .field("vocabulary", &self.tokenizer.get_vocab_size(true))
+            .field("vocabulary", &self.library.size())
             .field("special", &self.special)
             .finish_non_exhaustive()
-    }
-}
-
-fn encode_error(error: tokenizers::Error) -> TokenizerError {
-    TokenizerError::Encode {
-        problem: error.to_string(),
     }
 }
 
@@ -204,9 +273,9 @@ impl SpecialNames {
         ]
     }
 
-    fn ids(&self, tokenizer: &Tokenizer) -> Result<SpecialIds, TokenizerError> {
+    fn ids(&self, library: &Library) -> Result<SpecialIds, TokenizerError> {
         let [unk, sep, pad, cls, mask] = self.all().map(|(role, token)| {
-            let id = tokenizer.token_to_id(&token.content);
+            let id = library.id_of(&token.content);
             id.ok_or_else(|| TokenizerError::NoSpecialToken {
                 token: token.content.clone(),
                 role,
@@ -229,6 +298,8 @@ fn override_settings(
 ) -> Result<(), TokenizerError> {
     description.insert("truncation".into(), Value::Null);
     description.insert("padding".into(), Value::Null);
+    // Nothing is ever turned back into text.
+    description.insert("decoder".into(), Value::Null);
     let normalizer = description.get_mut("normalizer");
     let Some(Value::Object(normalizer)) = normalizer else {
         return Ok(());
@@ -298,23 +369,4 @@ fn describe(
             }),
         ),
     ]))
-}
-
-/// Makes `tokenizer` recognise `tokens` in texts, but for those that it recognises already.
-fn recognise(tokenizer: &mut Tokenizer, tokens: Vec<AddedTokenSettings>) {
-    for token in tokens {
-        let known = tokenizer.get_added_tokens_decoder();
-        if known.values().any(|t| t.content == token.content) {
-            continue;
-        }
-        let added = AddedToken::from(token.content, token.special)
-            .single_word(token.single_word)
-            .lstrip(token.lstrip)
-            .rstrip(token.rstrip)
-            .normalized(token.normalized);
-        match token.special {
-            true => tokenizer.add_special_tokens(&[added]),
-            false => tokenizer.add_tokens(&[added]),
-        };
-    }
 }
