@@ -9,6 +9,7 @@ and counts what must never be. Ends with 1 if anything was.
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,8 @@ def main() -> int:
     begun = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="hostile-", dir=options.folder or roomy()))
     program = Program([options.concord], options.jobs)
+    # Whoever stops it wants no folders to stay either.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         verdicts = run_suite(program, select(options, program), options.seed, folder, options.jobs, keep=bool(options.case))
     finally:

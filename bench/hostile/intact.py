@@ -43,7 +43,7 @@ class Intact:
         self.run, self.other_run = folder / "run", folder / "other-run"
         write_collection(self.collection, 24, seed=1)
         write_collection(self.other_collection, 24, seed=2)
-        write_collection(self.large_collection, 2500, seed=3)
+        write_collection(self.large_collection, 1300, seed=3)
         write_collection(self.queries, 4, seed=4)
         shutil.copytree(CHECKPOINT, self.checkpoint)
         self.build(self.collection, self.index)

@@ -14,7 +14,7 @@ GROUP = "kill"
 SIGNALS = ["KILL", "INT", "TERM"]
 # How often each command is killed, by each of the signals.
 TIMES = {"index": 6, "diff": 4, "explain": 4, "verify": 4, "demo": 2}
-MINUTES = 60.0
+MINUTES = 300.0
 # A program that has just been started may not know yet that it could be asked to stop.
 EARLY = 0.1
 
@@ -38,7 +38,7 @@ def try_one(trial: Trial, command: str, sent: int, number: int) -> None:
     else:
         # Whoever is asked to stop has the time to tidy up, and says so.
         trial.nothing_temporary(killed)
-        judge_words(trial, killed, code)
+        judge_words(trial, killed, sent, code)
     judge_left(trial, killed, out, command)
     if command == "demo" and number:
         # A demonstration takes long; that one of each signal can be made again says enough.
@@ -54,11 +54,11 @@ def try_one(trial: Trial, command: str, sent: int, number: int) -> None:
         trial.problem(judgement.LEFT, f"left behind: {', '.join(hidden)}", again)
 
 
-def judge_words(trial: Trial, killed, code: int) -> None:
+def judge_words(trial: Trial, killed, sent: int, code: int) -> None:
     """Whoever was stopped does not end as if nothing had been, and does not leave in silence."""
     if killed.signal is None and killed.code in (0, 1) and killed.code != code:
         trial.problem(judgement.OUTPUT, f"stopped, and {killed.ended_by}", killed)
-    if killed.code != code and killed.seconds > EARLY and b"concord: " not in killed.err:
+    if sent == signal.SIGINT and killed.code != code and killed.seconds > EARLY and b"concord: " not in killed.err:
         trial.problem(judgement.OUTPUT, f"stopped without a word: {killed.ended_by}", killed)
 
 

@@ -41,8 +41,11 @@ fn write(format: u8, ranking: &Ranking, out: &mut Vec<u8>) -> Result<(), CorpusE
     }
 }
 
+/// A passage, its rank, and the bits of its score.
+type Row = (u32, u32, u64);
+
 /// The passages of each query that has any, in order: lines have no place for a query without.
-fn kept(ranking: &Ranking) -> Vec<(&str, Vec<(u32, u32, u64)>)> {
+fn kept(ranking: &Ranking) -> Vec<(&str, Vec<Row>)> {
     let found = ranking.iter().filter(|(_, found)| !found.is_empty());
     found
         .map(|(qid, found)| {
