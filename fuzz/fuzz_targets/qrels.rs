@@ -1,0 +1,18 @@
+//! Relevance judgements.
+
+#![no_main]
+
+use concord_corpus::{PlainPids, Qrels};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|file: &[u8]| {
+    let Ok(qrels) = Qrels::parse("fuzz.tsv", file) else {
+        return;
+    };
+    assert_eq!(qrels.len(), qrels.iter().count());
+    for (qid, judgements) in qrels.iter() {
+        assert_eq!(qrels.get(qid), Some(judgements));
+        let (grades, unknown) = qrels.grades(qid, &PlainPids);
+        assert!(grades.len() + unknown <= judgements.len());
+    }
+});
