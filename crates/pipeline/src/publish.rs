@@ -159,15 +159,19 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// `value` as the files of ours have JSON: indented, with a newline at the end.
+pub(crate) fn json_text(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
 /// Writes `value` as JSON, indented, with a newline at the end, atomically.
 ///
 /// # Errors
 /// As [`write_file`].
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), PublishError> {
-    write_file(path, |file| {
-        serde_json::to_writer_pretty(&mut *file, value)?;
-        file.write_all(b"\n")
-    })
+    write_file(path, |file| file.write_all(&json_text(value)?))
 }
 
 #[cfg(test)]
