@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::file_error::{FileError, FileProblem};
+use crate::regular_file::open_regular;
 
 /// A file of tensors opened for reading at any position.
 ///
@@ -28,14 +29,26 @@ enum Medium {
 }
 
 impl Container {
-    /// Opens a file.
+    /// Opens a regular file.
     ///
     /// # Errors
     /// [`FileProblem::Io`].
     pub fn open(path: impl AsRef<Path>) -> Result<Container, FileError> {
         let path = path.as_ref();
+        let file = open_regular(path).map_err(|source| {
+            let action = "open the file";
+            FileError::new(path, FileProblem::Io { action, source })
+        })?;
+        Container::of_file(path, file)
+    }
+
+    /// A file that is open already; `path` is where it lies, for errors.
+    ///
+    /// # Errors
+    /// [`FileProblem::Io`].
+    pub fn of_file(path: impl AsRef<Path>, file: File) -> Result<Container, FileError> {
+        let path = path.as_ref();
         let io = |action| move |source| FileError::new(path, FileProblem::Io { action, source });
-        let file = File::open(path).map_err(io("open the file"))?;
         let len = file.metadata().map_err(io("read the file's length"))?.len();
         Ok(Container(Arc::new(Opened {
             path: path.to_owned(),
