@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, FileError, FileProblem, safetensors};
+use concord_tensor::{BitHash, FileError, FileProblem, read_regular, safetensors};
 use serde::{Deserialize, Serialize};
 
 use crate::hex::hex;
@@ -117,6 +117,9 @@ pub(crate) fn put_blobs(
     Ok(())
 }
 
+/// The largest note that is read, in bytes. They have some hundred for each output.
+const MAX_NOTE: u64 = 4 << 20;
+
 /// What is remembered under a key, with a hash over all of it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,7 +202,7 @@ impl Store for DiskStore {
 
     fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError> {
         let path = self.memory(key);
-        match fs::read(&path) {
+        match read_regular(&path, MAX_NOTE) {
             Ok(text) => {
                 let outputs = Note::outputs(&text, key);
                 if outputs.is_none() {

@@ -1,10 +1,9 @@
 //! A run read back.
 
-use std::fs::File;
-use std::io::Read;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use concord_tensor::BitHash;
+use concord_tensor::{BitHash, FileError, FileProblem, open_regular, read_regular};
 
 use crate::manifest::{ArtifactRecord, ManifestHead};
 use crate::observe::ArtifactEvent;
@@ -27,7 +26,7 @@ pub struct RecordedRun {
 impl RecordedRun {
     /// Whether `folder` looks like a recorded run.
     pub fn is_at(folder: &Path) -> bool {
-        folder.join(MANIFEST).is_file() && folder.join(EVENTS).is_file()
+        folder.join(MANIFEST).exists() && folder.join(EVENTS).exists()
     }
 
     /// Opens the run in `folder`. Values stay on disk.
@@ -63,7 +62,7 @@ impl RecordedRun {
         take: impl FnMut(Event) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
         let path = self.folder.join(EVENTS);
-        let file = File::open(&path).map_err(unreadable(&path))?;
+        let file = open_regular(&path).map_err(unreadable(&path))?;
         let found = each_event(&path, file, take)?;
         check(&path, found, self.seal.map(|seal| seal.events))
     }
@@ -98,26 +97,23 @@ impl RecordedRun {
     /// When it is there and cannot be opened.
     pub fn tensor(&self, hash: BitHash) -> Result<Option<StoredTensor>, StoreError> {
         let path = blob_path(&self.folder.join("blobs"), hash);
-        if !path.is_file() {
-            return Ok(None);
+        match StoredTensor::open(&path, hash) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        Ok(Some(StoredTensor::open(&path, hash)?))
     }
 }
 
 /// The largest manifest that is read, in bytes. They have some thousand.
 const MAX_MANIFEST: u64 = 4 << 20;
 
+fn is_not_found(error: &FileError) -> bool {
+    matches!(&error.problem, FileProblem::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
 fn read_manifest(path: &Path, seal: Option<Seal>) -> Result<RunManifest, RunError> {
-    let file = File::open(path).map_err(unreadable(path))?;
-    let mut text = Vec::new();
-    let read = file.take(MAX_MANIFEST + 1).read_to_end(&mut text);
-    if read.map_err(unreadable(path))? as u64 > MAX_MANIFEST {
-        return Err(RunError::Damaged {
-            path: path.to_owned(),
-            what: format!("it has more than {MAX_MANIFEST} bytes, which no manifest of a run has"),
-        });
-    }
+    let text = read_regular(path, MAX_MANIFEST).map_err(unreadable(path))?;
     let whole = check(
         path,
         BitHash::of_bytes(&text),

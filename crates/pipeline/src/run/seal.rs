@@ -1,10 +1,9 @@
 //! The hashes of a run's files, in a file of their own.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
-use concord_tensor::BitHash;
+use concord_tensor::{BitHash, read_regular};
 
 use crate::hex::hex;
 use crate::run::error::{RunError, unreadable};
@@ -13,6 +12,9 @@ use crate::run::error::{RunError, unreadable};
 pub(crate) const SEAL: &str = "SHA256SUMS";
 pub(crate) const MANIFEST: &str = "manifest.json";
 pub(crate) const EVENTS: &str = "events.jsonl";
+
+/// The most bytes that are read of it. It has 158.
+const LONGEST: u64 = 4096;
 
 /// SHA-256 of each file of a run that is no blob; blobs have theirs as names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,23 +36,16 @@ impl Seal {
     /// When it cannot be read, or is not of its form.
     pub(crate) fn read(folder: &Path) -> Result<Option<Seal>, RunError> {
         let path = folder.join(SEAL);
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(&path)(error)),
-        };
-        // A byte more than there can be, and no more, whatever the file is.
-        let longest = 1 + parsed_len();
-        let mut text = String::new();
         let damaged = || RunError::Damaged {
             path: path.clone(),
             what: format!("it is not the hashes of {EVENTS} and {MANIFEST}"),
         };
-        match file.take(longest).read_to_string(&mut text) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => return Err(damaged()),
+        let bytes = match read_regular(&path, LONGEST) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unreadable(&path)(error)),
-        }
+        };
+        let text = String::from_utf8(bytes).map_err(|_| damaged())?;
         let mut hashes = text.lines().map(|line| {
             let digits = line.get(..64)?;
             format!("sha256:{digits}").parse::<BitHash>().ok()
@@ -65,9 +60,4 @@ impl Seal {
             Err(damaged())
         }
     }
-}
-
-fn parsed_len() -> u64 {
-    let line = |name: &str| 64 + 2 + name.len() + 1;
-    (line(EVENTS) + line(MANIFEST)) as u64
 }
