@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use concord_tensor::unfinished::Unfinished;
 use concord_tensor::{AtomicFile, AtomicFileError};
 
 /// A file or folder could not be written.
@@ -18,7 +19,10 @@ pub struct PublishError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space and run the same command again, finished work is kept"
+            "; free some space and run the same command again"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; raise the limit on the size of files (ulimit -f) and run the same command again"
         }
         io::ErrorKind::NotFound => "; make its folder first",
         io::ErrorKind::PermissionDenied => "; choose a folder you may write to",
@@ -81,6 +85,7 @@ pub struct Staging {
     out: PathBuf,
     folder: PathBuf,
     _lock: File,
+    _unfinished: Unfinished,
 }
 
 impl Staging {
@@ -102,6 +107,7 @@ impl Staging {
                 Ok(()) if path.exists() => {
                     return Ok(Staging {
                         out: out.to_owned(),
+                        _unfinished: Unfinished::kept(&folder),
                         folder,
                         _lock: lock,
                     });
@@ -112,6 +118,13 @@ impl Staging {
                 Err(TryLockError::Error(error)) => return Err(writing(&path)(error).into()),
             }
         }
+    }
+
+    /// Has it removed if the process is told to stop, because nobody goes on from what is in it.
+    #[must_use]
+    pub fn not_kept(mut self) -> Staging {
+        self._unfinished = Unfinished::folder(&self.folder);
+        self
     }
 
     /// Where the staging folder of `out` is, whether or not it exists.

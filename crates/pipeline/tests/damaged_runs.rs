@@ -193,6 +193,34 @@ fn events_that_no_recording_writes_are_refused() {
         (artifact("codes", "0", "[-2]"), "line 1"),
         (artifact("codes", "0", "2"), "line 1"),
         (artifact("codes", "0", &format!("[{}1]", "1,".repeat(64))), "at most 64 sizes"),
+        (
+            artifact("codes", "0", "[4294967296, 4294967296, 2]"),
+            "larger than memory",
+        ),
+        (
+            artifact("codes", "0", "[0, 9223372036854775807]"),
+            "larger than memory",
+        ),
+        (
+            (0..1001).map(|n| artifact(&format!("x{n}"), "0", "[2]")).collect(),
+            "more than 1000 artifacts",
+        ),
+        (
+            format!(
+                r#"{{"tap":"linear","batch":0,"dtype":"f32","width":1,"passages":[{{"pid":0,"tokens":9000000000000000000,"hash":"{HASH}"}},{{"pid":1,"tokens":9000000000000000000,"hash":"{HASH}"}},{{"pid":2,"tokens":9000000000000000000,"hash":"{HASH}"}}]}}"#
+            ),
+            "more rows",
+        ),
+        (
+            r#"{"tap":"linear","batch":0,"dtype":"f32","width":18446744073709551615,"passages":[]}"#.to_owned(),
+            "more rows, or wider",
+        ),
+        (
+            (0..10_001)
+                .map(|n| format!(r#"{{"tap":"m{n}","batch":0,"dtype":"f32","width":1,"passages":[]}}"#) + "\n")
+                .collect(),
+            "more than 10000 modules",
+        ),
         (codes("0") + "\n", "line 2"),
         ("[".repeat(100_000), "line 1"),
         ("\u{0}".to_owned(), "line 1"),

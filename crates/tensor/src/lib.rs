@@ -50,6 +50,7 @@ mod regular_file;
 pub mod safetensors;
 mod source;
 mod tensor;
+pub mod unfinished;
 
 pub use atomic_file::{Action, AtomicFile, AtomicFileError};
 pub use container::Container;

@@ -15,6 +15,13 @@ use crate::run::error::{RunError, unreadable};
 use crate::run::record::{Event, TapRecord, TapRows};
 use crate::value::hash_of_fields;
 
+/// More fields than a chunk has, and more artifacts than a run has.
+const MAX_FIELDS: usize = 64;
+const MAX_ARTIFACTS: usize = 1_000;
+
+/// More rows than a batch has: what adds them up over all batches does not overflow.
+const MAX_ROWS: usize = 1 << 32;
+
 /// What a line may hold, of an artifact or of a tap.
 ///
 /// Read by this and not as one of several kinds: choosing among kinds keeps all of a line in memory in a form
@@ -37,12 +44,21 @@ struct Line {
 impl Line {
     fn event(self) -> Result<Event, serde_json::Error> {
         let missing = |name: &'static str| serde_json::Error::missing_field(name);
+        let wrong = |what: &str| Err(serde_json::Error::custom(what));
         if let Some(artifact) = self.artifact {
             let fields = self.fields.ok_or_else(|| missing("fields"))?;
             let hash = self.hash.ok_or_else(|| missing("hash"))?;
+            if fields.len() > MAX_FIELDS {
+                return wrong("it has more fields than a chunk of an artifact has");
+            }
+            let sizes = |field: &FieldRecord| bytes(field.dtype, field.shape.iter().copied());
+            if !fields.iter().all(|field| sizes(field).is_some()) {
+                return wrong("a shape is larger than memory can address");
+            }
             if hash != hash_of_fields(&fields) {
-                let what = "the hash of the chunk is not that of its fields; the line was altered";
-                return Err(serde_json::Error::custom(what));
+                return wrong(
+                    "the hash of the chunk is not that of its fields; the line was altered",
+                );
             }
             return Ok(Event::Artifact(ArtifactEvent {
                 artifact,
@@ -51,15 +67,30 @@ impl Line {
                 record: ChunkRecord { hash, fields },
             }));
         }
-        Ok(Event::Tap(TapRecord {
+        let tap = TapRecord {
             tap: self.tap.ok_or_else(|| missing("artifact` or `tap"))?,
             batch: self.batch.ok_or_else(|| missing("batch"))?,
             dtype: self.dtype.ok_or_else(|| missing("dtype"))?,
             width: self.width.ok_or_else(|| missing("width"))?,
             passages: self.passages.ok_or_else(|| missing("passages"))?,
             blob: self.blob,
-        }))
+        };
+        let rows = tap.passages.iter().try_fold(0usize, |rows, passage| {
+            rows.checked_add(passage.tokens)
+                .filter(|&rows| rows <= MAX_ROWS)
+        });
+        match rows.and_then(|rows| bytes(tap.dtype, [rows, tap.width].into_iter())) {
+            Some(_) => Ok(Event::Tap(tap)),
+            None => wrong("it has more rows, or wider ones, than a batch has"),
+        }
     }
+}
+
+/// How many bytes a tensor takes whose empty dimensions are taken for 1, if memory can address that many.
+fn bytes(dtype: DType, shape: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut sizes = shape.filter(|&size| size > 0);
+    let bytes = sizes.try_fold(dtype.size(), usize::checked_mul)?;
+    isize::try_from(bytes).is_ok().then_some(bytes)
 }
 
 /// Reads the events of `file`, one after the other, in the memory of one line, and returns the hash of the file.
@@ -124,6 +155,12 @@ pub(crate) fn gather(
             records.push(event.record);
             made_from.push(event.made_from);
             next = chunks.next_if(|event| event.artifact == name);
+        }
+        if artifacts.len() == MAX_ARTIFACTS {
+            return Err(RunError::Damaged {
+                path: path.to_owned(),
+                what: format!("it has more than {MAX_ARTIFACTS} artifacts, which no run has"),
+            });
         }
         artifacts.push(ArtifactRecord::new(&name, records, &made_from));
     }

@@ -1,5 +1,6 @@
 //! A run read back.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,11 @@ impl RecordedRun {
         folder.join(MANIFEST).exists() && folder.join(EVENTS).exists()
     }
 
+    /// Whether the run in `folder` has the hashes of its files; see [`is_sealed`](RecordedRun::is_sealed).
+    pub fn has_seal(folder: &Path) -> bool {
+        folder.join(SEAL).exists()
+    }
+
     /// Opens the run in `folder`. Values stay on disk.
     ///
     /// # Errors
@@ -51,6 +57,16 @@ impl RecordedRun {
             }
             Ok(())
         })?;
+        let modules: HashSet<&str> = taps
+            .iter()
+            .map(|tap: &TapRecord| tap.tap.as_str())
+            .collect();
+        if modules.len() > MAX_MODULES {
+            return Err(RunError::Damaged {
+                path: folder.join(EVENTS),
+                what: format!("it has taps at more than {MAX_MODULES} modules, which no model has"),
+            });
+        }
         run.artifacts = gather(&folder.join(EVENTS), chunks)?;
         run.taps = taps;
         Ok(run)
@@ -104,6 +120,9 @@ impl RecordedRun {
         }
     }
 }
+
+/// More modules than a model has.
+const MAX_MODULES: usize = 10_000;
 
 /// The largest manifest that is read, in bytes. They have some thousand.
 const MAX_MANIFEST: u64 = 4 << 20;

@@ -56,7 +56,7 @@ impl RunWriter {
         if out.exists() {
             return Err(RunError::Exists(out.to_owned()));
         }
-        let staging = Staging::open(out)?;
+        let staging = Staging::open(out)?.not_kept();
         let (folder, scratch) = (staging.path(UNFINISHED), staging.path("store"));
         for left in [&folder, &scratch] {
             // Left by a recording that was killed; a run is recorded from its beginning.
