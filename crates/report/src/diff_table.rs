@@ -8,6 +8,7 @@ use concord_lab::diff::{
 use concord_tensor::closeness::ClosenessReport;
 
 use crate::figures::{count, form, index, magnitude, several, share, ulps};
+use crate::printable::printable;
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
 
@@ -37,13 +38,22 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
             .subject
             .as_ref()
             .filter(|subject| **subject != side.name);
-        let subject = subject.map_or(String::new(), |subject| format!(" of {subject}"));
-        let line = format!("{letter}: {} ({}{subject})", side.name, side.kind);
+        let subject = subject.map_or(String::new(), |subject| {
+            format!(" of {}", printable(&subject))
+        });
+        let line = format!(
+            "{letter}: {} ({}{subject})",
+            printable(&side.name),
+            side.kind
+        );
         out.push_str(&line);
         out.push('\n');
     }
     for remark in &report.remarks {
-        out.push_str(&style.paint(Tone::Open, &format!("note: {remark}")));
+        out.push_str(&style.paint(
+            Tone::Open,
+            &format!("note: {}", printable(&remark.to_string())),
+        ));
         out.push('\n');
     }
     out.push('\n');
@@ -307,7 +317,7 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         Verdict::Same => style.paint(Tone::Good, "The two are the same, bit for bit."),
         Verdict::Different => {
             let first = report.first_different.as_deref().unwrap_or_default();
-            let line = format!("The two differ, first in `{first}`.");
+            let line = format!("The two differ, first in `{}`.", printable(first));
             style.paint(Tone::Bad, &line)
         }
         Verdict::CannotTell { unknown } if unknown.is_empty() => {
@@ -315,7 +325,10 @@ fn summary(report: &DiffReport, style: &Style) -> String {
             style.paint(Tone::Open, line)
         }
         Verdict::CannotTell { unknown } => {
-            let names: Vec<String> = unknown.iter().map(|name| format!("`{name}`")).collect();
+            let names: Vec<String> = unknown
+                .iter()
+                .map(|name| format!("`{}`", printable(name)))
+                .collect();
             let line = format!(
                 "Cannot tell: nothing is known to differ, but {} is open.",
                 names.join(", ")
