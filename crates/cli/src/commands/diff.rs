@@ -6,12 +6,11 @@ use std::slice;
 use clap::Args;
 use concord_lab::diff::{judge, to_be_judged};
 use concord_lab::{DiffOptions, DiffProgress, DiffReport, Side, Verdict, diff};
-use concord_pipeline::{Capture, Progress};
+use concord_pipeline::{Capture, Progress, Scratch};
 use concord_report::diff_table;
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
-use tempfile::TempDir;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, tolerance};
@@ -80,7 +79,7 @@ enum GivenSide {
 /// One side: what is compared, and the folder it was recorded in if it was run for this.
 struct Opened {
     side: Side,
-    _recorded: Option<TempDir>,
+    _recorded: Option<Scratch>,
 }
 
 impl DiffCommand {
@@ -208,7 +207,7 @@ fn opened(
 
 fn run(name: &str, runner: &Runner, capture: Capture) -> Result<Opened, Failure> {
     status(format_args!("running {name}"));
-    let folder = tempfile::tempdir()?;
+    let folder = Scratch::new()?;
     let run = folder.path().join("run");
     warn(&runner.record(capture, &run, &TerminalProgress::new())?);
     Ok(Opened {
