@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import hashlib
 import json
 import os
 import struct
@@ -11,7 +12,7 @@ from .checkpoint import read_json
 from .errors import UserError
 from .libraries import torch
 from .modules import FUNCTIONS, covers, module_paths, no_such_module
-from .runs import RUN_VERSION
+from .runs import RUN_VERSION, seal_of, sealed
 from .taps import version_of_tensor
 
 
@@ -23,22 +24,31 @@ class RecordedTaps:
 
     def __init__(self, folder):
         self.folder = folder
-        manifest = read_json(os.path.join(folder, "manifest.json"))
+        seal, path = seal_of(folder), os.path.join(folder, "manifest.json")
+        manifest = read_json(path)
         if (manifest.get("concord"), manifest.get("version")) != ("run", RUN_VERSION):
             raise UserError("%s is no recorded run of version %d: record it anew" % (folder, RUN_VERSION))
+        try:
+            with open(path, "rb") as file:
+                sealed(path, hashlib.sha256(file.read()).hexdigest(), seal)
+        except OSError as error:
+            raise UserError("cannot read %s: %s" % (path, error.strerror))
         self.subject = manifest.get("subject")
         #: By path and pid; where a passage went through a module several times, the first time counts.
         self.at = {}
         path = os.path.join(folder, "events.jsonl")
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(path, "rb") as file:
+                digest = hashlib.sha256()
                 for number, line in enumerate(file, 1):
+                    digest.update(line)
                     try:
                         self._add(json.loads(line))
                     except (ValueError, KeyError, TypeError, AttributeError):
                         raise UserError("%s, line %d: no event of a run; copy or record it anew" % (path, number))
         except OSError as error:
             raise UserError("cannot read %s: %s" % (path, error.strerror))
+        sealed(path, digest.hexdigest(), seal)
 
     def _add(self, event):
         if "tap" not in event or not event.get("blob"):

@@ -13,6 +13,9 @@ from .errors import UserError, writing
 
 #: The version of the layout of runs.
 RUN_VERSION = 2
+#: The file with the SHA-256 of the other files of a run, as ``sha256sum --check`` reads it.
+SEAL = "SHA256SUMS"
+SEALED = ("events.jsonl", "manifest.json")
 #: A disk with fewer bytes free is full.
 FULL_DISK = 1 << 20
 
@@ -48,7 +51,8 @@ class RunWriter:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.blobs = os.path.join(self.folder, "blobs")
             os.makedirs(self.blobs)
-            self._events = open(os.path.join(self.folder, "events.jsonl"), "w", encoding="utf-8")
+            self._events = open(os.path.join(self.folder, "events.jsonl"), "wb")
+            self._hash = hashlib.sha256()
 
     def _take_lock(self, out):
         try:
@@ -70,7 +74,9 @@ class RunWriter:
     def event(self, event):
         """Adds a line to the events."""
         with writing(self._events.name):
-            self._events.write(json.dumps(event, separators=(",", ":")) + "\n")
+            line = (json.dumps(event, separators=(",", ":")) + "\n").encode()
+            self._hash.update(line)
+            self._events.write(line)
 
     def put(self, tensor, digest):
         """Keeps a tensor under its hash, once."""
@@ -105,20 +111,25 @@ class RunWriter:
         self.event({"artifact": name, "chunk": chunk, "hash": hash_text(digest), "fields": fields})
 
     def finish(self, manifest):
-        """Writes the manifest and gives the run its name."""
+        """Writes the manifest and the hashes of the files, and gives the run its name."""
         with writing(self._events.name):
             self._events.flush()
             os.fsync(self._events.fileno())
             self._events.close()
-        path = os.path.join(self.folder, "manifest.json")
-        with writing(path), open(path, "w", encoding="utf-8") as file:
-            json.dump(manifest, file, indent=2, ensure_ascii=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
+        text = (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
+        self._write("manifest.json", text)
+        hashes = (self._hash.hexdigest(), hashlib.sha256(text).hexdigest())
+        self._write(SEAL, "".join("%s  %s\n" % pair for pair in zip(hashes, SEALED)).encode())
         with writing(self.out):
             os.rename(self.folder, self.out)
         self.discard()
+
+    def _write(self, name, data):
+        path = os.path.join(self.folder, name)
+        with writing(path), open(path, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
 
     def discard(self):
         """Removes what is unfinished."""
@@ -128,6 +139,28 @@ class RunWriter:
         shutil.rmtree(self.staging, ignore_errors=True)
         if self._lock:
             self._lock.close()
+
+
+def seal_of(folder):
+    """The SHA-256 of each file that has one, by name; nothing for a run that was recorded before they had."""
+    path = os.path.join(folder, SEAL)
+    try:
+        with open(path, "rb") as file:
+            data = file.read(4096)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UserError("cannot read %s: %s" % (path, error.strerror))
+    lines = [line[:64] for line in data.split(b"\n")[:-1]]
+    if b"".join(digits + b"  " + name.encode() + b"\n" for digits, name in zip(lines, SEALED)) != data:
+        raise UserError("%s is damaged: copy or record %s anew" % (path, folder))
+    return {name: digits.decode("ascii", "replace") for digits, name in zip(lines, SEALED)}
+
+
+def sealed(path, digest, seal):
+    """Refuses a file whose hash is not the one in the seal."""
+    if seal.get(os.path.basename(path), digest) != digest:
+        raise UserError("%s is damaged: its hash is not the one in %s; copy or record the run anew" % (path, SEAL))
 
 
 def manifest_of(subject, inputs, options):

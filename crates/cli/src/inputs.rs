@@ -1,8 +1,10 @@
 //! Arguments that several commands share, and the inputs they name.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, value_parser};
 use concord_corpus::Collection;
@@ -13,12 +15,13 @@ use concord_engine::swap::Swap;
 use concord_kernels::compute::{ComputeOptions, MAX_THREADS};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::{Precision, UnknownPrecision};
+use concord_pipeline::RecordedRun;
 use concord_subject::agent::PATIENCE;
 use concord_subject::specification::{SubjectSpec, TorchOptions};
 
 use crate::embedded_collection;
 use crate::environment;
-use crate::output::Failure;
+use crate::output::{Failure, warn};
 
 /// How to compute: what does not change the bits.
 #[derive(Args, Clone, Debug, Default)]
@@ -117,7 +120,39 @@ fn written(name: &str, value: Option<impl ToString>) -> Option<(String, String)>
     Some((name.to_owned(), value?.to_string()))
 }
 
+/// Says of a run that its events and manifest may have been altered, where that cannot be told.
+pub fn warn_if_unsealed(run: &Path) {
+    if RecordedRun::is_at(run) && !RecordedRun::has_seal(run) {
+        let run = run.display();
+        warn(&[format!(
+            "{run} was recorded without SHA256SUMS: its values are checked against their hashes, its events and \
+             manifest cannot be"
+        )]);
+    }
+}
+
+/// Refuses options that were given and would have no effect, `because` of what.
+pub fn refuse(
+    given: impl IntoIterator<Item = (String, String)>,
+    because: &str,
+) -> Result<(), Failure> {
+    match given.into_iter().next() {
+        None => Ok(()),
+        Some((name, value)) => {
+            let name = name.replace('_', "-");
+            Err(format!("--{name} {value} would have no effect: {because}").into())
+        }
+    }
+}
+
 impl IndexArguments {
+    /// All options that were given, written out.
+    pub fn all_given(&self) -> impl Iterator<Item = (String, String)> {
+        let swaps = self.swaps.iter();
+        self.given()
+            .chain(swaps.map(|swap| ("swap".to_owned(), swap.clone())))
+    }
+
     /// The options that were given, written out, but for artifacts from elsewhere.
     pub fn given(&self) -> impl Iterator<Item = (String, String)> {
         // Taken apart, so that an option that is added cannot be forgotten.
@@ -166,15 +201,39 @@ impl IndexArguments {
             Some(asked) => Ok(Some(asked)),
             None => otherwise(name),
         };
-        let swaps = self.swaps.iter().map(|text| Swap::read(text));
+        let swaps = self.swaps()?;
         let seed = known(self.seed.map(|seed| seed as usize), "seed")?;
         Ok(IndexSettings {
             nbits: known(self.nbits, "nbits")?,
             doc_maxlen: known(self.doc_maxlen, "doc_maxlen")?,
             kmeans_niters: known(self.kmeans_niters, "kmeans_niters")?,
             seed: seed.map_or(Ok(DEFAULT_SEED), u32::try_from)?,
-            swaps: swaps.collect::<Result<_, _>>()?,
+            swaps,
         })
+    }
+}
+
+impl IndexArguments {
+    /// The artifacts that are given instead of computed, each once.
+    fn swaps(&self) -> Result<Vec<Swap>, Failure> {
+        // Said before any is read.
+        let name = |text: &String| text.split('=').next().unwrap_or_default().to_owned();
+        let mut names = BTreeSet::new();
+        if let Some(twice) = self
+            .swaps
+            .iter()
+            .map(name)
+            .find(|name| !names.insert(name.clone()))
+        {
+            return Err(format!(
+                "--swap {twice} is given more than once, and one of them can take its place: leave out the others"
+            )
+            .into());
+        }
+        let paths = self.swaps.iter().filter_map(|text| text.split_once('='));
+        paths.for_each(|(_, path)| warn_if_unsealed(Path::new(path)));
+        let swaps = self.swaps.iter().map(|text| Swap::read(text));
+        Ok(swaps.collect::<Result<_, _>>()?)
     }
 }
 
@@ -268,40 +327,57 @@ pub struct SubjectInputs {
     /// The first N passages of the collection only
     #[arg(long, value_name = "N", value_parser = positive)]
     pub passages: Option<NonZeroUsize>,
-    /// A PyTorch process is stopped after SECONDS without output
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..), default_value_t = PATIENCE.as_secs())]
-    pub patience: u64,
-}
-
-/// The first option that was given of these two groups, as it is typed.
-pub fn first_given(index: &IndexArguments, compute: &ComputeArguments) -> Option<String> {
-    let swap = index.swaps.first().map(|_| "swap".to_owned());
-    let mut names = index.given().chain(compute.given()).map(|(name, _)| name);
-    let name = names.next().or(swap)?;
-    Some(format!("--{}", name.replace('_', "-")))
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..), help = format!("A PyTorch process is stopped after SECONDS without output [default: {}]", PATIENCE.as_secs()))]
+    patience: Option<u64>,
 }
 
 impl SubjectInputs {
-    /// The first option that was given, as it is typed.
-    pub fn first_given(&self) -> Option<&'static str> {
-        let options = [
-            ("--passages", self.passages.is_some()),
-            ("--collection", self.collection.is_some()),
-            ("--checkpoint", self.checkpoint.is_some()),
-            ("--patience", self.patience != PATIENCE.as_secs()),
-        ];
-        let given = options.into_iter().find(|(_, given)| *given);
-        given.map(|(option, _)| option)
-    }
-
     /// That checkpoint, and the embedded collection.
     pub fn of_checkpoint(checkpoint: &str) -> SubjectInputs {
         SubjectInputs {
             checkpoint: Some(checkpoint.to_owned()),
             collection: None,
             passages: None,
-            patience: PATIENCE.as_secs(),
+            patience: None,
         }
+    }
+
+    /// How long a PyTorch process may say nothing.
+    pub fn patience(&self) -> Duration {
+        self.patience.map_or(PATIENCE, Duration::from_secs)
+    }
+
+    /// The options that were given, written out.
+    pub fn given(&self) -> impl Iterator<Item = (String, String)> {
+        let SubjectInputs {
+            checkpoint,
+            collection,
+            passages,
+            patience,
+        } = self;
+        let collection = collection.as_ref().map(|path| path.display());
+        [
+            written("checkpoint", checkpoint.as_ref()),
+            written("collection", collection),
+            written("passages", *passages),
+            written("patience", *patience),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Refuses what is for PyTorch alone where none of the subjects is of it.
+    pub fn check_patience<'a>(
+        &self,
+        mut subjects: impl Iterator<Item = &'a SubjectSpec>,
+    ) -> Result<(), Failure> {
+        if subjects.any(|subject| matches!(subject, SubjectSpec::Torch(_))) {
+            return Ok(());
+        }
+        refuse(
+            written("patience", self.patience),
+            "no subject is a PyTorch one",
+        )
     }
 
     /// The checkpoint: the embedded one, unless another is asked for.

@@ -6,6 +6,7 @@ mod commands;
 mod embedded_collection;
 mod environment;
 mod inputs;
+mod interruption;
 mod matches;
 mod output;
 mod progress;
@@ -33,5 +34,10 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    output::exit_code(Arguments::parse().command.run())
+    let arguments = Arguments::parse();
+    interruption::listen();
+    let ended = arguments.command.run();
+    // What went wrong because the process is stopped is not to be told.
+    interruption::end_if_stopping();
+    output::exit_code(ended)
 }

@@ -2,11 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use concord_lab::Verdict;
+use concord_report::{message, screen};
 use serde::Serialize;
+
+use crate::environment;
 
 /// Anything that ends a command; its text is what the user reads.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -58,7 +61,21 @@ pub fn exit_code(ended: Result<Outcome, Failure>) -> ExitCode {
     }
 }
 
+/// Prints a result that people read.
 pub fn print(text: &str) -> Result<(), Failure> {
+    write_out(&screen(text, &environment::style()))
+}
+
+/// Prints what another program reads, as it is. A terminal is no program.
+pub fn print_as_is(text: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        write_out(&screen(text, &environment::plain_style()))
+    } else {
+        write_out(text)
+    }
+}
+
+fn write_out(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -70,12 +87,12 @@ pub fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes a line to standard error. That nobody reads it is no reason to stop working.
 pub fn status(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", message(&line.to_string()));
 }
 
 /// Prints a value as indented JSON.
 pub fn print_json(value: &impl Serialize) -> Result<(), Failure> {
-    print(&format!("{}\n", serde_json::to_string_pretty(value)?))
+    print_as_is(&format!("{}\n", serde_json::to_string_pretty(value)?))
 }
 
 /// Notices go where they are not taken for results.

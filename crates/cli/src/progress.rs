@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use concord_pipeline::Progress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::output::status;
+use crate::output::{status, warn};
 
 /// How often a plain line is printed for one stage.
 const BETWEEN_LINES: Duration = Duration::from_secs(5);
@@ -100,6 +101,13 @@ impl Progress for TerminalProgress {
     fn reused(&self, _: &str, _: usize) {}
 
     fn computed(&self, _: &str, _: usize) {}
+
+    fn damaged(&self, path: &Path) {
+        let path = path.display();
+        warn(&[format!(
+            "{path} was not as it was stored, and is removed: what it held is computed again"
+        )]);
+    }
 }
 
 fn bar(stage: &str, total: u64) -> ProgressBar {

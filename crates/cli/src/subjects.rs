@@ -12,11 +12,11 @@ use concord_engine::options::NativeOptions;
 use concord_engine::settings::IndexSettings;
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::Precision;
+use concord_pipeline::Scratch;
 use concord_subject::python::{Downloads, Environments, Progress};
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SubjectSpec, TorchOptions};
 use concord_subject::torch::{Torch, TorchInputs, check, recipe};
-use tempfile::TempDir;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
@@ -31,7 +31,7 @@ pub struct Subjects<'a> {
     checkpoint: Arc<Checkpoint>,
     collection: Arc<Collection>,
     /// The checkpoint's files, where it has no folder of its own. Written when they are first needed.
-    exported: OnceCell<TempDir>,
+    exported: OnceCell<Scratch>,
 }
 
 impl<'a> Subjects<'a> {
@@ -46,7 +46,7 @@ impl<'a> Subjects<'a> {
             index,
             compute,
             environments: environment::environments(downloads),
-            patience: Duration::from_secs(inputs.patience),
+            patience: inputs.patience(),
             checkpoint: Arc::new(inputs.checkpoint()?),
             collection: inputs.collection()?,
             exported: OnceCell::new(),
@@ -141,7 +141,7 @@ impl<'a> Subjects<'a> {
         let folder = match self.exported.get() {
             Some(folder) => folder.path(),
             None => {
-                let folder = tempfile::tempdir()?;
+                let folder = Scratch::new()?;
                 embedded::write_checkpoint(&self.checkpoint, &exported(folder.path()))?;
                 self.exported.get_or_init(|| folder).path()
             }

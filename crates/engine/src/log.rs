@@ -96,4 +96,8 @@ impl Progress for StageCounter<'_> {
         self.note(stage, |entry| entry.computed += 1);
         self.inner.computed(stage, chunk);
     }
+
+    fn damaged(&self, path: &Path) {
+        self.inner.damaged(path);
+    }
 }

@@ -6,7 +6,7 @@ use concord_corpus::Collection;
 use concord_index::format::IndexManifest;
 use concord_kernels::CONTRACT_VERSION;
 use concord_model::checkpoint::Checkpoint;
-use concord_pipeline::{DiskStore, EvaluateError, Progress, StoreError};
+use concord_pipeline::{DiskStore, EvaluateError, Progress, Scratch, StoreError};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -107,7 +107,7 @@ pub fn rebuild(
     {
         return Err(RebuildError::OtherInput(name));
     }
-    let scratch = tempfile::tempdir()?;
+    let scratch = Scratch::new()?;
     let store = DiskStore::open(scratch.path())?;
     let again = native.evaluate(&store, None, progress, |evaluator| {
         evaluator.known_artifacts()

@@ -216,3 +216,30 @@ fn an_output_with_something_else_in_it_is_refused() {
     }
     assert_eq!(verify(&out).unwrap(), []);
 }
+
+#[test]
+fn a_note_in_which_a_bit_was_flipped_changes_nothing_but_the_work() {
+    let native = native();
+    let folder = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(folder.path()).unwrap();
+    let (known, _) = artifacts(&native, &store);
+    let notes: Vec<PathBuf> = fs::read_dir(folder.path().join("memory"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    assert_eq!(notes.len(), STAGES);
+    for (number, note) in notes.iter().enumerate() {
+        let whole = fs::read(note).unwrap();
+        let mut altered = whole.clone();
+        // A digit of a hash, of a shape or of a name, another in every note.
+        let digits: Vec<usize> = (0..whole.len())
+            .filter(|&at| whole[at].is_ascii_alphanumeric())
+            .collect();
+        altered[digits[(number * 7919) % digits.len()]] ^= 1;
+        fs::write(note, altered).unwrap();
+        let (again, work) = artifacts(&native, &store);
+        assert_eq!(again, known);
+        assert_eq!((work.computed(), work.reused()), (1, STAGES - 1));
+        assert_eq!(fs::read(note).unwrap(), whole);
+    }
+}

@@ -13,7 +13,10 @@ use concord_engine::native::NativeError;
 use concord_engine::settings::IndexSettings;
 use concord_engine::swap::{Misfit, Swap, SwapError};
 use concord_index::format::Index;
-use concord_pipeline::{EvaluateError, MemoryStore, NoProgress};
+use concord_pipeline::{
+    ArtifactEvent, Capture, EvaluateError, MemoryStore, NoProgress, Observer, RunManifest,
+    RunWriter, Value,
+};
 use concord_tensor::{DType, Tensor, npy, safetensors};
 
 use engine::{built, engine, swap};
@@ -243,4 +246,40 @@ fn of_a_file_with_several_tensors_one_must_have_the_artifacts_name() {
     ];
     safetensors::write(&path, &named).unwrap();
     assert_eq!(Swap::read(&text).unwrap().hash(), zeros(&[2, 32]).hash());
+}
+
+#[test]
+fn a_value_of_a_run_in_which_a_bit_was_flipped_is_not_swapped_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let capture = Capture {
+        artifact_values: true,
+        ..Capture::default()
+    };
+    let writer = RunWriter::create(&out, capture).unwrap();
+    let value = Value::from(zeros(&[3, 32]));
+    let event = ArtifactEvent {
+        artifact: "embs".to_owned(),
+        chunk: 0,
+        made_from: None,
+        record: value.record(),
+    };
+    writer.artifact(&event, Some(&value)).unwrap();
+    let manifest = RunManifest::new("toy".into(), None, Default::default(), Default::default());
+    writer.finish(&manifest).unwrap();
+    Swap::of("embs", &out).unwrap();
+    let digits = value.record().hash.to_string().replace("sha256:", "");
+    let blob = out
+        .join("blobs")
+        .join(&digits[..2])
+        .join(digits + ".safetensors");
+    let mut bytes = fs::read(&blob).unwrap();
+    for place in [2, 60, 150, bytes.len() - 1] {
+        bytes[place] ^= 1;
+        fs::write(&blob, &bytes).unwrap();
+        let error = Swap::of("embs", &out).err().unwrap();
+        assert!(matches!(error, SwapError::Store(_)), "{place}: {error:?}");
+        assert!(error.to_string().contains(".safetensors"), "{error}");
+        bytes[place] ^= 1;
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::vec;
 
-use concord_pipeline::{RecordedRun, StoreError};
+use concord_pipeline::{Pieces, RecordedRun, StoreError, StoredTensor};
 use concord_tensor::closeness::ClosenessError;
 use concord_tensor::{BitHash, FileError, Tensor, TensorError, TensorSource};
 
@@ -44,12 +44,12 @@ pub enum ElementsError {
     Closeness(#[from] ClosenessError),
 }
 
-/// Opens a blob of a run and checks that it is what was recorded; `None` if the run did not keep it.
+/// Opens a blob of a run and checks that it has the form that was recorded; `None` if the run did not keep it.
 pub(crate) fn open_blob(
     run: &RecordedRun,
     hash: BitHash,
     form: &Form,
-) -> Result<Option<TensorSource>, ElementsError> {
+) -> Result<Option<StoredTensor>, ElementsError> {
     let Some(source) = run.tensor(hash)? else {
         return Ok(None);
     };
@@ -77,6 +77,8 @@ struct Current {
 
 enum Origin {
     File(TensorSource),
+    /// Whose elements are checked against the hash when the last of them is read.
+    Blob(Pieces),
     Memory(Tensor),
 }
 
@@ -102,8 +104,9 @@ impl<'a> Elements<'a> {
         };
         let end = current.end.min(current.next.saturating_add(at_most));
         let range = std::mem::replace(&mut current.next, end)..end;
-        Ok(Some(match &current.origin {
+        Ok(Some(match &mut current.origin {
             Origin::File(source) => source.read_range(range)?,
+            Origin::Blob(pieces) => pieces.next(range.len())?,
             Origin::Memory(tensor) => tensor.slice_rows(range)?,
         }))
     }
@@ -121,7 +124,11 @@ impl<'a> Elements<'a> {
                 Part::Memory(tensor) => Origin::Memory(tensor.reshape(vec![end])?),
                 Part::Blob { run, hash, form } => {
                     let opened = open_blob(run, hash, &form)?;
-                    Origin::File(opened.ok_or(ElementsError::Gone(hash))?)
+                    let mut pieces = opened.ok_or(ElementsError::Gone(hash))?.pieces();
+                    if end == 0 {
+                        pieces.next(0)?;
+                    }
+                    Origin::Blob(pieces)
                 }
             };
             let next = 0;

@@ -3,11 +3,14 @@
 //! Passages of one length are run in batches of every size asked for, and each time the rows are held
 //! against the rows that the same passages have in the largest batch. Before the module, every module's
 //! output is replaced by what the largest batch had there, so that the inputs are the same in all and the
-//! module answers for itself.
+//! module answers for itself. The largest batch is among those that are run again, and has to agree with itself.
 
-use std::collections::BTreeMap;
+mod error;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use concord_model::architecture;
 use concord_model::tokenizer::WordPieces;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
@@ -15,7 +18,7 @@ use concord_subject::runner::Runner;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
-use crate::explain::ExplainError;
+pub use error::SweepError;
 
 /// A shape, and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,11 +112,11 @@ pub fn texts(pieces: &WordPieces, count: usize, tokens: usize) -> Option<Vec<Str
     Some((0..count).map(text).collect())
 }
 
-/// Sweeps `module` over batches of these sizes. The subject's passages all have `tokens` tokens, and there
-/// are as many as the largest size. `scratch` is an empty folder.
+/// Sweeps `module`, the path of one that computes something itself, over batches of these sizes. The subject's
+/// passages all have `tokens` tokens, and there are as many as the largest size. `scratch` is an empty folder.
 ///
 /// # Errors
-/// When the subject cannot be run.
+/// When the subject cannot be run, or the module not be judged.
 pub fn sweep(
     runner: &Runner,
     module: &str,
@@ -121,7 +124,7 @@ pub fn sweep(
     tokens: usize,
     scratch: &Path,
     done: &mut dyn FnMut(&Shape),
-) -> Result<Sweep, ExplainError> {
+) -> Result<Sweep, SweepError> {
     let reference = sizes.iter().copied().max().unwrap_or(0);
     let all: Vec<usize> = (0..reference).collect();
     let capture = |taps: &[&str], values| Capture {
@@ -138,7 +141,8 @@ pub fn sweep(
     };
     runner.probe(&[batch(0, &all)], None, capture(&["*"], true), &whole)?;
     let run = RecordedRun::open(&whole)?;
-    let expected = hashes(&run, module);
+    check_module(&run, module)?;
+    let expected = hashes(&run, module, 0);
     let forcing = Forcing::new(&run, Vec::new())?;
     let batches: Vec<ProbeBatch> = sizes
         .iter()
@@ -150,17 +154,21 @@ pub fn sweep(
     let run = RecordedRun::open(&out)?;
     let mut shapes = Vec::new();
     for (number, &size) in sizes.iter().enumerate() {
-        let taps = run.taps().iter();
-        let taps = taps.filter(|tap| tap.tap == module && tap.batch == number);
-        let rows = taps.flat_map(|tap| &tap.passages);
+        let found = hashes(&run, module, number);
+        let same = |pid: &&usize| found.contains_key(pid) && expected.get(pid) == found.get(pid);
         let shape = Shape {
             batch: size,
             tokens,
             rows: size * tokens,
-            same: rows
-                .filter(|rows| expected.get(&rows.pid) == Some(&rows.hash))
-                .count(),
+            same: all[..size].iter().filter(same).count(),
         };
+        if size == reference && !shape.is_same() {
+            return Err(SweepError::Unsteady {
+                module: module.to_owned(),
+                batch: size,
+                same: shape.same,
+            });
+        }
         done(&shape);
         shapes.push(shape);
     }
@@ -172,10 +180,39 @@ pub fn sweep(
     })
 }
 
-fn hashes(run: &RecordedRun, module: &str) -> BTreeMap<usize, BitHash> {
-    let taps = run.taps().iter().filter(|tap| tap.tap == module);
-    taps.flat_map(|tap| tap.passages.iter().map(|rows| (rows.pid, rows.hash)))
-        .collect()
+/// Refuses what names no module, or none that answers for itself; `run` tapped all that there are.
+fn check_module(run: &RecordedRun, module: &str) -> Result<(), SweepError> {
+    let paths = run.taps().iter().map(|tap| tap.tap.as_str());
+    let architecture = architecture::of_paths(paths.clone());
+    if module.contains('*') {
+        let pattern = ModulePattern::new(module);
+        let tapped: BTreeSet<&str> = paths.collect();
+        let matching = architecture.computing().map(|module| module.path.as_str());
+        let matching = matching.filter(|path| tapped.contains(path) && pattern.covers(path));
+        return Err(SweepError::Pattern {
+            pattern: module.to_owned(),
+            matching: matching.map(str::to_owned).collect(),
+        });
+    }
+    match architecture.module(module) {
+        Some(found) if found.hands_on() => Err(SweepError::HandsOn {
+            module: module.to_owned(),
+            computes: found.reads.first().cloned().unwrap_or_default(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The hashes that a module's rows have in a batch, by passage; several where it is called several times.
+fn hashes(run: &RecordedRun, module: &str, batch: usize) -> BTreeMap<usize, Vec<BitHash>> {
+    let mut found = BTreeMap::<usize, Vec<BitHash>>::new();
+    let taps = run.taps().iter();
+    for tap in taps.filter(|tap| tap.tap == module && tap.batch == batch) {
+        for rows in &tap.passages {
+            found.entry(rows.pid).or_default().push(rows.hash);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 mod toy;
 
+use std::path::Path;
+
 use concord_lab::diff::{
     About, Bits, Evidence, Outcome, Presence, RowKind, Spot, Unknown, Verdict,
 };
@@ -361,4 +363,74 @@ fn a_field_that_only_a_later_chunk_has_is_refused() {
         let error = diff(&side, &side, &DiffOptions::default(), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("field `masks`"), "{error}");
     }
+}
+
+/// Flips the lowest bit of the last byte of the file that holds `tensor` in `run`.
+fn flip(run: &Path, tensor: &Tensor) {
+    let side = Side::open(run).unwrap();
+    let stored = side.run().unwrap().tensor(tensor.hash()).unwrap().unwrap();
+    let mut bytes = std::fs::read(stored.path()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(stored.path(), bytes).unwrap();
+}
+
+#[test]
+fn a_flipped_bit_in_a_stored_value_is_damage_and_no_difference() {
+    let folder = tempdir().unwrap();
+    let rows = |at: f32| matrix(2, &[at, 1.0, 2.0, 3.0]);
+    let run = |name, at: f32, keeps| {
+        ToyRun::new(folder.path(), name, keeps)
+            .artifact(
+                "codes",
+                [matrix(1, &[at]).into(), matrix(1, &[at + 1.0]).into()],
+            )
+            .tap("linear", 0, &[(0, 1), (1, 1)], rows(at))
+            .finish()
+    };
+    let (a, b) = (run("a", 1.0, Keeps::Values), run("b", 5.0, Keeps::Values));
+    let ask = |a: &Path, b: &Path| {
+        let (a, b) = (Side::open(a).unwrap(), Side::open(b).unwrap());
+        diff(&a, &b, &DiffOptions::default(), &mut |_| {})
+    };
+    for altered in [matrix(1, &[1.0]), matrix(1, &[2.0]), rows(1.0)] {
+        ask(&a, &b).unwrap();
+        flip(&a, &altered);
+        for (one, other) in [(&a, &b), (&b, &a)] {
+            let error = ask(one, other).unwrap_err().to_string();
+            assert!(error.contains("is damaged"), "{error}");
+        }
+        // The same hashes are the same values, whatever became of the files.
+        assert_eq!(ask(&a, &a).unwrap().verdict, Verdict::Same);
+        flip_back(&a, &altered);
+    }
+}
+
+fn flip_back(run: &Path, tensor: &Tensor) {
+    let digits = tensor.hash().to_string().replace("sha256:", "");
+    let path = run
+        .join("blobs")
+        .join(&digits[..2])
+        .join(format!("{digits}.safetensors"));
+    concord_tensor::safetensors::write(path, &[("tensor".to_owned(), tensor.clone())]).unwrap();
+}
+
+#[test]
+fn a_run_without_hashes_of_its_files_is_compared_and_that_is_remarked() {
+    let folder = tempdir().unwrap();
+    let run = |name| {
+        let run = ToyRun::new(folder.path(), name, Keeps::Values);
+        run.artifact("codes", [matrix(1, &[1.0]).into()]).finish()
+    };
+    let (a, b) = (run("a"), run("b"));
+    std::fs::remove_file(b.join("SHA256SUMS")).unwrap();
+    let report = compared(&a, &b);
+    assert_eq!(report.verdict, Verdict::Same);
+    let [remark] = report.remarks.as_slice() else {
+        panic!("{:?}", report.remarks);
+    };
+    assert_eq!(remark.about, About::Unsealed);
+    assert!(
+        remark.to_string().starts_with(&b.display().to_string()),
+        "{remark}"
+    );
 }

@@ -21,12 +21,17 @@ pub use table::{BIAS, Input, Row, Size, Table, WEIGHT};
 /// The tables that there are.
 pub const TABLES: [&Table; 1] = [&bert::BERT];
 
+/// More layers than a model has. A path may come from a file that says anything.
+const MAX_LAYERS: usize = 1 << 10;
+
 /// The architecture that these paths of modules are from, with as many layers as they speak of. The shapes
 /// of its parameters are not known.
 pub fn of_paths<'a>(paths: impl Iterator<Item = &'a str> + Clone) -> Architecture {
     let layers = |table: &Table| {
         let numbers = paths.clone().filter_map(|path| table.layer_of(path));
-        numbers.map(|(number, _)| number + 1).max().unwrap_or(0)
+        let numbers = numbers.map(|(number, _)| number);
+        let last = numbers.filter(|&number| number < MAX_LAYERS).max();
+        last.map_or(0, |number| number + 1)
     };
     let found = TABLES.into_iter().map(|table| (table, layers(table)));
     let (table, layers) = found
@@ -53,6 +58,15 @@ mod tests {
         let of = |paths: &[&str]| of_paths(paths.iter().copied()).layers();
         assert_eq!(of(&["bert", "bert.encoder.layer.11.output", "linear"]), 12);
         assert_eq!(of(&["bert", "linear"]), 0);
+        let far = format!("bert.encoder.layer.{}", usize::MAX);
+        assert_eq!(
+            of(&[
+                "bert.encoder.layer.2",
+                &far,
+                "bert.encoder.layer.4000000000.output"
+            ]),
+            3
+        );
     }
 
     #[test]

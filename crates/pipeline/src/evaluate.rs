@@ -123,7 +123,9 @@ impl<'a> Evaluator<'a> {
         if let Some(source) = self.source(name) {
             return self.read_source(source, chunk);
         }
-        if let Some(value) = self.store.get(&known.record)? {
+        let stored = self.store.get(&known.record)?;
+        self.tell_of_damage();
+        if let Some(value) = stored {
             return Ok(value);
         }
         // It was computed before, and whoever listens heard of it then.
@@ -228,6 +230,12 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    fn tell_of_damage(&self) {
+        for path in self.store.take_damaged() {
+            self.progress.damaged(&path);
+        }
+    }
+
     /// The records of a stage's outputs, if they were made before from the same things and whatever has
     /// to be in the store still is.
     fn remembered(
@@ -239,7 +247,9 @@ impl<'a> Evaluator<'a> {
         if tapped {
             return Ok(None);
         }
-        let Some(records) = self.store.remembered(key)? else {
+        let remembered = self.store.remembered(key)?;
+        self.tell_of_damage();
+        let Some(records) = remembered else {
             return Ok(None);
         };
         let whole = records.len() == stage.declaration().outputs.len()

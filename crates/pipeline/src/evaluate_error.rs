@@ -4,7 +4,7 @@ use concord_tensor::BitHash;
 
 use crate::read_error::ReadError;
 use crate::stage_error::StageError;
-use crate::store::StoreError;
+use crate::store_error::StoreError;
 
 /// Why an artifact could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -7,12 +7,14 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use concord_tensor::{BitHash, Tensor, TensorSource};
+use concord_tensor::{BitHash, Tensor};
 
 use crate::pattern::ModulePattern;
 use crate::replacements::{ForcingError, Replacements};
 use crate::run::record::{TapRecord, TapRows};
 use crate::run::recorded::RecordedRun;
+use crate::store_error::StoreError;
+use crate::stored_tensor::StoredTensor;
 
 /// The rows of one passage in a blob of a run.
 #[derive(Clone, Copy)]
@@ -32,7 +34,7 @@ pub struct Forcing<'a> {
     run: &'a RecordedRun,
     modules: Vec<ModulePattern>,
     kept: HashMap<&'a str, HashMap<usize, Kept<'a>>>,
-    open: Mutex<HashMap<BitHash, TensorSource>>,
+    open: Mutex<HashMap<BitHash, StoredTensor>>,
 }
 
 /// How many blobs are open at a time. The passages of one batch are in one or in a few, and no more
@@ -86,7 +88,7 @@ impl<'a> Forcing<'a> {
         &self.modules
     }
 
-    fn source(&self, blob: BitHash) -> Result<TensorSource, ForcingError> {
+    fn source(&self, blob: BitHash) -> Result<StoredTensor, ForcingError> {
         // A panic while holding the lock leaves a map that is whole all the same.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(source) = open.get(&blob) {
@@ -124,17 +126,15 @@ impl Replacements for Forcing<'_> {
         };
         let source = self.source(kept.blob)?;
         let (tokens, width) = (kept.rows.tokens, kept.record.width);
-        let first = kept.first.saturating_mul(width);
-        let elements =
-            source.read_range(first..first.saturating_add(tokens.saturating_mul(width)))?;
-        let rows = elements.reshape([tokens, width]).ok();
-        match rows.filter(|rows| rows.hash() == kept.rows.hash) {
-            Some(rows) => Ok(Some(rows)),
-            None => Err(ForcingError::Damaged {
+        let range = kept.first..kept.first.saturating_add(tokens);
+        match source.rows(range, width, kept.rows.hash) {
+            Ok(rows) => Ok(Some(rows)),
+            Err(StoreError::Damaged { .. }) => Err(ForcingError::Damaged {
                 path: path.to_owned(),
                 pid,
                 blob: source.path().display().to_string(),
             }),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! How artifacts are written down: by dtype, shape and hash.
 
 use concord_tensor::{BitHash, ByteHasher, DType};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The version of the manifests that indexes and runs carry.
 ///
@@ -34,6 +35,7 @@ pub struct FieldRecord {
     pub name: String,
     pub dtype: DType,
     /// The shape, outermost dimension first.
+    #[serde(deserialize_with = "few_dimensions")]
     pub shape: Vec<usize>,
     /// The hash of dtype, shape and bytes.
     pub hash: BitHash,
@@ -89,7 +91,7 @@ impl ArtifactRecord {
         let mut shape = first.shape.clone();
         for part in parts {
             if let (Some(rows), Some(more)) = (shape.first_mut(), part.shape.first()) {
-                *rows += more;
+                *rows = rows.saturating_add(*more);
             }
         }
         Some((first.dtype, shape))
@@ -109,4 +111,33 @@ pub(crate) fn hash_in_order(mut hashes: impl Iterator<Item = BitHash>) -> BitHas
             hasher.finish()
         }
     }
+}
+
+/// No tensor of ours has more dimensions, nor has PyTorch.
+const MAX_DIMENSIONS: usize = 64;
+
+/// Reads a shape, and not more of it than one can have: two bytes of text make eight in memory.
+fn few_dimensions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<usize>, D::Error> {
+    struct Shape;
+
+    impl<'de> Visitor<'de> for Shape {
+        type Value = Vec<usize>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "at most {MAX_DIMENSIONS} sizes of dimensions")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut sizes: A) -> Result<Vec<usize>, A::Error> {
+            let mut shape = Vec::new();
+            while let Some(size) = sizes.next_element()? {
+                if shape.len() == MAX_DIMENSIONS {
+                    return Err(A::Error::invalid_length(MAX_DIMENSIONS + 1, &self));
+                }
+                shape.push(size);
+            }
+            Ok(shape)
+        }
+    }
+
+    deserializer.deserialize_seq(Shape)
 }

@@ -1,5 +1,7 @@
 //! How far a build is.
 
+use std::path::Path;
+
 /// Told how far a stage has come.
 pub trait Progress: Send + Sync {
     /// `stage` has done `done` of `total` units (passages, iterations, …) so far.
@@ -8,6 +10,10 @@ pub trait Progress: Send + Sync {
     fn reused(&self, stage: &str, chunk: usize);
     /// A chunk of `stage` was computed.
     fn computed(&self, stage: &str, chunk: usize);
+    /// A file of the store was not what was stored there: it is gone, and what it held is computed again.
+    fn damaged(&self, path: &Path) {
+        let _ = path;
+    }
 }
 
 /// Progress that nobody watches.

@@ -5,6 +5,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use concord_tensor::unfinished::Unfinished;
 use concord_tensor::{AtomicFile, AtomicFileError};
 
 /// A file or folder could not be written.
@@ -18,7 +19,10 @@ pub struct PublishError {
 fn hint(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space and run the same command again, finished work is kept"
+            "; free some space and run the same command again"
+        }
+        io::ErrorKind::FileTooLarge => {
+            "; raise the limit on the size of files (ulimit -f) and run the same command again"
         }
         io::ErrorKind::NotFound => "; make its folder first",
         io::ErrorKind::PermissionDenied => "; choose a folder you may write to",
@@ -81,6 +85,7 @@ pub struct Staging {
     out: PathBuf,
     folder: PathBuf,
     _lock: File,
+    _unfinished: Unfinished,
 }
 
 /// What was at `OUT`, inside the staging folder, while it is replaced in two steps.
@@ -107,6 +112,7 @@ impl Staging {
                 Ok(()) if path.exists() => {
                     let staging = Staging {
                         out,
+                        _unfinished: Unfinished::kept(&folder),
                         folder,
                         _lock: lock,
                     };
@@ -119,6 +125,13 @@ impl Staging {
                 Err(TryLockError::Error(error)) => return Err(writing(&path)(error).into()),
             }
         }
+    }
+
+    /// Has it removed if the process is told to stop, because nobody goes on from what is in it.
+    #[must_use]
+    pub fn not_kept(mut self) -> Staging {
+        self._unfinished = Unfinished::folder(&self.folder);
+        self
     }
 
     /// Where the staging folder of `out` is, whether or not it exists.
@@ -250,15 +263,19 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// `value` as the files of ours have JSON: indented, with a newline at the end.
+pub(crate) fn json_text(value: &impl serde::Serialize) -> io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
 /// Writes `value` as JSON, indented, with a newline at the end, atomically.
 ///
 /// # Errors
 /// As [`write_file`].
 pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), PublishError> {
-    write_file(path, |file| {
-        serde_json::to_writer_pretty(&mut *file, value)?;
-        file.write_all(b"\n")
-    })
+    write_file(path, |file| file.write_all(&json_text(value)?))
 }
 
 #[cfg(test)]

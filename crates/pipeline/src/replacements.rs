@@ -3,7 +3,7 @@
 use concord_tensor::{BitHash, FileError, Tensor, TensorError};
 
 use crate::pattern::ModulePattern;
-use crate::store::StoreError;
+use crate::store_error::StoreError;
 
 /// What stands in the place of what modules compute. A tap is taken before its module is given another
 /// output, so it is what the module made of inputs that may have been replaced.

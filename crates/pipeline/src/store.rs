@@ -4,25 +4,17 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, FileError, FileProblem, Tensor, safetensors};
+use concord_tensor::{BitHash, FileError, FileProblem, read_regular, safetensors};
+use serde::{Deserialize, Serialize};
 
+use crate::hex::hex;
 use crate::manifest::ChunkRecord;
-use crate::publish::{PublishError, write_json, writing};
+use crate::publish::{write_json, writing};
+use crate::store_error::StoreError;
+use crate::stored_tensor::{BLOB_TENSOR, StoredTensor};
 use crate::value::Value;
-
-/// Why the store could not do its work.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error(transparent)]
-    Blob(#[from] FileError),
-    /// Something that is there could not be read.
-    #[error("cannot read {path}: {source}", path = path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-}
 
 /// Values by the hash of their bits, and the records of outputs by the hash of what they are made from.
 pub trait Store: Send + Sync {
@@ -33,7 +25,8 @@ pub trait Store: Send + Sync {
     fn put(&self, record: &ChunkRecord, value: &Value) -> Result<(), StoreError>;
     /// Whether the value is here, as far as can be told without reading it.
     fn has(&self, record: &ChunkRecord) -> bool;
-    /// The value, or `None` if it is not here or its bits are no longer those of the record.
+    /// The value, or `None` if it is not here or its bits are no longer those of the record. What is damaged is
+    /// removed, so that it is computed again.
     ///
     /// # Errors
     /// When the store itself cannot be read.
@@ -43,21 +36,26 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it cannot be written.
     fn remember(&self, key: BitHash, outputs: &[ChunkRecord]) -> Result<(), StoreError>;
-    /// What was made from `key`, if anything was.
+    /// What was made from `key`, if anything was. A note that is damaged is removed, as a value is.
     ///
     /// # Errors
     /// When the store itself cannot be read.
     fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError>;
+    /// The files that were found damaged, and removed, since this was last asked.
+    fn take_damaged(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 /// A store in a folder: `blobs/<first two digits>/<hash>.safetensors`, one tensor each, and
 /// `memory/<hash>.json`.
+///
+/// Nothing in it is trusted: a value has the hash that it is named for, and a note a hash over all that it says,
+/// or it is removed and counts as not there.
 pub struct DiskStore {
     folder: PathBuf,
+    damaged: Mutex<Vec<PathBuf>>,
 }
-
-/// The name of the tensor inside a blob.
-pub(crate) const BLOB_TENSOR: &str = "tensor";
 
 impl DiskStore {
     /// Opens the store in `folder`, making what is missing.
@@ -71,7 +69,15 @@ impl DiskStore {
         }
         Ok(DiskStore {
             folder: folder.to_owned(),
+            damaged: Mutex::default(),
         })
+    }
+
+    /// Removes a file that is not what was stored: it would be taken for the whole one when that is stored again.
+    fn remove_damaged(&self, path: PathBuf) -> Result<(), StoreError> {
+        remove_if_there(&path)?;
+        lock(&self.damaged).push(path);
+        Ok(())
     }
 
     fn blob(&self, hash: BitHash) -> PathBuf {
@@ -111,18 +117,33 @@ pub(crate) fn put_blobs(
     Ok(())
 }
 
-/// The tensor of a blob; `None` where there is no blob, or one that is damaged.
-fn read_blob(path: &Path) -> Result<Option<Tensor>, StoreError> {
-    match safetensors::read(path) {
-        Ok(tensors) => Ok(tensors.into_iter().next().map(|(_, tensor)| tensor)),
-        Err(FileError {
-            problem: FileProblem::Io { source, .. },
-            ..
-        }) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Unreadable {
-            path: path.to_owned(),
-            source,
-        }),
-        Err(_) => Ok(None),
+/// The largest note that is read, in bytes. They have some hundred for each output.
+const MAX_NOTE: u64 = 4 << 20;
+
+/// What is remembered under a key, with a hash over all of it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    key: BitHash,
+    outputs: Vec<ChunkRecord>,
+    /// SHA-256 of the JSON of key and outputs, without spaces.
+    hash: BitHash,
+}
+
+impl Note {
+    fn new(key: BitHash, outputs: &[ChunkRecord]) -> Result<Note, serde_json::Error> {
+        Ok(Note {
+            key,
+            outputs: outputs.to_vec(),
+            hash: BitHash::of_bytes(&serde_json::to_vec(&(key, outputs))?),
+        })
+    }
+
+    /// The outputs in the text of a note, if it is what was noted under `key`.
+    fn outputs(text: &[u8], key: BitHash) -> Option<Vec<ChunkRecord>> {
+        let found: Note = serde_json::from_slice(text).ok()?;
+        let expected = Note::new(key, &found.outputs).ok()?;
+        (found.key == key && found.hash == expected.hash).then_some(found.outputs)
     }
 }
 
@@ -131,13 +152,6 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(writing(path)(error).into()),
         _ => Ok(()),
     }
-}
-
-fn hex(hash: BitHash) -> String {
-    hash.as_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 impl Store for DiskStore {
@@ -156,30 +170,54 @@ impl Store for DiskStore {
         let mut fields = Vec::with_capacity(record.fields.len());
         for field in &record.fields {
             let path = self.blob(field.hash);
-            let tensor = read_blob(&path)?.filter(|tensor| tensor.hash() == field.hash);
-            let Some(tensor) = tensor else {
-                // A blob that was cut short or altered has to go, or it would be taken for the whole
-                // one when the value is put again.
-                remove_if_there(&path)?;
-                return Ok(None);
-            };
-            fields.push((field.name.clone(), tensor));
+            let read = StoredTensor::open(&path, field.hash)
+                .map_err(StoreError::from)
+                .and_then(|stored| stored.read());
+            match read {
+                Ok(tensor) => fields.push((field.name.clone(), tensor)),
+                Err(StoreError::Blob(FileError {
+                    problem: FileProblem::Io { source, .. },
+                    ..
+                })) => {
+                    return match source.kind() {
+                        io::ErrorKind::NotFound => Ok(None),
+                        _ => Err(StoreError::Unreadable { path, source }),
+                    };
+                }
+                Err(StoreError::Blob(_) | StoreError::Damaged { .. }) => {
+                    self.remove_damaged(path)?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(Some(Value::from_parts(fields)))
     }
 
     fn remember(&self, key: BitHash, outputs: &[ChunkRecord]) -> Result<(), StoreError> {
-        Ok(write_json(&self.memory(key), &outputs)?)
+        let path = self.memory(key);
+        let note = Note::new(key, outputs).map_err(|error| writing(&path)(error.into()))?;
+        Ok(write_json(&path, &note)?)
     }
 
     fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError> {
         let path = self.memory(key);
-        match fs::read(&path) {
-            // A note that does not parse was damaged; forgetting it costs one run of a stage.
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
+        match read_regular(&path, MAX_NOTE) {
+            Ok(text) => {
+                let outputs = Note::outputs(&text, key);
+                if outputs.is_none() {
+                    // Forgetting it costs one run of a stage.
+                    self.remove_damaged(path)?;
+                }
+                Ok(outputs)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(StoreError::Unreadable { path, source }),
         }
+    }
+
+    fn take_damaged(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut *lock(&self.damaged))
     }
 }
 
@@ -205,12 +243,14 @@ impl MemoryStore {
         state.values.remove(&record.hash);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, MemoryState> {
-        // A panic while holding the lock leaves maps that are whole all the same.
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, MemoryState> {
+        lock(&self.state)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while holding the lock leaves what is whole all the same.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store for MemoryStore {
@@ -239,6 +279,8 @@ impl Store for MemoryStore {
 
 #[cfg(test)]
 mod tests {
+    use concord_tensor::Tensor;
+
     use super::*;
 
     #[test]

@@ -68,7 +68,7 @@ impl From<Tensor> for Value {
 
 /// The hash of a value: of its tensor where it is a single one, else SHA-256 over each field's name, a
 /// zero byte, and the 32 bytes of the field's hash.
-fn hash_of_fields(fields: &[FieldRecord]) -> BitHash {
+pub(crate) fn hash_of_fields(fields: &[FieldRecord]) -> BitHash {
     if let [only] = fields
         && only.name.is_empty()
     {

@@ -9,6 +9,7 @@ use concord_tensor::closeness::ClosenessReport;
 
 use crate::diff_values::{diff_values, verdict_of_values};
 use crate::figures::{count, form, index, magnitude, several, share, ulps};
+use crate::printable::printable;
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
 
@@ -38,20 +39,30 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
             .subject
             .as_ref()
             .filter(|subject| **subject != side.name);
-        let subject = subject.map_or(String::new(), |subject| format!(" of {subject}"));
-        let line = format!("{letter}: {} ({}{subject})", side.name, side.kind);
+        let subject = subject.map_or(String::new(), |subject| {
+            format!(" of {}", printable(&subject))
+        });
+        let line = format!(
+            "{letter}: {} ({}{subject})",
+            printable(&side.name),
+            side.kind
+        );
         out.push_str(&line);
         out.push('\n');
     }
     for (letter, side) in [("A", &report.a), ("B", &report.b)] {
         if let Some(damage) = &side.damage {
+            let damage = printable(damage);
             let line = format!("note: {letter} is damaged: {damage}; its manifest is not asked");
             out.push_str(&style.paint(Tone::Bad, &line));
             out.push('\n');
         }
     }
     for remark in &report.remarks {
-        out.push_str(&style.paint(Tone::Open, &format!("note: {remark}")));
+        out.push_str(&style.paint(
+            Tone::Open,
+            &format!("note: {}", printable(&remark.to_string())),
+        ));
         out.push('\n');
     }
     out.push('\n');
@@ -361,7 +372,7 @@ fn summary(report: &DiffReport, style: &Style) -> String {
         }
         Verdict::Different => {
             let line = match &report.first_different {
-                Some(first) => format!("The two differ, first in `{first}`."),
+                Some(first) => format!("The two differ, first in `{}`.", printable(first)),
                 None => format!(
                     "The two differ, in how they are read: {}.",
                     listed(&report.settings_different)
@@ -414,7 +425,10 @@ fn summary(report: &DiffReport, style: &Style) -> String {
 }
 
 fn listed(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", printable(name)))
+        .collect();
     names.join(", ")
 }
 

@@ -45,7 +45,7 @@ pub fn hits_table(hits: &[Hit<'_>], style: &Style) -> String {
             Cell::toned(Tone::Faint, hit.rank.to_string()),
             name.into(),
             format!("{:.4}", hit.score).into(),
-            words.join(" ").into(),
+            Cell::running(&words.join(" ")),
         ]);
     }
     table.render(style)

@@ -1,10 +1,12 @@
 //! Passages in full, with the words marked that a query matched.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::hits::Hit;
+use crate::printable::{escaped, printable};
 use crate::style::{Style, Tone};
 
 /// Before each line of a passage.
@@ -55,14 +57,14 @@ pub fn passages_listing(found: &[FoundPassage<'_>], style: &Style) -> String {
 fn listed(found: &FoundPassage<'_>, style: &Style) -> String {
     let hit = &found.hit;
     let name = hit.id.map_or_else(|| hit.pid.to_string(), str::to_owned);
-    let heading = format!("passage {name}, score {:.4}", hit.score);
+    let heading = format!("passage {}, score {:.4}", printable(&name), hit.score);
     let mut out = format!("{:>3}.  {}\n", hit.rank, style.paint(Tone::Faint, &heading));
     let Some(text) = hit.text else { return out };
     let words = words(text).map(|word| marked(text, word, &found.matches, style));
     fill(words, style.width, &mut out);
     let pairs = found.matches.iter().map(|pair| {
-        let query = printable(pair.query, 0..pair.query.len());
-        let passage = printable(text, pair.passage.clone());
+        let query = printable(pair.query);
+        let passage = shown(text, pair.passage.clone());
         let pair = format!("{query}~{passage} {:.2}", pair.similarity);
         (pair.width(), style.paint(Tone::Faint, &pair))
     });
@@ -97,10 +99,7 @@ fn marked(
         if part.start < at {
             continue;
         }
-        let (before, inside) = (
-            printable(text, at..part.start),
-            printable(text, part.clone()),
-        );
+        let (before, inside) = (shown(text, at..part.start), shown(text, part.clone()));
         width += before.width();
         out.push_str(&before);
         if !inside.is_empty() {
@@ -113,10 +112,9 @@ fn marked(
     (width, out)
 }
 
-/// A part of `text` without control characters, which would move the cursor.
-fn printable(text: &str, part: Range<usize>) -> String {
-    let part = text.get(part).unwrap_or_default();
-    part.chars().filter(|c| !c.is_control()).collect()
+/// A part of `text` as a terminal can show it.
+fn shown(text: &str, part: Range<usize>) -> Cow<'_, str> {
+    escaped(text.get(part).unwrap_or_default())
 }
 
 /// Lines of `words`, given with their widths, that fit the terminal.
@@ -206,7 +204,8 @@ mod tests {
                 [
                     "      Ein [Wörterbuch] der",
                     "      Straßen, Brücken und",
-                    "      Türme am [Fluss][2J",
+                    "      Türme am",
+                    "      [Fluss]\\u{1b}[2J",
                     "      lexicon~Wörterbuch 0.50",
                     "      water~Fluss 0.50",
                 ],

@@ -21,20 +21,33 @@ pub enum Tone {
     Strong,
 }
 
+/// All that [`Style::paint`] puts around a text. Select Graphic Rendition, ECMA-48 §8.3.117: the eight colours that
+/// every theme defines.
+pub(crate) const CODES: [&str; 6] = [
+    "\u{1b}[32m",
+    "\u{1b}[31m",
+    "\u{1b}[33m",
+    "\u{1b}[2m",
+    "\u{1b}[1m",
+    RESET,
+];
+
+const RESET: &str = "\u{1b}[0m";
+
 impl Style {
     /// `text` in the colour of `tone`, if there are colours.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
-        // Select Graphic Rendition, ECMA-48 §8.3.117: the eight colours every theme defines.
+        let [good, bad, open, faint, strong, _] = CODES;
         let code = match tone {
             Tone::Plain => None,
-            Tone::Good => Some("32"),
-            Tone::Bad => Some("31"),
-            Tone::Open => Some("33"),
-            Tone::Faint => Some("2"),
-            Tone::Strong => Some("1"),
+            Tone::Good => Some(good),
+            Tone::Bad => Some(bad),
+            Tone::Open => Some(open),
+            Tone::Faint => Some(faint),
+            Tone::Strong => Some(strong),
         };
         match code.filter(|_| self.colour && !text.is_empty()) {
-            Some(code) => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
+            Some(code) => format!("{code}{text}{RESET}"),
             None => text.to_owned(),
         }
     }

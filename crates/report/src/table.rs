@@ -1,7 +1,10 @@
 //! Tables with aligned columns.
 
+use std::borrow::Cow;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::printable::{escaped, printable};
 use crate::style::{Style, Tone};
 
 /// Between two columns.
@@ -61,15 +64,22 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A text with a meaning. Control characters, which would move the cursor, become spaces.
+    /// A value with a meaning, [`printable`].
     pub fn toned(tone: Tone, text: impl Into<String>) -> Cell {
         let text = text.into();
-        let text = if text.contains(char::is_control) {
-            text.replace(char::is_control, " ")
-        } else {
-            text
+        let text = match printable(&text) {
+            Cow::Owned(shown) => shown,
+            Cow::Borrowed(_) => text,
         };
         Cell { text, tone }
+    }
+
+    /// Running text, of whatever length.
+    pub fn running(text: &str) -> Cell {
+        Cell {
+            text: escaped(text).into_owned(),
+            tone: Tone::Plain,
+        }
     }
 }
 
@@ -225,7 +235,8 @@ mod tests {
     fn control_characters_cannot_move_the_cursor() {
         let mut table = Table::new([Column::left("text")]);
         table.row(["a\u{1b}[2Jb\nc".into()]);
-        assert_eq!(table.render(&Style::default()), "text\na [2Jb c\n");
+        let shown = "text\na\\u{1b}[2Jb\\nc\n";
+        assert_eq!(table.render(&Style::default()), shown);
     }
 
     #[test]

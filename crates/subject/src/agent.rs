@@ -7,6 +7,7 @@ mod error;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
@@ -14,10 +15,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use concord_pipeline::Scratch;
 use concord_tensor::{Tensor, safetensors};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
-use tempfile::{NamedTempFile, TempDir};
 
 use crate::process::Process;
 
@@ -72,8 +73,7 @@ pub struct Agent {
     listening: Receiver<()>,
     patience: Duration,
     number: u64,
-    folder: TempDir,
-    _program: NamedTempFile,
+    folder: Scratch,
 }
 
 impl Agent {
@@ -91,17 +91,12 @@ impl Agent {
             interpreter: interpreter.to_owned(),
             source,
         };
-        let mut program = tempfile::Builder::new()
-            .prefix("concord_agent-")
-            .suffix(".py")
-            .tempfile()
-            .map_err(wrong)?;
-        program.write_all(PROGRAM.as_bytes()).map_err(wrong)?;
-        program.flush().map_err(wrong)?;
-        let folder = tempfile::tempdir().map_err(AgentError::Folder)?;
+        let folder = Scratch::new().map_err(AgentError::Folder)?;
+        let program = folder.path().join("concord_agent.py");
+        fs::write(&program, PROGRAM).map_err(wrong)?;
         let mut command = Command::new(interpreter);
         command
-            .arg(program.path())
+            .arg(&program)
             .arg("serve")
             .envs(variables)
             // What of the user's Python could stand in the way of the environment's own.
@@ -126,7 +121,6 @@ impl Agent {
             patience,
             number: 0,
             folder,
-            _program: program,
         })
     }
 
@@ -219,7 +213,7 @@ impl Agent {
         let outputs = safetensors::read(&outward)?;
         for path in [inward, outward] {
             // They go with the folder at the latest.
-            let _ = std::fs::remove_file(path);
+            let _ = fs::remove_file(path);
         }
         Ok(outputs)
     }

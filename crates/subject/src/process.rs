@@ -3,8 +3,11 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use concord_tensor::unfinished::Unfinished;
 
 /// What a process left that ran to its end.
 pub(crate) struct Finished {
@@ -28,9 +31,15 @@ impl Finished {
     }
 }
 
-/// A child process whose output is heard. It is killed when the value is dropped, and on Linux also when the
-/// thread that started it ends, however it ends.
-pub(crate) struct Process(Child);
+/// A child process whose output is heard. It is killed when the value is dropped, when this process is told to stop,
+/// and on Linux also when the thread that started it ends, however it ends.
+pub(crate) struct Process {
+    child: Arc<Mutex<Child>>,
+    _unfinished: Unfinished,
+}
+
+/// How often is looked whether a process has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Process {
     /// Starts `command`, which reads `input`.
@@ -43,23 +52,44 @@ impl Process {
             .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.spawn().map(Process)
+        let child = Arc::new(Mutex::new(command.spawn()?));
+        let own = Arc::clone(&child);
+        let _unfinished = Unfinished::running(move || {
+            // It fails when the process has ended.
+            let _ = lock(&own).kill();
+        });
+        Ok(Process { child, _unfinished })
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        lock(&self.child)
+    }
+
+    /// Waits for its end. The child is free between two looks for whoever wants to end it.
+    fn wait(&self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.child().try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// The number of the process.
     pub fn id(&self) -> u32 {
-        self.0.id()
+        self.child().id()
     }
 
     /// The pipe that it reads; `None` where it reads none, or when it was taken.
     pub fn take_input(&mut self) -> Option<ChildStdin> {
-        self.0.stdin.take()
+        self.child().stdin.take()
     }
 
     /// Its lines on standard output, as they come.
     pub fn output_lines(&mut self) -> Receiver<String> {
         let (sender, lines) = mpsc::channel();
-        each_line(self.0.stdout.take(), move |line| sender.send(line).is_ok());
+        let pipe = self.child().stdout.take();
+        each_line(pipe, move |line| sender.send(line).is_ok());
         lines
     }
 
@@ -69,7 +99,8 @@ impl Process {
         &mut self,
         hear: impl FnMut(String) -> bool + Send + 'static,
     ) -> Receiver<()> {
-        each_line(self.0.stderr.take(), hear)
+        let pipe = self.child().stderr.take();
+        each_line(pipe, hear)
     }
 
     /// Waits up to `grace` for it to end by itself, and ends it then. Returns how it ended.
@@ -79,22 +110,27 @@ impl Process {
     pub fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
         const LOOKS: u32 = 50;
         for _ in 0..LOOKS {
-            if !matches!(self.0.try_wait(), Ok(None)) {
-                return self.0.wait();
+            if let Some(status) = self.child().try_wait()? {
+                return Ok(status);
             }
             thread::sleep(grace / LOOKS);
         }
         // It fails when the process has ended meanwhile.
-        let _ = self.0.kill();
-        self.0.wait()
+        let _ = self.child().kill();
+        self.child().wait()
     }
+}
+
+fn lock(child: &Mutex<Child>) -> MutexGuard<'_, Child> {
+    child.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         // Both fail when it has ended, as it mostly has.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let mut child = self.child();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
@@ -128,7 +164,7 @@ pub(crate) fn run(
     hear: &mut dyn FnMut(&str),
 ) -> io::Result<Finished> {
     let mut process = Process::start(command, Stdio::null())?;
-    let output = process.0.stdout.take().map(|mut pipe| {
+    let output = process.child().stdout.take().map(|mut pipe| {
         thread::spawn(move || {
             let mut bytes = Vec::new();
             pipe.read_to_end(&mut bytes).map(|_| bytes)
@@ -156,7 +192,7 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Timeout) => {}
         }
     }
-    let status = process.0.wait()?;
+    let status = process.wait()?;
     let output = match output.map(thread::JoinHandle::join) {
         Some(Ok(bytes)) => bytes?,
         _ => Vec::new(),

@@ -22,10 +22,9 @@ use concord_model::numerics::Numerics;
 use concord_model::stages::Passages;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{
-    Capture, DiskStore, Forcing, Progress, RecordedRun, RunManifest, RunWriter,
+    Capture, DiskStore, Forcing, Progress, RecordedRun, RunManifest, RunWriter, Scratch,
 };
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::agent::{Agent, AgentError, AgentProgress, Fields};
 use crate::error::{RecordError, TorchError};
@@ -57,7 +56,7 @@ pub struct Torch {
     inputs: TorchInputs,
     patience: Duration,
     /// Holds the passages as the agent reads them.
-    files: TempDir,
+    files: Scratch,
 }
 
 /// The passages in [`Torch::files`].
@@ -75,7 +74,7 @@ impl Torch {
         patience: Duration,
     ) -> Result<Torch, TorchError> {
         check(&options, &inputs)?;
-        let files = tempfile::tempdir()?;
+        let files = Scratch::new()?;
         write_passages(&files.path().join(PASSAGES), &inputs.collection)?;
         let departures = recipe(&options).departures();
         Ok(Torch {

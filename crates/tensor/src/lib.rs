@@ -57,6 +57,7 @@ mod sniff;
 mod source;
 mod stored;
 mod tensor;
+pub mod unfinished;
 mod zip_directory;
 
 pub use atomic_file::{Action, AtomicFile, AtomicFileError};

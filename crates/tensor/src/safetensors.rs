@@ -176,6 +176,31 @@ fn format_name(elements: &ElementType) -> String {
     other.map_or_else(|| elements.to_string(), |(dtype, _)| dtype.to_string())
 }
 
+/// The only tensor of a file that holds nothing else, to the byte as [`write`](fn@write) gives it under that name:
+/// a file in which anything but the elements was altered is no such file.
+///
+/// # Errors
+/// Those of [`open`], and [`SafetensorsProblem::InvalidHeader`].
+pub fn open_written(path: impl AsRef<Path>, name: &str) -> Result<TensorSource, FileError> {
+    let container = Container::open(path)?;
+    let tensors = open_container(container.clone())?;
+    if let [(found, source)] = tensors.as_slice()
+        && found == name
+    {
+        let (dtype, shape) = (source.dtype(), source.shape().to_vec());
+        let bytes = source.len() * dtype.size();
+        let header = header(container.path(), vec![(found.clone(), dtype, shape, bytes)])?;
+        let len = header.len() as u64;
+        let written = LENGTH_LEN + len + bytes as u64 == container.len()
+            && container.bytes_at(LENGTH_LEN, len, "the header")? == header;
+        if written {
+            return Ok(source.clone());
+        }
+    }
+    let reason = format!("it is not that of a file with `{name}` and nothing else");
+    Err(container.error(SafetensorsProblem::InvalidHeader { reason }))
+}
+
 /// The tensors in a file, by name, in memory.
 ///
 /// # Errors
@@ -241,31 +266,39 @@ impl Prepared<'_> {
 fn prepare<'a>(path: &Path, tensors: &'a [(String, Tensor)]) -> Result<Prepared<'a>, FileError> {
     let mut tensors: Vec<_> = tensors.iter().collect();
     tensors.sort_by_key(|(name, tensor)| (Reverse(counterpart(tensor.dtype())), name));
+    let entry = |(name, tensor): &&(String, Tensor)| {
+        let shape = tensor.shape().to_vec();
+        (name.clone(), tensor.dtype(), shape, tensor.bytes().len())
+    };
+    let header = header(path, tensors.iter().map(entry).collect())?;
+    Ok(Prepared { header, tensors })
+}
+
+/// The header of a file with tensors of these names, dtypes, shapes and numbers of bytes, in that order.
+fn header(
+    path: &Path,
+    tensors: Vec<(String, DType, Vec<usize>, usize)>,
+) -> Result<Vec<u8>, FileError> {
     let mut names = HashSet::new();
     let mut infos = Vec::with_capacity(tensors.len());
     let mut offset = 0;
-    for (name, tensor) in &tensors {
+    for (name, dtype, shape, bytes) in tensors {
         if name == RESERVED {
             return Err(FileError::new(path, SafetensorsProblem::ReservedName));
         }
-        if !names.insert(name) {
-            let name = name.clone();
+        if !names.insert(name.clone()) {
             return Err(FileError::new(
                 path,
                 SafetensorsProblem::DuplicateName { name },
             ));
         }
-        let end = offset + tensor.bytes().len();
-        let dtype = counterpart(tensor.dtype());
-        let shape = tensor.shape().to_vec();
-        infos.push((
-            name.clone(),
-            TensorInfo {
-                dtype,
-                shape,
-                data_offsets: (offset, end),
-            },
-        ));
+        let end = offset + bytes;
+        let info = TensorInfo {
+            dtype: counterpart(dtype),
+            shape,
+            data_offsets: (offset, end),
+        };
+        infos.push((name, info));
         offset = end;
     }
     let invalid = |reason: String| {
@@ -278,7 +311,7 @@ fn prepare<'a>(path: &Path, tensors: &'a [(String, Tensor)]) -> Result<Prepared<
     let metadata = Metadata::new(Some(metadata), infos).map_err(|e| invalid(e.to_string()))?;
     let mut header = serde_json::to_vec(&metadata).map_err(|e| invalid(e.to_string()))?;
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
-    Ok(Prepared { header, tensors })
+    Ok(header)
 }
 
 fn supported(dtype: Dtype) -> Option<DType> {

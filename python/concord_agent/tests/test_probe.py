@@ -204,6 +204,8 @@ class Forcing(Folder):
         shutil.copytree(str(self.a.folder), str(by))
         lines = (by / "events.jsonl").read_text().splitlines(True)
         (by / "events.jsonl").write_text("".join(line for line in lines if json.loads(line)["tap"] == LAYER % 0))
+        # As a run was before it had hashes of its files.
+        (by / "SHA256SUMS").unlink()
         run = self.forced(Run(by))
         self.assertEqual(run.manifest["options"]["probe"]["modules"], [LAYER % 0])
         found = differing(self.own, run)
@@ -267,6 +269,14 @@ class Forcing(Folder):
         with open(str(by / "events.jsonl"), "a") as file:
             file.write('{"tap": "linear", "blob": "x"}\n')
         self.refused("events.jsonl, line %d" % (len(self.a.taps) + 1), force=str(by))
+        for name in ("events.jsonl", "manifest.json", "SHA256SUMS"):
+            shutil.rmtree(str(by))
+            shutil.copytree(str(self.a.folder), str(by))
+            data = bytearray((by / name).read_bytes())
+            place = data.index(b'"', len(data) // 2) + 1 if name != "SHA256SUMS" else 3
+            data[place] ^= 1
+            (by / name).write_bytes(bytes(data))
+            self.refused("is damaged", force=str(by))
 
 
 class Replacement(Folder):

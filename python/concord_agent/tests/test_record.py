@@ -1,5 +1,6 @@
 """Recordings with engine=bert, against what the real ColBERT computed."""
 
+import hashlib
 import json
 import os
 import re
@@ -97,6 +98,12 @@ class AgainstColbert(unittest.TestCase):
             self.assertEqual(agent.tensor_digest(tensor).hex(), blob.stem)
             self.assertEqual(blob.stem[:2], blob.parent.name)
 
+    def test_the_other_files_have_their_hashes_beside_them(self):
+        lines = (self.run_.folder / "SHA256SUMS").read_text().splitlines()
+        names = ("events.jsonl", "manifest.json")
+        digests = [hashlib.sha256((self.run_.folder / name).read_bytes()).hexdigest() for name in names]
+        self.assertEqual(lines, ["%s  %s" % pair for pair in zip(digests, names)])
+
     def test_equal_tensors_are_kept_once(self):
         inside = [tap for tap in self.run_.taps if tap["tap"] == "bert.encoder.layer.0.output.LayerNorm"]
         around = [tap for tap in self.run_.taps if tap["tap"] == "bert.encoder.layer.0"]
@@ -122,7 +129,7 @@ class Capture(Folder):
 
     def test_two_recordings_are_the_same_bytes(self):
         a, b = (record(self.folder / name) for name in "ab")
-        for name in ("manifest.json", "events.jsonl"):
+        for name in ("manifest.json", "events.jsonl", "SHA256SUMS"):
             self.assertEqual((a.folder / name).read_bytes(), (b.folder / name).read_bytes(), name)
 
     def test_taps_are_those_that_a_pattern_covers(self):

@@ -3,7 +3,7 @@
 use clap::Args;
 use concord_subject::agent::PROGRAM;
 
-use crate::output::{Failure, Outcome, print};
+use crate::output::{Failure, Outcome, print_as_is};
 
 /// Write the agent, the program that records inside PyTorch, to standard output.
 ///
@@ -19,7 +19,7 @@ pub struct AgentCommand {}
 
 impl AgentCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        print(PROGRAM)?;
+        print_as_is(PROGRAM)?;
         Ok(Outcome::Same)
     }
 }

@@ -23,7 +23,8 @@ use concord_lab::{DiffOptions, Side, diff};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::ColbertConfig;
 use concord_model::numerics::{Numerics, Variant};
-use concord_pipeline::Capture;
+use concord_pipeline::publish::writing;
+use concord_pipeline::{Capture, Scratch, Staging};
 use concord_report::{FoundPassage, Hit, diff_table, metrics_table, passages_listing};
 use concord_subject::record::record;
 use rayon::prelude::*;
@@ -62,39 +63,77 @@ struct Demo {
     checkpoint: Arc<Checkpoint>,
     data: Data,
     folder: PathBuf,
+    /// Where the folder will be.
+    home: PathBuf,
 }
 
 impl DemoCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let temporary = tempfile::tempdir()?;
-        let folder = match &self.keep {
-            Some(keep) => {
-                std::fs::create_dir(keep).map_err(|error| {
-                    format!("cannot make the folder {}: {error}", keep.display())
-                })?;
-                Data::write(keep)?;
-                keep
+        let Some(keep) = &self.keep else {
+            let temporary = Scratch::new()?;
+            let outcome = shown(temporary.path(), temporary.path())?;
+            print(NEXT)?;
+            return Ok(outcome);
+        };
+        let staging = new_folder(keep)?;
+        let folder = staging.path(FINISHED);
+        let made = std::fs::create_dir(&folder)
+            .map_err(|error| writing(&folder)(error).into())
+            .and_then(|()| Ok(Data::write(&folder)?))
+            .and_then(|()| shown(&folder, keep));
+        let outcome = match made {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // The first error is the one to tell.
+                let _ = staging.discard();
+                return Err(error);
             }
-            None => temporary.path(),
         };
-        let demo = Demo {
-            checkpoint: Arc::new(embedded::checkpoint()?),
-            data: Data::read()?,
-            folder: folder.to_owned(),
-        };
-        let first = demo.index()?;
-        demo.search()?;
-        let same = demo.rebuild(&first, &temporary.path().join("again"))?;
-        demo.compare(temporary.path())?;
-        print(&match &self.keep {
-            None => NEXT.to_owned(),
-            Some(keep) => format!(
-                "{NEXT}\nThe collection and its index are in {}.\n",
-                keep.display()
-            ),
-        })?;
-        Ok(Outcome::same_if(same))
+        staging.publish(FINISHED)?;
+        let keep = keep.display();
+        print(&format!(
+            "{NEXT}\nThe collection and its index are in {keep}.\n"
+        ))?;
+        Ok(outcome)
     }
+}
+
+/// The folder inside the staging folder that becomes the one that is kept.
+const FINISHED: &str = "demo";
+
+/// Begins a folder that appears at `keep` when it is whole.
+fn new_folder(keep: &Path) -> Result<Staging, Failure> {
+    let wrong = |why: &str| format!("cannot make the folder {}: {why}", keep.display());
+    if keep.symlink_metadata().is_ok() {
+        return Err(wrong("it is there already; choose another, or remove it").into());
+    }
+    let parent = std::path::absolute(keep)?;
+    if !parent.parent().is_some_and(Path::is_dir) {
+        return Err(wrong("make the folder first that it is to be in").into());
+    }
+    let staging = Staging::open(keep)?.not_kept();
+    let left = staging.path(FINISHED);
+    if left.exists() {
+        // By a demo that was killed.
+        std::fs::remove_dir_all(&left).map_err(writing(&left))?;
+    }
+    Ok(staging)
+}
+
+/// Shows all of it, with what may be kept in `folder`, which will be at `home`. Whether both builds were the same.
+fn shown(folder: &Path, home: &Path) -> Result<Outcome, Failure> {
+    let temporary = Scratch::new()?;
+    let demo = Demo {
+        checkpoint: Arc::new(embedded::checkpoint()?),
+        data: Data::read()?,
+        folder: folder.to_owned(),
+        home: home.to_owned(),
+    };
+    let first = demo.index()?;
+    demo.search()?;
+    let same = demo.rebuild(&first, &temporary.path().join("again"))?;
+    demo.compare(temporary.path())?;
+    Ok(Outcome::same_if(same))
 }
 
 const NEXT: &str = "
@@ -129,7 +168,9 @@ impl Demo {
 
     fn search(&self) -> Result<(), Failure> {
         print("\n2. Search it. Words in brackets are those that the query's words matched.\n")?;
-        let options = OpenOptions::new(environment::hub());
+        let mut options = OpenOptions::new(environment::hub());
+        let collection = self.folder.join("collection.tsv");
+        options.collection = collection.exists().then_some(collection);
         let index = OpenIndex::open(&self.folder.join(INDEX), options)?;
         let matcher = Matcher::new(&index)?;
         for qid in SHOWN {
@@ -240,7 +281,7 @@ impl Demo {
         let native = self.native(options)?;
         let origin = Origin {
             checkpoint: embedded::CHECKPOINT.to_owned(),
-            collection: self.folder.join("collection.tsv").display().to_string(),
+            collection: self.home.join("collection.tsv").display().to_string(),
         };
         let (layout, progress) = (Layout::default(), TerminalProgress::new());
         Ok(build(&native, layout, &origin, out, &progress)?)

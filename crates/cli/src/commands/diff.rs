@@ -6,15 +6,14 @@ use std::slice;
 use clap::Args;
 use concord_lab::diff::{judge, to_be_judged};
 use concord_lab::{DiffOptions, DiffProgress, DiffReport, Side, Verdict, diff};
-use concord_pipeline::{Capture, Progress};
+use concord_pipeline::{Capture, Progress, Scratch};
 use concord_report::diff_table;
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
-use tempfile::TempDir;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, first_given, tolerance};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse, tolerance};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::referee;
@@ -81,7 +80,7 @@ enum GivenSide {
 /// One side: what is compared, and the folder it was recorded in if it was run for this.
 struct Opened {
     side: Side,
-    _recorded: Option<TempDir>,
+    _recorded: Option<Scratch>,
 }
 
 impl DiffCommand {
@@ -131,16 +130,15 @@ impl DiffCommand {
         if self.referee {
             return Ok(());
         }
-        let given = self.inputs.first_given().map(str::to_owned);
-        match given.or_else(|| first_given(&self.index, &self.compute)) {
-            None => Ok(()),
-            Some(option) => Err(format!(
-                "{option} says how a subject or a referee is run, and here nothing is: {} and {} are compared as they \
-                 lie there. Leave it out, or give --referee or a subject",
-                self.a, self.b
-            )
-            .into()),
-        }
+        let given = self.inputs.given().chain(self.index.all_given());
+        let (a, b) = (&self.a, &self.b);
+        refuse(
+            given.chain(self.compute.given()),
+            &format!(
+                "{a} and {b} are compared as they lie there, and nothing is run; leave it out, or give --referee or a \
+                 subject"
+            ),
+        )
     }
 
     /// Refuses what a referee cannot judge, as far as it can be told before anything is run.
@@ -235,7 +233,7 @@ fn opened(
 
 fn run(name: &str, runner: &Runner, capture: Capture) -> Result<Opened, Failure> {
     status(format_args!("running {name}"));
-    let folder = tempfile::tempdir()?;
+    let folder = Scratch::new()?;
     let run = folder.path().join("run");
     warn(&runner.record(capture, &run, &TerminalProgress::new())?);
     Ok(Opened {

@@ -7,15 +7,14 @@ use clap::Args;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, explain, reproducers};
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
-use concord_pipeline::{Capture, ModulePattern};
+use concord_pipeline::{Capture, ModulePattern, Scratch};
 use concord_report::{explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
-use tempfile::TempDir;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse, warn_if_unsealed};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::subjects::Subjects;
@@ -68,11 +67,12 @@ struct Opened {
 
 impl ExplainCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let scratch = tempfile::tempdir()?;
+        let scratch = Scratch::new()?;
         let specs = [self.subject(&self.a)?, self.subject(&self.b)?];
         let some_run = specs
             .iter()
             .any(|spec| !matches!(spec, SubjectSpec::Recorded(_)));
+        self.check(&specs, some_run)?;
         let subjects = if some_run {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
             Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
@@ -110,6 +110,47 @@ impl ExplainCommand {
         Outcome::of(&explanation.verdict)
     }
 
+    /// Refuses what would have no effect, and a folder that is not new, before anything is run.
+    fn check(&self, specs: &[SubjectSpec; 2], some_run: bool) -> Result<(), Failure> {
+        if !some_run {
+            let flag = |name: &str, given| (given, (name.to_owned(), String::new()));
+            let flags = [flag("once", self.once), flag("no-referee", self.no_referee)];
+            let flags = flags
+                .into_iter()
+                .filter_map(|(given, flag)| given.then_some(flag));
+            let reproducers = self
+                .reproducers
+                .as_ref()
+                .map(|folder| ("reproducers".to_owned(), folder.display().to_string()));
+            let given = self.inputs.given().chain(self.index.all_given());
+            let given = given
+                .chain(self.compute.given())
+                .chain(flags)
+                .chain(reproducers);
+            refuse(given, "both sides are recorded runs, and nothing is run")?;
+        }
+        self.inputs.check_patience(specs.iter())?;
+        if let Some(folder) = &self.reproducers {
+            let is_new = match std::fs::read_dir(folder) {
+                Ok(mut entries) => entries.next().is_none(),
+                Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+            };
+            if !is_new {
+                let folder = folder.display();
+                return Err(format!(
+                    "--reproducers {folder}: it is there already; choose another folder, or remove it"
+                )
+                .into());
+            }
+        }
+        for spec in specs {
+            if let SubjectSpec::Recorded(path) = spec {
+                warn_if_unsealed(path);
+            }
+        }
+        Ok(())
+    }
+
     fn subject(&self, name: &str) -> Result<SubjectSpec, Failure> {
         match name.parse() {
             Ok(subject) => Ok(subject),
@@ -127,7 +168,7 @@ impl ExplainCommand {
         name: &str,
         subject: SubjectSpec,
         subjects: Option<&Subjects<'_>>,
-        scratch: &TempDir,
+        scratch: &Scratch,
         side: &str,
     ) -> Result<Opened, Failure> {
         let name = name.to_owned();

@@ -32,7 +32,7 @@ impl ExportModelCommand {
             return Err(format!("{out} is there already: remove it, or choose another DIR").into());
         }
         let checkpoint = embedded::checkpoint()?;
-        let staging = Staging::open(out)?;
+        let staging = Staging::open(out)?.not_kept();
         if let Err(error) = embedded::write_checkpoint(&checkpoint, &staging.path(FINISHED)) {
             staging.discard()?;
             return Err(error.into());

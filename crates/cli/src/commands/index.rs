@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
-use concord_engine::build::{BuildReport, Layout, Output, build};
+use concord_engine::build::{BuildError, BuildReport, Layout, Output, build};
 use concord_engine::native::Native;
 use concord_engine::origin::Origin;
+use concord_pipeline::Staging;
 use serde_json::json;
 
 use crate::inputs::{ComputeArguments, IndexArguments, checkpoint, native_options};
@@ -74,7 +75,8 @@ impl IndexCommand {
                 replace: self.replace,
             },
             &TerminalProgress::new(),
-        )?;
+        )
+        .map_err(|error| self.with_what_is_kept(error))?;
         warn(&report.notices);
         if self.json {
             print_json(&json!({
@@ -87,6 +89,19 @@ impl IndexCommand {
             print(&self.summary(&report))?;
         }
         Ok(Outcome::Same)
+    }
+
+    /// What is finished stays when a build fails, and the next one goes on from it.
+    fn with_what_is_kept(&self, error: BuildError) -> Failure {
+        let staging = Staging::folder_for(&self.out);
+        let notes = std::fs::read_dir(staging.join("store").join("memory"));
+        if !matches!(error, BuildError::Staging(_) | BuildError::Occupied(_))
+            && notes.is_ok_and(|mut notes| notes.next().is_some())
+        {
+            let staging = staging.display();
+            return format!("{error}; finished work is kept in {staging}").into();
+        }
+        error.into()
     }
 
     fn summary(&self, report: &BuildReport) -> String {

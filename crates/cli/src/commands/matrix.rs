@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -15,12 +16,12 @@ use concord_subject::agent::PROGRAM;
 use concord_subject::python::{Downloads, Engine, TorchVersion};
 use concord_subject::specification::{SubjectSpec, expand};
 use concord_subject::torch::recipe;
-use concord_tensor::BitHash;
+use concord_tensor::{BitHash, read_regular};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::subjects::{Subjects, show};
@@ -72,6 +73,9 @@ struct Common {
     options: BTreeMap<String, String>,
 }
 
+/// The most bytes that are read of what the runs have in common.
+const MAX_COMMON: u64 = 4 << 20;
+
 const COMMON: &str = "common.json";
 const RESULT: &str = "matrix.json";
 
@@ -121,6 +125,41 @@ impl MatrixCommand {
     }
 }
 
+impl MatrixCommand {
+    /// Refuses what would have no effect with these subjects.
+    fn check(&self, specs: &[SubjectSpec]) -> Result<(), Failure> {
+        let is_torch = |spec: &SubjectSpec| matches!(spec, SubjectSpec::Torch(_));
+        if !specs.iter().any(is_torch) {
+            let engine = self
+                .engine
+                .map(|engine| ("engine".to_owned(), engine.to_string()));
+            let low_disk = self
+                .low_disk
+                .then(|| ("low-disk".to_owned(), String::new()));
+            let given = engine.into_iter().chain(low_disk);
+            refuse(given, "no subject is a PyTorch one")?;
+        } else if let Some(engine) = self.engine
+            && !self
+                .subjects
+                .iter()
+                .any(|given| with_engine(given, Some(engine)) != *given)
+        {
+            let given = ("engine".to_owned(), engine.to_string());
+            refuse([given], "every PyTorch subject names its own")?;
+        }
+        self.inputs.check_patience(specs.iter())?;
+        if specs
+            .iter()
+            .all(|spec| matches!(spec, SubjectSpec::Recorded(_)))
+        {
+            let given = self.inputs.given().chain(self.index.all_given());
+            let given = given.chain(self.compute.given());
+            refuse(given, "all subjects are recorded runs, and nothing is run")?;
+        }
+        Ok(())
+    }
+}
+
 impl<'a> Matrix<'a> {
     fn new(command: &'a MatrixCommand) -> Result<Matrix<'a>, Failure> {
         let downloads = if command.low_disk {
@@ -147,6 +186,7 @@ impl<'a> Matrix<'a> {
             )
             .into());
         }
+        command.check(&specs)?;
         let subjects = Subjects::new(inputs, index, compute, downloads)?;
         let matrix = Matrix {
             command,
@@ -164,7 +204,9 @@ impl<'a> Matrix<'a> {
         let path = out.join(COMMON);
         let common = self.common()?;
         if path.exists() {
-            let there: Option<Common> = serde_json::from_slice(&fs::read(&path)?).ok();
+            let bytes = read_regular(&path, MAX_COMMON)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            let there: Option<Common> = serde_json::from_slice(&bytes).ok();
             if there.as_ref() != Some(&common) {
                 return Err(format!(
                     "{} holds runs on other inputs, or with other options: choose another --out, or \
@@ -175,9 +217,21 @@ impl<'a> Matrix<'a> {
             }
             return Ok(());
         }
-        if out.exists() && fs::read_dir(out)?.next().is_some() {
-            let out = out.display();
-            return Err(format!("{out} holds something else: choose another --out").into());
+        match fs::read_dir(out).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => {}
+            Ok(false) => {
+                let out = out.display();
+                return Err(format!("{out} holds something else: choose another --out").into());
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(_) if out.is_file() => {
+                let out = out.display();
+                return Err(format!(
+                    "{out} is a file, and the runs need a folder: choose another --out"
+                )
+                .into());
+            }
+            Err(error) => return Err(format!("cannot read {}: {error}", out.display()).into()),
         }
         fs::create_dir_all(out)
             .map_err(|error| format!("cannot make {}: {error}", out.display()))?;

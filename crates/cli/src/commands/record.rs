@@ -56,7 +56,7 @@ pub struct RecordCommand {
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), conflicts_with = "pids")]
     tap_passages: Option<u32>,
     /// The seed of that choice
-    #[arg(long, value_name = "N", value_parser = seed, default_value_t = 0)]
+    #[arg(long, value_name = "N", value_parser = seed, default_value_t = 0, requires = "tap_passages")]
     tap_seed: u32,
     /// Take taps of these passages
     #[arg(long, value_name = "PID,…", value_parser = whole, value_delimiter = ',')]
@@ -73,6 +73,12 @@ pub struct RecordCommand {
 impl RecordCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let subject = self.subject.parse()?;
+        self.inputs.check_patience(std::iter::once(&subject))?;
+        if self.keep == Keep::Taps && self.taps.is_empty() {
+            return Err("--keep taps keeps the values of taps, and there are none: name modules by --taps, or all by \
+                        --taps '*'"
+                .into());
+        }
         let subjects = Subjects::new(&self.inputs, &self.index, &self.compute, Downloads::Keep)?;
         let capture = self.capture(subjects.collection().len())?;
         let runner = subjects.runner(subject)?;

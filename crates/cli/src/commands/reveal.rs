@@ -18,7 +18,7 @@ use concord_subject::specification::SubjectSpec;
 use serde_json::{Value, json};
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, positive};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, positive, refuse};
 use crate::output::{Failure, Outcome, print, print_json};
 use crate::subjects::Subjects;
 
@@ -47,18 +47,18 @@ pub struct RevealCommand {
     /// The operation
     #[arg(long, value_enum, default_value = "linear")]
     op: Operation,
-    /// Rows of the input: M
-    #[arg(long, value_name = "M", value_parser = positive, default_value = "71")]
-    m: NonZeroUsize,
-    /// What is added up: K
-    #[arg(long, value_name = "K", value_parser = positive, default_value = "384")]
-    k: NonZeroUsize,
-    /// Columns of the output: N
-    #[arg(long, value_name = "N", value_parser = positive, default_value = "1536")]
-    n: NonZeroUsize,
-    /// Values of a row, for layer-norm, normalize and softmax
-    #[arg(long, value_name = "W", value_parser = positive, default_value = "384")]
-    width: NonZeroUsize,
+    /// Rows of the input: M, for linear [default: 71]
+    #[arg(long, value_name = "M", value_parser = positive)]
+    m: Option<NonZeroUsize>,
+    /// What is added up: K, for linear and sums [default: 384]
+    #[arg(long, value_name = "K", value_parser = positive)]
+    k: Option<NonZeroUsize>,
+    /// Columns of the output: N, for linear [default: 1536]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    n: Option<NonZeroUsize>,
+    /// Values of a row, for layer-norm, normalize and softmax [default: 384]
+    #[arg(long, value_name = "W", value_parser = positive)]
+    width: Option<NonZeroUsize>,
     /// Write a picture of the trees, for linear and sums
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -94,11 +94,15 @@ const MAX_ELEMENTS: usize = 1 << 28;
 /// The most terms of a sum: some hundred vectors are sent at a time.
 const MAX_TERMS: usize = 1 << 16;
 
+/// What is added up, and the values of a row, where nothing is said.
+const WIDTH: usize = 384;
+
 /// Of the inputs that a formula is found with.
 const SEED: u64 = 1;
 
 impl RevealCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
+        self.check_sizes()?;
         match self.op {
             Operation::Linear => self.reveal_linear(),
             Operation::Sum => self.reveal_sums(SumOf::Torch),
@@ -110,11 +114,34 @@ impl RevealCommand {
         }
     }
 
+    /// Refuses a size that the operation does not have.
+    fn check_sizes(&self) -> Result<(), Failure> {
+        use Operation::{Gelu, LayerNorm, Linear, Normalize, NumpySum, Softmax, Sum};
+        let has: &[&str] = match self.op {
+            Linear => &["m", "k", "n"],
+            Sum | NumpySum => &["k"],
+            Gelu => &[],
+            LayerNorm | Normalize | Softmax => &["width"],
+        };
+        let given = [
+            ("m", self.m),
+            ("k", self.k),
+            ("n", self.n),
+            ("width", self.width),
+        ];
+        let given = given.into_iter().filter(|(name, _)| !has.contains(name));
+        let given = given.filter_map(|(name, size)| Some((name.to_owned(), size?.to_string())));
+        let op = self.op.to_possible_value();
+        let op = op.as_ref().map_or("", |value| value.get_name());
+        refuse(given, &format!("--op {op} has no such size"))
+    }
+
     fn reveal_linear(&self) -> Result<Outcome, Failure> {
+        let size = |given: Option<NonZeroUsize>, default| given.map_or(default, NonZeroUsize::get);
         let shape = LinearShape {
-            rows: self.m.get(),
-            inputs: self.k.get(),
-            outputs: self.n.get(),
+            rows: size(self.m, 71),
+            inputs: size(self.k, WIDTH),
+            outputs: size(self.n, 1536),
         };
         let elements = |a: usize, b: usize| a.checked_mul(b).filter(|&n| n <= MAX_ELEMENTS);
         let sizes = [
@@ -140,7 +167,7 @@ impl RevealCommand {
     }
 
     fn reveal_sums(&self, of: SumOf) -> Result<Outcome, Failure> {
-        let terms = self.k.get();
+        let terms = self.k.map_or(WIDTH, NonZeroUsize::get);
         if terms > MAX_TERMS {
             return Err(format!("K is too large: at most {MAX_TERMS} terms").into());
         }
@@ -214,7 +241,7 @@ impl RevealCommand {
                     &runner,
                     "",
                     operation,
-                    self.width.get(),
+                    self.width.map_or(WIDTH, NonZeroUsize::get),
                     SEED,
                 )?)
             })

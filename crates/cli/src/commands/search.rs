@@ -15,14 +15,15 @@ use concord_model::query::QueryEncoder;
 use concord_pipeline::Progress;
 use concord_pipeline::publish::write_file;
 use concord_report::{
-    FoundPassage, Hit as ShownHit, Style, hits_table, metrics_table, passages_listing,
+    FoundPassage, Hit as ShownHit, Style, escaped, hits_table, metrics_table, passages_listing,
+    printable,
 };
 use rayon::prelude::*;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, positive, precision, score};
 use crate::matches::Matcher;
-use crate::output::{Failure, Outcome, print, status, warn};
+use crate::output::{Failure, Outcome, print, print_as_is, status, warn};
 use crate::progress::TerminalProgress;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -146,7 +147,9 @@ impl SearchCommand {
                 &evaluate(&ranking, qrels, documents),
                 &environment::plain_style(),
             );
-            status(format_args!("{}", table.trim_end()));
+            for line in table.lines() {
+                status(format_args!("{line}"));
+            }
         }
         Ok(Outcome::Same)
     }
@@ -234,14 +237,16 @@ impl SearchCommand {
                 };
                 for query in results.queries.iter() {
                     if self.queries.is_some() {
-                        writeln!(bytes, "{}: {}", query.qid, query.text)?;
+                        let (qid, text) = (printable(&query.qid), escaped(&query.text));
+                        writeln!(bytes, "{qid}: {text}")?;
                     }
                     bytes.extend_from_slice(results.table(query, &style)?.as_bytes());
                 }
             }
         }
         match &self.out {
-            None => print(&String::from_utf8(bytes)?),
+            None if self.format() == Format::Table => print(&String::from_utf8(bytes)?),
+            None => print_as_is(&String::from_utf8(bytes)?),
             Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }

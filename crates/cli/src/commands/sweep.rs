@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use concord_corpus::Collection;
 use concord_lab::sweep::{Sweep, sweep, texts};
+use concord_pipeline::Scratch;
 use concord_report::sweep_text;
 use concord_subject::python::Downloads;
 
@@ -28,7 +29,7 @@ Ends with 0 if no shape has other bits, 1 if one has, 2 on trouble.")]
 pub struct SweepCommand {
     /// The subject: native or torch==VERSION, with options after commas
     subject: String,
-    /// The module
+    /// The module: the path of one that computes something itself, no pattern
     #[arg(long, value_name = "PATH")]
     module: String,
     /// The sizes of batches: a range, or sizes with commas between them
@@ -129,7 +130,7 @@ impl SweepCommand {
             })?;
         let collection = Arc::new(Collection::from_passages(texts));
         let runner = subjects.on(collection).runner(subject)?;
-        let scratch = tempfile::tempdir()?;
+        let scratch = Scratch::new()?;
         let found = sweep(
             &runner,
             &self.module,

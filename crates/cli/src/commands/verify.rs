@@ -13,7 +13,7 @@ use concord_report::findings_table;
 use serde_json::json;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, checkpoint};
+use crate::inputs::{ComputeArguments, checkpoint, refuse};
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
 
@@ -33,7 +33,7 @@ pub struct VerifyCommand {
     #[arg(long, value_name = "COLLECTION")]
     rebuild: Option<PathBuf>,
     /// The checkpoint to build it again with [default: where the index's log says it was]
-    #[arg(long, value_name = "CHECKPOINT")]
+    #[arg(long, value_name = "CHECKPOINT", requires = "rebuild")]
     checkpoint: Option<String>,
     #[command(flatten)]
     compute: ComputeArguments,
@@ -44,6 +44,10 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
+        if self.rebuild.is_none() {
+            let because = "nothing is built; give --rebuild COLLECTION to build the index again";
+            refuse(self.compute.given(), because)?;
+        }
         let checked = match check(&self.index) {
             Err(VerifyError::NoManifest(_)) => return self.without_manifest(),
             checked => checked?,

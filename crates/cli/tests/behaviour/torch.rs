@@ -62,6 +62,8 @@ fn place() -> Workplace {
         .map(|event| format!("{event}\n"))
         .collect();
     fs::write(encoded.join("events.jsonl"), kept).unwrap();
+    // The hashes are of all events.
+    fs::remove_file(encoded.join("SHA256SUMS")).unwrap();
     place
 }
 

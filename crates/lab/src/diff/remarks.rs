@@ -31,6 +31,19 @@ pub enum About {
     Option,
     /// The version of the numeric contract.
     Contract,
+    /// That the run of this name has no hashes of its files, so that nobody can tell whether they were altered.
+    Unsealed,
+}
+
+impl Remark {
+    fn unsealed(side: &Side) -> Remark {
+        Remark {
+            about: About::Unsealed,
+            name: side.name(),
+            a: None,
+            b: None,
+        }
+    }
 }
 
 impl fmt::Display for Remark {
@@ -47,6 +60,11 @@ impl fmt::Display for Remark {
                     "the versions of the numeric contract differ ({a} and {b})"
                 )
             }
+            About::Unsealed => write!(
+                f,
+                "{name} was recorded without SHA256SUMS: its values are checked against their hashes, its events \
+                 and manifest cannot be"
+            ),
         }
     }
 }
@@ -74,8 +92,13 @@ pub(super) fn remarks(a: &Side, b: &Side) -> Result<Vec<Remark>, SideError> {
         told_a.options.extend(a.settings()?);
         told_b.options.extend(b.settings()?);
     }
+    let unsealed = |side: &&Side| side.run().is_some_and(|run| !run.is_sealed());
+    let mut remarks: Vec<Remark> = [a, b]
+        .into_iter()
+        .filter(unsealed)
+        .map(Remark::unsealed)
+        .collect();
     let (a, b) = (told_a, told_b);
-    let mut remarks = Vec::new();
     if let (Some(version_a), Some(version_b)) = (a.contract, b.contract)
         && version_a != version_b
     {

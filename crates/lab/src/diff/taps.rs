@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use concord_pipeline::{RecordedRun, TapRecord, TapRows};
+use concord_pipeline::{RecordedRun, StoredTensor, TapRecord, TapRows};
 use concord_tensor::closeness::{Closeness, Tolerance};
-use concord_tensor::{BitHash, Tensor, TensorSource};
+use concord_tensor::{BitHash, Tensor};
 
 use super::error::DiffError;
 use super::names::merged;
@@ -271,10 +271,14 @@ fn numbers(
     let shape = [starts[comparable.len()], first.a.record.width];
     let (dtype_a, dtype_b) = (first.a.record.dtype, first.b.record.dtype);
     let mut closeness = Closeness::between(tolerance, dtype_a, dtype_b, &shape);
-    let row = (first.a.record.width * dtype_a.size().max(dtype_b.size())) as u64;
+    let size = dtype_a.size().max(dtype_b.size());
+    let row = first.a.record.width.saturating_mul(size) as u64;
     for (passage, end) in comparable.iter().zip(&starts[1..]) {
         closeness.update(&blobs_a.rows(passage.a)?, &blobs_b.rows(passage.b)?)?;
-        progress(*end as u64 * row, shape[0] as u64 * row);
+        progress(
+            (*end as u64).saturating_mul(row),
+            (shape[0] as u64).saturating_mul(row),
+        );
     }
     let report = closeness.finish()?;
     let spots = Spots::of(&report, |row| {
@@ -295,7 +299,7 @@ const OPEN: usize = 64;
 /// The blobs of a run that hold taps.
 struct Blobs<'a> {
     run: &'a RecordedRun,
-    open: HashMap<BitHash, TensorSource>,
+    open: HashMap<BitHash, StoredTensor>,
 }
 
 impl<'a> Blobs<'a> {
@@ -305,7 +309,7 @@ impl<'a> Blobs<'a> {
     }
 
     /// The blob that holds the rows of a passage; `None` if the run did not keep it.
-    fn source(&mut self, tapped: Tapped<'_>) -> Result<Option<TensorSource>, ElementsError> {
+    fn source(&mut self, tapped: Tapped<'_>) -> Result<Option<StoredTensor>, ElementsError> {
         let record = tapped.record;
         let Some(hash) = record.blob else {
             return Ok(None);
@@ -333,9 +337,8 @@ impl<'a> Blobs<'a> {
         let gone = || tapped.record.blob.map_or(tapped.rows.hash, |blob| blob);
         let source = self.source(tapped)?;
         let source = source.ok_or_else(|| ElementsError::Gone(gone()))?;
-        let width = tapped.record.width;
-        // The blob has as many elements as its record says, so the products do not overflow.
-        let first = tapped.first * width;
-        Ok(source.read_range(first..first + tapped.rows.tokens * width)?)
+        // The blob has as many rows as its record says, so the sum does not overflow.
+        let range = tapped.first..tapped.first + tapped.rows.tokens;
+        Ok(source.rows(range, tapped.record.width, tapped.rows.hash)?)
     }
 }

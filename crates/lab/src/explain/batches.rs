@@ -100,12 +100,20 @@ pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batc
         })
         .collect();
     let kind = Rows::of(run);
+    let mut longest = BTreeMap::<usize, usize>::new();
+    for batch in &batches {
+        let list = longest.entry(list_of(batch)).or_default();
+        *list = (*list).max(batch.longest);
+    }
     let rows: Vec<usize> = batches
         .iter()
         .map(|batch| match kind {
             Rows::Tokens => batch.tokens,
-            Rows::Padded(Pad::Batch) => batch.pids.len() * batch.longest,
-            Rows::Padded(Pad::List) => batch.pids.len() * longest_of_list(&batches, batch),
+            Rows::Padded(Pad::Batch) => batch.pids.len().saturating_mul(batch.longest),
+            Rows::Padded(Pad::List) => {
+                let longest = longest.get(&list_of(batch)).copied().unwrap_or(0);
+                batch.pids.len().saturating_mul(longest)
+            }
         })
         .collect();
     for (batch, rows) in batches.iter_mut().zip(rows) {
@@ -196,9 +204,15 @@ pub(super) fn holding<'a>(batches: &'a [Batch], pids: &BTreeSet<usize>) -> Vec<&
     batches.iter().filter(holds).collect()
 }
 
+/// The list that the passages of a batch are tokenised with.
+fn list_of(batch: &Batch) -> usize {
+    batch.pids.first().map_or(0, |pid| pid / GROUP)
+}
+
 /// The tokens of the longest passage of those that are tokenised together with the batch's.
 pub(super) fn longest_of_list(batches: &[Batch], batch: &Batch) -> usize {
-    let list = |batch: &Batch| batch.pids.first().map_or(0, |pid| pid / GROUP);
-    let together = batches.iter().filter(|other| list(other) == list(batch));
+    let together = batches
+        .iter()
+        .filter(|other| list_of(other) == list_of(batch));
     together.map(|batch| batch.longest).max().unwrap_or(0)
 }

@@ -94,7 +94,7 @@ pub(super) fn differences(
                     given_to,
                 }
             }
-            (About::Contract, _) => continue,
+            (About::Contract | About::Unsealed, _) => continue,
         };
         found.push(difference);
     }

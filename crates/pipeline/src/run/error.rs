@@ -1,11 +1,11 @@
 //! Why a run cannot be written or read.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::manifest::MANIFEST_VERSION;
 use crate::publish::{PublishError, StagingError};
-use crate::store::StoreError;
+use crate::store_error::StoreError;
 
 /// Why a run cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,9 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("cannot read {path}: {source}", path = path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    /// A file of the run is not as it was written, or never was of a run.
+    #[error("{path} is damaged: {what}; record the run again, or copy it anew", path = path.display())]
+    Damaged { path: PathBuf, what: String },
     /// A line or file is not what a run has there.
     #[error("{path}, line {line}: {source}", path = path.display())]
     Malformed {
@@ -43,4 +46,12 @@ pub enum RunError {
         /// The version it says it has.
         version: u32,
     },
+}
+
+/// Turns an I/O error into a [`RunError`] about `path`.
+pub(crate) fn unreadable(path: &Path) -> impl Fn(io::Error) -> RunError + '_ {
+    move |source| RunError::Unreadable {
+        path: path.to_owned(),
+        source,
+    }
 }

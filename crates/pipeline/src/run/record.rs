@@ -87,7 +87,7 @@ pub struct TapRows {
 }
 
 /// A line of `events.jsonl`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum Event {
     Artifact(ArtifactEvent),

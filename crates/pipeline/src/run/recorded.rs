@@ -1,21 +1,25 @@
 //! A run read back.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader};
+use std::collections::HashSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use concord_tensor::{BitHash, TensorSource, open_tensors};
+use concord_tensor::{BitHash, FileError, FileProblem, open_regular, read_regular};
 
-use crate::artifact;
 use crate::manifest::{ArtifactRecord, ManifestHead};
 use crate::observe::ArtifactEvent;
-use crate::run::error::RunError;
+use crate::run::error::{RunError, unreadable};
+use crate::run::events::{each_event, gather};
 use crate::run::record::{Event, RunManifest, TapRecord};
-use crate::store::{StoreError, blob_path};
+use crate::run::seal::{EVENTS, MANIFEST, SEAL, Seal};
+use crate::store::blob_path;
+use crate::store_error::StoreError;
+use crate::stored_tensor::StoredTensor;
 
 pub struct RecordedRun {
     folder: PathBuf,
     manifest: RunManifest,
+    seal: Option<Seal>,
     artifacts: Vec<ArtifactRecord>,
     taps: Vec<TapRecord>,
 }
@@ -23,33 +27,25 @@ pub struct RecordedRun {
 impl RecordedRun {
     /// Whether `folder` looks like a recorded run.
     pub fn is_at(folder: &Path) -> bool {
-        folder.join("manifest.json").is_file() && folder.join("events.jsonl").is_file()
+        folder.join(MANIFEST).exists() && folder.join(EVENTS).exists()
+    }
+
+    /// Whether the run in `folder` has the hashes of its files; see [`is_sealed`](RecordedRun::is_sealed).
+    pub fn has_seal(folder: &Path) -> bool {
+        folder.join(SEAL).exists()
     }
 
     /// Opens the run in `folder`. Values stay on disk.
     ///
     /// # Errors
-    /// When it cannot be read, or is not a run of the [version](crate::manifest::MANIFEST_VERSION) this program reads.
+    /// When it cannot be read, is not as it was written, or is not a run of the
+    /// [version](crate::manifest::MANIFEST_VERSION) this program reads.
     pub fn open(folder: &Path) -> Result<RecordedRun, RunError> {
-        let path = folder.join("manifest.json");
-        let text = fs::read(&path).map_err(unreadable(&path))?;
-        let malformed = |source: serde_json::Error| RunError::Malformed {
-            path: path.clone(),
-            line: source.line(),
-            source,
-        };
-        let head: ManifestHead = serde_json::from_slice(&text).map_err(malformed)?;
-        if !head.is_of("run") {
-            let (found, version) = (head.concord, head.version);
-            return Err(RunError::NotARun {
-                path,
-                found,
-                version,
-            });
-        }
+        let seal = Seal::read(folder)?;
         let mut run = RecordedRun {
+            manifest: read_manifest(&folder.join(MANIFEST), seal)?,
             folder: folder.to_owned(),
-            manifest: serde_json::from_slice(&text).map_err(malformed)?,
+            seal,
             artifacts: Vec::new(),
             taps: Vec::new(),
         };
@@ -61,27 +57,36 @@ impl RecordedRun {
             }
             Ok(())
         })?;
-        (run.artifacts, run.taps) = (gather(chunks), taps);
+        let modules: HashSet<&str> = taps
+            .iter()
+            .map(|tap: &TapRecord| tap.tap.as_str())
+            .collect();
+        if modules.len() > MAX_MODULES {
+            return Err(RunError::Damaged {
+                path: folder.join(EVENTS),
+                what: format!("it has taps at more than {MAX_MODULES} modules, which no model has"),
+            });
+        }
+        run.artifacts = gather(&folder.join(EVENTS), chunks)?;
+        run.taps = taps;
         Ok(run)
     }
 
-    /// Reads the events, one after the other.
+    /// Reads the events, one after the other. What was taken counts if there is no error in the end.
     pub(crate) fn each_event(
         &self,
-        mut take: impl FnMut(Event) -> Result<(), RunError>,
+        take: impl FnMut(Event) -> Result<(), RunError>,
     ) -> Result<(), RunError> {
-        let path = self.folder.join("events.jsonl");
-        let file = File::open(&path).map_err(unreadable(&path))?;
-        for (at, line) in BufReader::new(file).lines().enumerate() {
-            let line = line.map_err(unreadable(&path))?;
-            let event = serde_json::from_str(&line).map_err(|source| RunError::Malformed {
-                path: path.clone(),
-                line: at + 1,
-                source,
-            })?;
-            take(event)?;
-        }
-        Ok(())
+        let path = self.folder.join(EVENTS);
+        let file = open_regular(&path).map_err(unreadable(&path))?;
+        let found = each_event(&path, file, take)?;
+        check(&path, found, self.seal.map(|seal| seal.events))
+    }
+
+    /// Whether it has the hashes of its files, so that damage to any of them is found. A run that was recorded
+    /// before there were such hashes has none: only its values are checked.
+    pub fn is_sealed(&self) -> bool {
+        self.seal.is_some()
     }
 
     pub fn folder(&self) -> &Path {
@@ -106,37 +111,58 @@ impl RecordedRun {
     ///
     /// # Errors
     /// When it is there and cannot be opened.
-    pub fn tensor(&self, hash: BitHash) -> Result<Option<TensorSource>, StoreError> {
+    pub fn tensor(&self, hash: BitHash) -> Result<Option<StoredTensor>, StoreError> {
         let path = blob_path(&self.folder.join("blobs"), hash);
-        if !path.is_file() {
-            return Ok(None);
+        match StoredTensor::open(&path, hash) {
+            Ok(stored) => Ok(Some(stored)),
+            Err(error) if is_not_found(&error) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        Ok(open_tensors(&path)?
-            .into_iter()
-            .next()
-            .map(|(_, source)| source))
     }
 }
 
-/// Artifacts out of their chunks, in the order of the graph.
-fn gather(mut chunks: Vec<ArtifactEvent>) -> Vec<ArtifactRecord> {
-    chunks.sort_by(|a, b| {
-        let place = |e: &ArtifactEvent| artifact::position(&e.artifact);
-        (place(a), &a.artifact, a.chunk).cmp(&(place(b), &b.artifact, b.chunk))
-    });
-    chunks
-        .chunk_by(|a, b| a.artifact == b.artifact)
-        .map(|chunks| {
-            let made_from: Vec<_> = chunks.iter().map(|chunk| chunk.made_from).collect();
-            let records = chunks.iter().map(|chunk| chunk.record.clone()).collect();
-            ArtifactRecord::new(&chunks[0].artifact, records, &made_from)
-        })
-        .collect()
+/// More modules than a model has.
+const MAX_MODULES: usize = 10_000;
+
+/// The largest manifest that is read, in bytes. They have some thousand.
+const MAX_MANIFEST: u64 = 4 << 20;
+
+fn is_not_found(error: &FileError) -> bool {
+    matches!(&error.problem, FileProblem::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-fn unreadable(path: &Path) -> impl Fn(io::Error) -> RunError + '_ {
-    move |source| RunError::Unreadable {
+fn read_manifest(path: &Path, seal: Option<Seal>) -> Result<RunManifest, RunError> {
+    let text = read_regular(path, MAX_MANIFEST).map_err(unreadable(path))?;
+    let whole = check(
+        path,
+        BitHash::of_bytes(&text),
+        seal.map(|seal| seal.manifest),
+    );
+    let malformed = |source: serde_json::Error| RunError::Malformed {
         path: path.to_owned(),
+        line: source.line(),
         source,
+    };
+    let head = serde_json::from_slice::<ManifestHead>(&text);
+    match head {
+        // The rest of another version would look like damage.
+        Ok(head) if !head.is_of("run") => Err(RunError::NotARun {
+            path: path.to_owned(),
+            found: head.concord,
+            version: head.version,
+        }),
+        Ok(_) => whole.and_then(|()| serde_json::from_slice(&text).map_err(malformed)),
+        Err(error) => Err(whole.err().unwrap_or_else(|| malformed(error))),
     }
+}
+
+/// Compares the hash of a file with the one that the seal has of it.
+fn check(path: &Path, found: BitHash, sealed: Option<BitHash>) -> Result<(), RunError> {
+    if sealed.is_none_or(|sealed| sealed == found) {
+        return Ok(());
+    }
+    Err(RunError::Damaged {
+        path: path.to_owned(),
+        what: format!("its hash is not the one in {SEAL}"),
+    })
 }

@@ -5,14 +5,15 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, Tensor};
+use concord_tensor::{BitHash, ByteHasher, Tensor};
 use rayon::prelude::*;
 
 use crate::observe::{ArtifactEvent, Observer};
-use crate::publish::{PublishError, Staging, write_json, writing};
+use crate::publish::{PublishError, Staging, json_text, write_file, writing};
 use crate::run::error::RunError;
 use crate::run::record::{Capture, Event, RunManifest, TapRecord, TapRows};
 use crate::run::recorded::RecordedRun;
+use crate::run::seal::{EVENTS, MANIFEST, SEAL, Seal};
 use crate::stage_error::StageError;
 use crate::store::{blob_path, put_blobs};
 use crate::tap::{Tap, TapSink};
@@ -25,9 +26,15 @@ pub struct RunWriter {
     scratch: PathBuf,
     blobs: PathBuf,
     capture: Capture,
-    events: Mutex<BufWriter<File>>,
+    events: Mutex<Events>,
     events_path: PathBuf,
     last_tap: Mutex<Option<Kept>>,
+}
+
+/// The events that were written, and the hash of them.
+struct Events {
+    out: BufWriter<File>,
+    hasher: ByteHasher,
 }
 
 /// A tap that was hashed, and kept where values are.
@@ -49,7 +56,7 @@ impl RunWriter {
         if out.exists() {
             return Err(RunError::Exists(out.to_owned()));
         }
-        let staging = Staging::open(out)?;
+        let staging = Staging::open(out)?.not_kept();
         let (folder, scratch) = (staging.path(UNFINISHED), staging.path("store"));
         for left in [&folder, &scratch] {
             // Left by a recording that was killed; a run is recorded from its beginning.
@@ -59,9 +66,12 @@ impl RunWriter {
         }
         let blobs = folder.join("blobs");
         fs::create_dir_all(&blobs).map_err(writing(&blobs))?;
-        let events_path = folder.join("events.jsonl");
+        let events_path = folder.join(EVENTS);
         let events = File::create(&events_path).map_err(writing(&events_path))?;
-        let events = Mutex::new(BufWriter::new(events));
+        let events = Mutex::new(Events {
+            out: BufWriter::new(events),
+            hasher: ByteHasher::new(),
+        });
         Ok(RunWriter {
             staging: Some(staging),
             scratch,
@@ -110,28 +120,43 @@ impl RunWriter {
         })
     }
 
-    /// Writes the manifest and gives the run its name.
+    /// Writes the manifest and the hashes of the files, and gives the run its name.
     ///
     /// # Errors
     /// When anything cannot be written.
     pub fn finish(mut self, manifest: &RunManifest) -> Result<(), RunError> {
         let events = &mut *lock(&self.events);
-        events
-            .flush()
-            .and_then(|()| events.get_ref().sync_data())
+        let out = &mut events.out;
+        out.flush()
+            .and_then(|()| out.get_ref().sync_data())
             .map_err(writing(&self.events_path))?;
         if let Some(staging) = self.staging.take() {
-            write_json(&staging.path(UNFINISHED).join("manifest.json"), manifest)?;
+            let folder = staging.path(UNFINISHED);
+            let path = folder.join(MANIFEST);
+            let text = json_text(manifest).map_err(writing(&path))?;
+            write_file(&path, |file| file.write_all(&text))?;
+            let seal = Seal {
+                events: events.hasher.finish(),
+                manifest: BitHash::of_bytes(&text),
+            };
+            write_file(&folder.join(SEAL), |file| {
+                file.write_all(seal.text().as_bytes())
+            })?;
             staging.publish(UNFINISHED)?;
         }
         Ok(())
     }
 
     fn append(&self, event: &Event) -> Result<(), PublishError> {
-        let mut events = lock(&self.events);
-        serde_json::to_writer(&mut *events, event)
+        let mut line = serde_json::to_vec(event)
             .map_err(io::Error::from)
-            .and_then(|()| events.write_all(b"\n"))
+            .map_err(writing(&self.events_path))?;
+        line.push(b'\n');
+        let mut events = lock(&self.events);
+        events.hasher.update(&line);
+        events
+            .out
+            .write_all(&line)
             .map_err(writing(&self.events_path))
     }
 }

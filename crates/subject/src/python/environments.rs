@@ -115,7 +115,7 @@ impl Environments {
                 return Ok(environment);
             }
             let staging = match Staging::open(&home) {
-                Ok(staging) => staging,
+                Ok(staging) => staging.not_kept(),
                 Err(StagingError::Busy(_)) => {
                     if !told {
                         progress(Progress::Waiting(&name));

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use concord_pipeline::Scratch;
 use concord_pipeline::publish::{write_json, writing};
 use serde::{Deserialize, Serialize};
 
@@ -52,7 +53,7 @@ pub(super) fn keep(file: &Path, versions: &[TorchVersion]) -> Result<(), Environ
 /// `uv` does not list versions, but it finds the newest one below a bound: that is asked again and again.
 /// So the answer comes from where packages will come from.
 pub(super) fn ask(uv: &Uv) -> Result<Vec<TorchVersion>, EnvironmentError> {
-    let folder = tempfile::tempdir().map_err(reading(Path::new("the temporary folder")))?;
+    let folder = Scratch::new().map_err(reading(Path::new("the temporary folder")))?;
     let file = folder.path().join("requirements.in");
     let mut versions = Vec::new();
     let mut below: Option<String> = None;

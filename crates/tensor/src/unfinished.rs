@@ -1,0 +1,131 @@
+//! What is begun and not finished, so that a process that is told to stop can put it away.
+//!
+//! A signal ends a process without running a destructor. Whoever makes something that is of no use unfinished, or
+//! worth keeping, holds an [`Unfinished`] meanwhile; whoever hears the signal calls [`stop`]. It is one list of the
+//! process because a signal is one of the process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Something of this process that is not finished, until it is dropped.
+#[derive(Debug)]
+pub struct Unfinished(u64);
+
+enum Thing {
+    File(PathBuf),
+    Folder(PathBuf),
+    Kept(PathBuf),
+    Running(Box<dyn Fn() + Send>),
+}
+
+/// What [`stop`] left.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// Folders with finished work that the same command goes on from.
+    pub kept: Vec<PathBuf>,
+    /// What was to be removed and could not be.
+    pub left: Vec<PathBuf>,
+}
+
+struct Things {
+    next: u64,
+    begun: BTreeMap<u64, Thing>,
+}
+
+static THINGS: Mutex<Things> = Mutex::new(Things {
+    next: 0,
+    begun: BTreeMap::new(),
+});
+
+fn things() -> MutexGuard<'static, Things> {
+    THINGS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Unfinished {
+    fn begin(thing: Thing) -> Unfinished {
+        let mut things = things();
+        let number = things.next;
+        things.next += 1;
+        things.begun.insert(number, thing);
+        Unfinished(number)
+    }
+
+    /// A file that is of no use before it is finished.
+    pub fn file(path: &Path) -> Unfinished {
+        Unfinished::begin(Thing::File(path.to_owned()))
+    }
+
+    /// A folder that is of no use before it is finished, or afterwards.
+    pub fn folder(path: &Path) -> Unfinished {
+        Unfinished::begin(Thing::Folder(path.to_owned()))
+    }
+
+    /// A folder with finished work in it.
+    pub fn kept(path: &Path) -> Unfinished {
+        Unfinished::begin(Thing::Kept(path.to_owned()))
+    }
+
+    /// Something that writes as long as it runs, such as a child process. `end` ends it, and does not wait for long.
+    pub fn running(end: impl Fn() + Send + 'static) -> Unfinished {
+        Unfinished::begin(Thing::Running(Box::new(end)))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        things().begun.remove(&self.0);
+    }
+}
+
+/// Ends what runs and removes what is of no use. The process has to end after it: what its threads begin from here
+/// on waits.
+pub fn stop() -> Stopped {
+    let mut things = things();
+    let begun = std::mem::take(&mut things.begun);
+    let mut stopped = Stopped::default();
+    for thing in begun.values() {
+        if let Thing::Running(end) = thing {
+            end();
+        }
+    }
+    for thing in begun.into_values() {
+        let (path, removed) = match thing {
+            Thing::Running(_) => continue,
+            Thing::Kept(path) => {
+                stopped.kept.push(path);
+                continue;
+            }
+            Thing::File(path) => {
+                let removed = fs::remove_file(&path);
+                (path, removed)
+            }
+            Thing::Folder(path) => {
+                let removed = remove_folder(&path);
+                (path, removed)
+            }
+        };
+        if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
+            stopped.left.push(path);
+        }
+    }
+    // For good: who is to begin or to finish something waits for the end of the process.
+    std::mem::forget(things);
+    stopped
+}
+
+/// Removes a folder into which other threads may still be writing.
+fn remove_folder(path: &Path) -> io::Result<()> {
+    const TRIES: usize = 100;
+    let mut removed = fs::remove_dir_all(path);
+    for _ in 1..TRIES {
+        if removed.is_ok() && !path.exists() {
+            break;
+        }
+        std::thread::yield_now();
+        removed = fs::remove_dir_all(path);
+    }
+    removed
+}
