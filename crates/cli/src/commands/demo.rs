@@ -227,7 +227,12 @@ impl Demo {
             ..Capture::default()
         };
         let out = folder.join(name);
-        record(&self.native(options)?, capture, &out, &TerminalProgress::new())?;
+        record(
+            &self.native(options)?,
+            capture,
+            &out,
+            &TerminalProgress::new(),
+        )?;
         Ok(Side::open(&out)?.named(name))
     }
 
