@@ -10,6 +10,7 @@ mod rows;
 mod text;
 mod walk;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use concord_tensor::closeness::Tolerance;
@@ -63,12 +64,12 @@ pub(super) fn compare(
     })
 }
 
-fn named(holding: &FileHolding) -> Result<Named, DiffError> {
+fn named(holding: &FileHolding) -> Result<Named<'_>, DiffError> {
     Ok(match holding {
         FileHolding::Contents(Contents::Pickled(document)) => Named::of_document(document)?,
         FileHolding::Contents(Contents::Named(named)) => Named::of_tensors(named),
         FileHolding::List(list) => Named {
-            tensors: vec![(String::new(), list.clone())],
+            tensors: Cow::Owned(vec![(String::new(), list.clone())]),
             ..Named::default()
         },
     })
@@ -84,17 +85,15 @@ fn metadata(holding: &FileHolding) -> Option<&BTreeMap<String, String>> {
 /// Compares tensors of the same name: in the order of the first file, and what only the second has behind what
 /// precedes it there. Other values are on one side only, for the other format has none.
 fn by_name(
-    a: &Named,
-    b: &Named,
+    a: &Named<'_>,
+    b: &Named<'_>,
     rows: &mut Rows<'_>,
     values: &mut ValuesDiff,
 ) -> Result<(), DiffError> {
-    let names = |named: &'_ Named| -> Vec<String> {
-        named.tensors.iter().map(|(name, _)| name.clone()).collect()
-    };
-    let (names_a, names_b) = (names(a), names(b));
-    let [names_a, names_b] =
-        [&names_a, &names_b].map(|names| names.iter().map(String::as_str).collect::<Vec<&str>>());
+    let [names_a, names_b] = [a, b].map(|named| {
+        let names = named.tensors.iter().map(|(name, _)| name.as_str());
+        names.collect::<Vec<&str>>()
+    });
     let mut places = places_in(&names_a, &names_b);
     let all_have = places
         .iter()
@@ -109,7 +108,8 @@ fn by_name(
         let pairs = prefixed.places.into_iter().enumerate();
         places = pairs.map(|(a, b)| (Some(a), Some(b))).collect();
     }
-    let tensor = |named: &Named, place: usize| -> StoredTensor { named.tensors[place].1.clone() };
+    let tensor =
+        |named: &Named<'_>, place: usize| -> StoredTensor { named.tensors[place].1.clone() };
     for place in places {
         match place {
             (Some(of_a), Some(of_b)) => {

@@ -1,5 +1,7 @@
 //! Archives and pickles put together by hand, to be wrong in one way each.
 
+#![allow(dead_code)] // each test uses a part of it
+
 /// A ZIP archive of stored entries, without the parts that PyTorch adds.
 pub struct Archive {
     file: Vec<u8>,

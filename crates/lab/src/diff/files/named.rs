@@ -1,5 +1,7 @@
 //! The tensors of a file by name, whatever its format, to be compared with those of another format.
 
+use std::borrow::Cow;
+
 use concord_tensor::pt::{Id, Node, PtDocument, PtProblem};
 use concord_tensor::{FileError, NamedTensors, StoredTensor};
 
@@ -15,8 +17,8 @@ const MAX_DEPTH: usize = 200;
 
 /// What a file holds, by name.
 #[derive(Default)]
-pub(super) struct Named {
-    pub(super) tensors: Vec<(String, StoredTensor)>,
+pub(super) struct Named<'a> {
+    pub(super) tensors: Cow<'a, [(String, StoredTensor)]>,
     /// Other values: where they are, and what they are in short.
     pub(super) values: Vec<(String, String)>,
     /// How many things the other format has no room for.
@@ -25,10 +27,10 @@ pub(super) struct Named {
     pub(super) unread: Vec<String>,
 }
 
-impl Named {
-    pub(super) fn of_tensors(named: &NamedTensors) -> Named {
+impl<'a> Named<'a> {
+    pub(super) fn of_tensors(named: &'a NamedTensors) -> Named<'a> {
         Named {
-            tensors: named.tensors.clone(),
+            tensors: Cow::Borrowed(&named.tensors),
             values: Vec::new(),
             beside: named
                 .metadata
@@ -39,7 +41,7 @@ impl Named {
     }
 
     /// What a document holds, each thing at every place where it is.
-    pub(super) fn of_document(document: &PtDocument) -> Result<Named, FileError> {
+    pub(super) fn of_document(document: &PtDocument) -> Result<Named<'a>, FileError> {
         let mut found = Named::default();
         let mut way = Way::default();
         let mut ways = 0;
@@ -53,7 +55,7 @@ fn visit<'a>(
     id: Id,
     way: &mut Way<'a>,
     ways: &mut usize,
-    found: &mut Named,
+    found: &mut Named<'_>,
 ) -> Result<(), FileError> {
     *ways += 1;
     let problem = match (*ways > MAX_WAYS, way.0.len() > MAX_DEPTH) {
@@ -65,7 +67,7 @@ fn visit<'a>(
         let (path, problem) = (document.path().to_owned(), problem.into());
         return Err(FileError { path, problem });
     }
-    let mut below = |step, id, found: &mut Named| {
+    let mut below = |step, id, found: &mut Named<'_>| {
         way.0.push(step);
         let done = visit(document, id, way, ways, found);
         way.0.pop();
@@ -74,7 +76,7 @@ fn visit<'a>(
     match document.node(id) {
         Node::Tensor | Node::Storage => {
             let tensor = stored(document, id)?;
-            found.tensors.push((way.dotted(), tensor));
+            found.tensors.to_mut().push((way.dotted(), tensor));
         }
         Node::Tuple(items) | Node::List(items) => {
             for (index, &item) in items.iter().enumerate() {
