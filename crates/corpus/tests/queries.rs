@@ -14,7 +14,7 @@ fn json(text: &str) -> Result<Queries, CorpusError> {
 fn pairs(queries: &Queries) -> Vec<(&str, &str)> {
     queries
         .iter()
-        .map(|query| (query.qid.as_str(), query.text.as_str()))
+        .map(|query| (query.qid, query.text))
         .collect()
 }
 
@@ -71,11 +71,18 @@ fn each_way_a_line_can_be_wrong_is_told_apart() {
         problem(tsv("1\n")),
         (1, LineProblem::NoTab { .. })
     ));
-    // The reference strips the tab of an empty query and then finds one column.
+    let empty = |qid: &str| LineProblem::EmptyQuery { qid: qid.into() };
+    for text in ["1\t\n", "1\t  \n", "1 \t\t\r\n", "1\t \tmore\n"] {
+        assert_eq!(problem(tsv(text)), (1, empty("1")), "{text:?}");
+    }
     assert!(matches!(
-        problem(tsv("1\t\n")),
-        (1, LineProblem::NoTab { .. })
+        problem(tsv("\tno id\n")).1,
+        LineProblem::NoTab { .. }
     ));
+    assert_eq!(
+        problem(json("{\"qid\": 3, \"question\": \" \"}\n")),
+        (1, empty("3"))
+    );
     assert!(matches!(
         problem(json("{\"question\": \"x\"}\n")).1,
         LineProblem::MissingField { .. }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use concord_corpus::{Collection, CorpusError};
 use concord_index::format::{Index, IndexError, IndexManifest, ManifestError};
-use concord_index::search::{Hit, SearchOptions, Searcher};
+use concord_index::search::{Found, Hit, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::{Checkpoint, CheckpointError};
@@ -155,9 +155,22 @@ impl OpenIndex {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Hit>, QueryError> {
+        Ok(self.find(query, k, options)?.hits)
+    }
+
+    /// [`OpenIndex::search`], and how much of the index it looked at.
+    ///
+    /// # Errors
+    /// When the text cannot be tokenized.
+    pub fn find(
+        &self,
+        query: &str,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Found, QueryError> {
         let embeddings = self.encoder.encode(query)?;
         let width = self.config.query_maxlen;
-        Ok(self.searcher.search(&embeddings, width, k, options))
+        Ok(self.searcher.find(&embeddings, width, k, options))
     }
 
     /// How much is searched where nobody says otherwise: what the index's and the checkpoint's configuration
