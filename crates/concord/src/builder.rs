@@ -35,6 +35,7 @@ pub struct Builder {
     checkpoint: Checkpoint,
     options: NativeOptions,
     settings: IndexSettings,
+    layout: Layout,
     listener: Option<Listener>,
 }
 
@@ -62,6 +63,7 @@ impl Builder {
             checkpoint: checkpoint.clone(),
             options: NativeOptions::default(),
             settings: IndexSettings::default(),
+            layout: Layout::default(),
             listener: None,
         }
     }
@@ -113,6 +115,14 @@ impl Builder {
     #[must_use]
     pub fn threads(mut self, threads: NonZeroUsize) -> Builder {
         self.options.compute = self.options.compute.with_threads(Some(threads));
+        self
+    }
+
+    /// Writes where checkpoint and collection lie into the index, so that colbert-ai finds them by itself. The index
+    /// then depends on these paths.
+    #[must_use]
+    pub fn absolute_paths(mut self) -> Builder {
+        self.layout.absolute_paths = true;
         self
     }
 
@@ -171,7 +181,7 @@ impl Builder {
             self.settings.clone(),
         )?;
         let progress = Heard(self.listener.clone());
-        let report = build(&native, Layout::default(), &origin, out, &progress)?;
+        let report = build(&native, self.layout, &origin, out, &progress)?;
         Ok(Built::of(report))
     }
 }

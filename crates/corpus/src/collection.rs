@@ -3,6 +3,7 @@
 mod beir;
 mod json_list;
 mod passages;
+mod pid_map;
 mod tsv;
 
 use std::io::BufRead;
@@ -72,5 +73,15 @@ impl Collection {
     /// [`CorpusError`] naming the line.
     pub fn parse_json_list(name: &str, reader: impl BufRead) -> Result<Collection, CorpusError> {
         json_list::parse(name, reader)
+    }
+
+    /// Gives the passages the ids of RAGatouille's `pid_docid_map.json`, read from `reader`: one JSON object of pids
+    /// and document ids. `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// [`CorpusError`], and the passages have the ids that they had: the map is not one, does not have the pids of
+    /// this collection, or gives one id to several passages, as it does where RAGatouille has divided documents.
+    pub fn read_pid_map(&mut self, name: &str, reader: impl BufRead) -> Result<(), CorpusError> {
+        pid_map::read(self, name, reader)
     }
 }

@@ -59,6 +59,12 @@ pub enum CorpusError {
         line: u64,
         problem: LineProblem,
     },
+    /// A map of pids to document ids is not that of a collection.
+    #[error("{file}: {problem}")]
+    PidMap {
+        file: String,
+        problem: PidMapProblem,
+    },
     #[error("writing the ranking failed: {0}")]
     Write(#[source] std::io::Error),
     /// JSON has no way to write an infinite score or one that is not a number.
@@ -105,6 +111,18 @@ pub enum NotText {
     /// What gzip unpacks to is not text either.
     #[error("packed by gzip, and inside is {0}")]
     Packed(Box<NotText>),
+}
+
+/// What is wrong with a map of pids to document ids.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PidMapProblem {
+    /// It is no JSON object of pids and ids; with the place.
+    #[error("{0}")]
+    Json(String),
+    #[error("pid {pid} has no document id")]
+    Missing { pid: usize },
+    #[error("passages {first} and {second} have the same document id {id:?}")]
+    Repeated { id: String, first: u32, second: u32 },
 }
 
 /// Why gzip cannot be unpacked.

@@ -43,7 +43,7 @@ mod whitespace;
 
 pub use collection::Collection;
 pub use document_ids::{DocumentIds, PlainPids};
-pub use error::{CorpusError, GzipProblem, LineProblem, NotText};
+pub use error::{CorpusError, GzipProblem, LineProblem, NotText, PidMapProblem};
 pub use qrels::{Grades, Judgement, Qrels};
 pub use queries::{Queries, Query};
 pub use ranking::{Ranked, Ranking};

@@ -13,6 +13,7 @@ use concord_pipeline::publish::{PublishError, write_json, writing};
 use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
 };
+use serde_json::json;
 
 use crate::log::{BuildLog, StageCounter};
 use crate::native::Native;
@@ -90,6 +91,9 @@ impl BuildReport {
 pub struct Layout {
     /// Follow the inverted file by the zeros that the reference writes.
     pub pad_ivf: bool,
+    /// Name checkpoint and collection by where they lie, as the reference does, which then finds them; the index
+    /// depends on these names.
+    pub absolute_paths: bool,
 }
 
 /// Builds the index of `native` at `out`, taking up what an earlier process left.
@@ -120,6 +124,11 @@ pub fn build(
     manifest
         .options
         .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
+    // Only then are they part of the index.
+    if layout.absolute_paths {
+        let paths = json!({"checkpoint": origin.checkpoint, "collection": origin.collection});
+        manifest.options.insert("absolute_paths".to_owned(), paths);
+    }
     if let Some(there) = index_at(out, &manifest)? {
         remove_leftovers(out)?;
         let (log, notices) = (BuildLog::read(out), native.notices(None)?);
@@ -138,7 +147,7 @@ pub fn build(
     }
     fs::create_dir(&folder).map_err(writing(&folder))?;
     let stages = StageCounter::new(progress, begun);
-    let config = native.published_config(origin);
+    let config = native.published_config(origin, layout.absolute_paths);
     let (artifacts, files, notices) = native.evaluate(&store, None, &stages, |evaluator| {
         let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
         Ok::<_, BuildError>((

@@ -248,12 +248,17 @@ impl Native {
 
     /// The configuration as the index's metadata has it: with the names of checkpoint and collection,
     /// but not where they lie, so that the same index has the same bytes wherever it is built.
-    pub fn published_config(&self, origin: &Origin) -> ColbertConfig {
+    /// With `absolute_paths` it says where they lie.
+    pub fn published_config(&self, origin: &Origin, absolute_paths: bool) -> ColbertConfig {
         let mut config = self.config.clone();
         // The reference's indexer sets it too, though nothing reads it.
         config.bsize = 64;
-        config.checkpoint = Some(origin.checkpoint_name());
-        config.collection = origin.collection_name().into();
+        let (checkpoint, collection) = match absolute_paths {
+            true => (origin.checkpoint.clone(), origin.collection.clone()),
+            false => (origin.checkpoint_name(), origin.collection_name()),
+        };
+        config.checkpoint = Some(checkpoint);
+        config.collection = collection.into();
         config
     }
 

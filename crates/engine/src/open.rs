@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use concord_corpus::{Collection, CorpusError};
+use concord_corpus::Collection;
 use concord_index::format::{Index, IndexError, IndexManifest, ManifestError};
 use concord_index::search::{Found, Hit, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
@@ -21,11 +21,11 @@ use concord_model::hub::HubOptions;
 use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
 use concord_model::query::{QueryEncoder, QueryError};
-use concord_model::stages::Passages;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
 use crate::recorded::{RecordedError, recorded_options};
+use crate::texts::{Named, TextsError};
 
 /// What to search with instead of what the index records.
 #[derive(Clone, Debug)]
@@ -85,10 +85,9 @@ pub enum OpenError {
         dim: usize,
         index: usize,
     },
+    /// The collection that was asked for cannot be read, or is another.
     #[error(transparent)]
-    Collection(#[from] CorpusError),
-    #[error("the index was not built from {}", .0.display())]
-    OtherCollection(PathBuf),
+    Collection(#[from] TextsError),
     /// The manifest says in no way that this program knows how the passages were encoded.
     #[error(transparent)]
     Recorded(#[from] RecordedError),
@@ -128,8 +127,13 @@ impl OpenIndex {
         recorded.check_contract()?;
         let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
         let mut notices = Vec::new();
-        let collection =
-            recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
+        let named = Named {
+            folder,
+            index: &index,
+            log: recorded.log.as_ref(),
+            manifest: recorded.manifest.as_ref(),
+        };
+        let collection = named.texts(options.collection.as_deref(), &mut notices)?;
         let (numerics, built_in) = recorded.encoding()?;
         let precision = options.precision.unwrap_or(built_in);
         let config = checkpoint.colbert_config([&ConfigLayer::read_index(folder)?])?;
@@ -260,47 +264,6 @@ impl Recorded {
             return Err(OpenError::Width { name, dim, index });
         }
         Ok(checkpoint)
-    }
-
-    /// The collection, where it can be had. Only one that was asked for must be there.
-    fn collection(
-        &self,
-        index: &Index,
-        given: Option<&Path>,
-        notices: &mut Vec<String>,
-    ) -> Result<Option<Collection>, OpenError> {
-        let logged = self.log.as_ref().map(|log| &log.origin.collection);
-        // An index of passages in memory has a collection that lies nowhere.
-        let logged = logged.filter(|path| !path.is_empty()).map(Path::new);
-        let Some(path) = given.or(logged) else {
-            return Ok(None);
-        };
-        let named = given.is_some();
-        if !named && !path.is_file() {
-            notices.push(format!(
-                "{} is gone, so results have no texts",
-                path.display()
-            ));
-            return Ok(None);
-        }
-        let collection = Collection::open(path)?;
-        let manifest = self.manifest.as_ref();
-        let built_from = manifest.and_then(|manifest| manifest.inputs.get("collection"));
-        let other = match built_from {
-            Some(hash) => *hash != Passages::new(&collection).hash(),
-            None => collection.len() != index.passages(),
-        };
-        match (other, named) {
-            (false, _) => Ok(Some(collection)),
-            (true, true) => Err(OpenError::OtherCollection(path.to_owned())),
-            (true, false) => {
-                notices.push(format!(
-                    "{} has changed since the index was built, so results have no texts",
-                    path.display()
-                ));
-                Ok(None)
-            }
-        }
     }
 
     /// How the passages were encoded, and so how queries are; those of an index of the referee's in `f32`, which is
