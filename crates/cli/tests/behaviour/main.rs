@@ -18,6 +18,7 @@ mod full_disk;
 mod golden;
 mod help;
 mod matrix;
+mod measures;
 mod outputs;
 mod placeless;
 mod program;
