@@ -48,7 +48,7 @@ pub(crate) fn format_extension(path: &Path) -> Option<String> {
 /// The bytes of a text file, unpacked.
 pub(crate) enum Source<R> {
     Plain(Peeked<R>),
-    Gzip(Peeked<BufReader<Gzip<R>>>),
+    Gzip(Box<Peeked<BufReader<Gzip<R>>>>),
 }
 
 /// A stream and what was read of it to see what it is.
@@ -68,7 +68,7 @@ impl<R: BufRead> Source<R> {
                 let unpacked = BufReader::with_capacity(1 << 16, Gzip::new(peeked));
                 let (peeked, kind) = peek(unpacked)?;
                 match kind {
-                    Kind::Text => Ok(Source::Gzip(peeked)),
+                    Kind::Text => Ok(Source::Gzip(Box::new(peeked))),
                     Kind::NotText(what) => Err(io::Error::other(NotText::Packed(Box::new(what)))),
                     Kind::Gzip => Err(io::Error::other(NotText::Packed(Box::new(NotText::Gzip)))),
                 }
