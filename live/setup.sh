@@ -2,20 +2,24 @@
 # Makes the Python environment of the live suite and prints the path of its interpreter.
 #
 # usage: live/setup.sh [TORCH_VERSION]     (1.13.1, whose wheels are the smallest, unless given)
+#        live/setup.sh trec                (pytrec_eval, without PyTorch)
 #
-# The environment lies in target/live/torch-VERSION. It is used again only if it was finished, and
-# with the requirements it would be made with now.
+# The environment lies in target/live/torch-VERSION, or target/live/trec. It is used again only if it was
+# finished, and with the requirements it would be made with now.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-version=${1:-1.13.1}
-requirements=$here/requirements/torch-$version.txt
+name=${1:-1.13.1}
+if [ "$name" != trec ]; then
+    name=torch-$name
+fi
+requirements=$here/requirements/$name.txt
 root=$(dirname "$here")/target/live
-environment=$root/torch-$version
+environment=$root/$name
 finished=$environment/finished-with.txt
 
 if [ ! -f "$requirements" ]; then
-    echo "setup.sh: no requirements for torch $version; there are: $(ls "$here/requirements")" >&2
+    echo "setup.sh: no requirements for $name; there are: $(ls "$here/requirements")" >&2
     exit 2
 fi
 

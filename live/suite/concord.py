@@ -1,5 +1,6 @@
 """The program under test, as a user runs it."""
 
+import json
 import subprocess
 from collections.abc import Collection
 from pathlib import Path
@@ -36,6 +37,14 @@ class Concord:
             qid, pid, _, score = line.split("\t")
             rankings.setdefault(qid, []).append((int(pid), float(score)))
         return rankings
+
+    def measures(self, index: Path, queries: Path, qrels: Path, work: Path, k: int) -> dict:
+        """The measures by trec_eval's order of ties, as written; the run is ``run.trec`` in ``work``."""
+        run, measures = work / "run.trec", work / "measures.json"
+        options = ["--queries", queries, "--qrels", qrels, "--k", k, "--trec-ties"]
+        written = ["--format", "trec", "--out", run, "--measures", measures]
+        self._run("search", index, *options, *written)
+        return json.loads(measures.read_text())
 
     def verify(self, index: Path) -> None:
         """Check every byte of an index."""

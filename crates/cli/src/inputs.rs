@@ -66,7 +66,7 @@ pub fn positive(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| "a whole number from 1 on is needed".to_owned())
 }
 
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let threads = text.parse::<NonZeroUsize>();
     threads
         .ok()
@@ -103,7 +103,7 @@ pub fn seed(text: &str) -> Result<u32, String> {
         .map_err(|_| format!("a whole number from 0 to {} is needed", u32::MAX))
 }
 
-fn isa(name: &str) -> Result<ComputeOptions, String> {
+pub fn isa(name: &str) -> Result<ComputeOptions, String> {
     ComputeOptions::default()
         .with_isa(name)
         .map_err(|error| error.to_string())

@@ -35,6 +35,7 @@ pub struct Builder {
     checkpoint: Checkpoint,
     options: NativeOptions,
     settings: IndexSettings,
+    layout: Layout,
     listener: Option<Listener>,
     replace: bool,
 }
@@ -63,6 +64,7 @@ impl Builder {
             checkpoint: checkpoint.clone(),
             options: NativeOptions::default(),
             settings: IndexSettings::default(),
+            layout: Layout::default(),
             listener: None,
             replace: false,
         }
@@ -127,6 +129,14 @@ impl Builder {
         self
     }
 
+    /// Writes where checkpoint and collection lie into the index, so that colbert-ai finds them by itself. The index
+    /// then depends on these paths.
+    #[must_use]
+    pub fn absolute_paths(mut self) -> Builder {
+        self.layout.absolute_paths = true;
+        self
+    }
+
     /// Tells `listener` how far a build has come, from whatever thread gets there.
     #[must_use]
     pub fn on_progress(mut self, listener: impl Fn(Step<'_>) + Send + Sync + 'static) -> Builder {
@@ -186,7 +196,7 @@ impl Builder {
             path: out,
             replace: self.replace,
         };
-        let report = build(&native, Layout::default(), &origin, output, &progress)?;
+        let report = build(&native, self.layout, &origin, output, &progress)?;
         Ok(Built::of(report))
     }
 }

@@ -1,35 +1,38 @@
 //! Passages, numbered from 0.
 
 mod beir;
+mod json_list;
 mod passages;
+mod pid_map;
 mod tsv;
 
 use std::io::BufRead;
 use std::path::Path;
 
 use crate::error::CorpusError;
-use crate::lines::open_file;
+use crate::source::{format_extension, open_file};
 
 pub use passages::{Collection, MAX_PASSAGES};
 
 impl Collection {
     /// Reads the collection in `path`: `.tsv` as [`Collection::parse_tsv`], `.jsonl` as
-    /// [`Collection::parse_beir`].
+    /// [`Collection::parse_beir`], `.json` as [`Collection::parse_json_list`]; each also with `.gz` behind it.
     ///
     /// # Errors
     /// [`CorpusError`]: the file cannot be opened, has another extension, or a line is wrong.
     pub fn open(path: impl AsRef<Path>) -> Result<Collection, CorpusError> {
         let path = path.as_ref();
-        let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+        let extension = format_extension(path);
         let parse = match extension.as_deref() {
             Some("tsv") => Collection::parse_tsv,
             Some("jsonl") => Collection::parse_beir,
+            Some("json") => Collection::parse_json_list,
             _ => {
                 return Err(CorpusError::UnknownExtension {
                     path: path.to_owned(),
                     extension,
                     what: "collections",
-                    supported: ".tsv (pid TAB text) and .jsonl (BEIR)",
+                    supported: ".tsv (pid TAB text), .jsonl (BEIR) and .json (a list of texts)",
                 });
             }
         };
@@ -61,5 +64,24 @@ impl Collection {
     /// [`CorpusError`] naming the line; an `_id` used twice names both lines.
     pub fn parse_beir(name: &str, reader: impl BufRead) -> Result<Collection, CorpusError> {
         beir::parse(name, reader)
+    }
+
+    /// Reads a JSON list of texts from `reader`; `name` stands for it in messages. RAGatouille keeps the passages of
+    /// its indexes so, as `collection.json`.
+    ///
+    /// # Errors
+    /// [`CorpusError`] naming the line.
+    pub fn parse_json_list(name: &str, reader: impl BufRead) -> Result<Collection, CorpusError> {
+        json_list::parse(name, reader)
+    }
+
+    /// Gives the passages the ids of RAGatouille's `pid_docid_map.json`, read from `reader`: one JSON object of pids
+    /// and document ids. `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// [`CorpusError`], and the passages have the ids that they had: the map is not one, does not have the pids of
+    /// this collection, or gives one id to several passages, as it does where RAGatouille has divided documents.
+    pub fn read_pid_map(&mut self, name: &str, reader: impl BufRead) -> Result<(), CorpusError> {
+        pid_map::read(self, name, reader)
     }
 }

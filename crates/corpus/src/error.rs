@@ -37,6 +37,17 @@ pub enum CorpusError {
         line: u64,
         source: std::io::Error,
     },
+    /// The file is something else than text; by its first bytes, whatever it is called.
+    #[error("{file} is {what}")]
+    NotText { file: String, what: NotText },
+    /// A file that is packed by gzip cannot be unpacked.
+    #[error("{file}:{line}: {problem}")]
+    Gzip {
+        file: String,
+        /// The line being unpacked, counted from 1.
+        line: u64,
+        problem: GzipProblem,
+    },
     /// The file holds no lines at all.
     #[error("{file} is empty: at least one line is needed")]
     Empty { file: String },
@@ -48,6 +59,12 @@ pub enum CorpusError {
         line: u64,
         problem: LineProblem,
     },
+    /// A map of pids to document ids is not that of a collection.
+    #[error("{file}: {problem}")]
+    PidMap {
+        file: String,
+        problem: PidMapProblem,
+    },
     #[error("writing the ranking failed: {0}")]
     Write(#[source] std::io::Error),
     /// JSON has no way to write an infinite score or one that is not a number.
@@ -58,6 +75,73 @@ pub enum CorpusError {
     /// A query id, a document id or a tag cannot be a field of the file that is to be written.
     #[error("{id:?} cannot be a field of a {format} file, whose fields end at white space")]
     IdNotInFormat { id: String, format: &'static str },
+}
+
+/// What a file is that is not text.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NotText {
+    /// In what gzip packed: gzip again.
+    #[error("a gzip file")]
+    Gzip,
+    #[error("a ZIP archive: unpack it and give the file inside")]
+    Zip,
+    #[error("compressed with Zstandard: unpack it with zstd -d")]
+    Zstandard,
+    #[error("compressed with xz: unpack it with xz -d")]
+    Xz,
+    #[error("compressed with bzip2: unpack it with bzip2 -d")]
+    Bzip2,
+    #[error("a tar archive: unpack it and give the file inside")]
+    Tar,
+    #[error("encoded in UTF-16: convert it to UTF-8, as by iconv -f UTF-16 -t UTF-8")]
+    Utf16,
+    #[error("encoded in UTF-32: convert it to UTF-8, as by iconv -f UTF-32 -t UTF-8")]
+    Utf32,
+    #[error("a Parquet file: write its columns as lines of text first")]
+    Parquet,
+    #[error("an Arrow file: write its columns as lines of text first")]
+    Arrow,
+    #[error("an SQLite database: write its rows as lines of text first")]
+    Sqlite,
+    /// What a clone without `git lfs` has in the place of a file.
+    #[error("a Git LFS pointer and not the file itself: fetch it with git lfs pull")]
+    LfsPointer,
+    #[error("a web page, as a download is that needed a login: fetch the file again")]
+    WebPage,
+    /// What gzip unpacks to is not text either.
+    #[error("packed by gzip, and inside is {0}")]
+    Packed(Box<NotText>),
+}
+
+/// What is wrong with a map of pids to document ids.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PidMapProblem {
+    /// It is no JSON object of pids and ids; with the place.
+    #[error("{0}")]
+    Json(String),
+    #[error("pid {pid} has no document id")]
+    Missing { pid: usize },
+    #[error("passages {first} and {second} have the same document id {id:?}")]
+    Repeated { id: String, first: u32, second: u32 },
+}
+
+/// Why gzip cannot be unpacked.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GzipProblem {
+    #[error("the gzip data ends too early: the file is truncated")]
+    Truncated,
+    #[error("the gzip data is damaged ({0}): fetch or pack the file again")]
+    Corrupt(String),
+    /// It unpacks to so many times its own size that it was made to fill memory, or holds no text.
+    #[error(
+        "{packed} bytes of gzip data unpack to more than {unpacked} bytes, as no text does: unpack the file with \
+         gunzip if it is to be read all the same"
+    )]
+    Expands {
+        /// Bytes read so far.
+        packed: u64,
+        unpacked: u64,
+    },
 }
 
 /// What is wrong with one line.
@@ -81,6 +165,34 @@ pub enum LineProblem {
         /// Offset within the line, counted from 0.
         byte: usize,
     },
+    #[error("the line has more than {limit} bytes; is this a file of lines?")]
+    TooLong { limit: usize },
+    #[error("{field} has {bytes} bytes, and at most {limit} are read")]
+    LongId {
+        /// The kind of id: "the query id", "the document id".
+        field: &'static str,
+        bytes: usize,
+        limit: usize,
+    },
+    /// An id with a NUL in it, where programs written in C would end it.
+    #[error("{field} {id:?} has a NUL in it: is the file binary?")]
+    NulInId {
+        /// The kind of id: "the query id", "the document id".
+        field: &'static str,
+        id: String,
+    },
+    /// More lines than are counted.
+    #[error("more than {limit} lines")]
+    TooManyLines { limit: u64 },
+    /// A header that counts as passage 0, so that the pids after it cannot be right.
+    #[error(
+        "the line begins with \"id\" like a header, which ColBERT takes for passage 0, and the next passage has the pid 0 \
+         as well: remove the header"
+    )]
+    Header,
+    /// A query without words. ColBERT fails on one in a TSV file, and elsewhere searches for `[MASK]`s alone.
+    #[error("the query {qid:?} is empty: give it words, or leave the line out")]
+    EmptyQuery { qid: String },
     /// A TSV line with a single column.
     #[error("the line has no tab: expected {expected}")]
     NoTab {
@@ -153,9 +265,6 @@ pub enum LineProblem {
     /// An id that is the empty string.
     #[error("{field} is empty")]
     EmptyId { field: &'static str },
-    /// A query without words. ColBERT fails on one in a TSV file, and elsewhere searches for `[MASK]`s alone.
-    #[error("the query is empty: give it words, or leave the line out")]
-    EmptyQuery,
     #[error("{field} {id:?} was already used on line {first_line}")]
     DuplicateId {
         /// The kind of id: "the query id", "the document id".

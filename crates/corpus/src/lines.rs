@@ -1,43 +1,34 @@
 //! Lines of a UTF-8 text file, read one at a time into one buffer.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{self, BufRead, Read};
 
 use crate::error::{CorpusError, LineProblem};
+use crate::source::{Source, read_error};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// A stream of lines that knows its name and where it stands.
+/// The most bytes of a line. ColBERT cuts a passage after some hundred tokens; JSON holds all results of a query.
+pub(crate) const MAX_LINE: usize = 64 << 20;
+
+/// A stream of lines that knows its name and where it stands. What is packed by gzip is unpacked.
 pub(crate) struct Lines<R> {
     file: String,
-    reader: R,
+    reader: Reader<R>,
     buffer: Vec<u8>,
     number: u64,
 }
 
-/// Opens `path` for buffered reading and gives the name that stands for it in messages.
-pub(crate) fn open_file(path: &Path) -> Result<(String, BufReader<File>), CorpusError> {
-    let failed = |source| CorpusError::Open {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(failed)?;
-    // A folder opens without complaint on Unix and fails at the first read, as "line 1".
-    if file.metadata().map_err(failed)?.is_dir() {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
-    }
-    Ok((
-        path.display().to_string(),
-        BufReader::with_capacity(1 << 16, file),
-    ))
+enum Reader<R> {
+    /// Nothing was read yet, so it is not known what this is.
+    Unseen(Option<R>),
+    Text(Source<R>),
 }
 
 impl<R: BufRead> Lines<R> {
     pub(crate) fn new(file: impl Into<String>, reader: R) -> Self {
         Lines {
             file: file.into(),
-            reader,
+            reader: Reader::Unseen(Some(reader)),
             buffer: Vec::new(),
             number: 0,
         }
@@ -46,16 +37,12 @@ impl<R: BufRead> Lines<R> {
     /// The next line without its line end (`\n` or `\r\n`), or `None` after the last one.
     ///
     /// # Errors
-    /// [`CorpusError::Empty`] if there is no line at all; [`CorpusError::Read`]; and as
-    /// [`LineProblem`]s text that is not UTF-8, a byte order mark, a carriage return inside a line.
+    /// [`CorpusError::Empty`] if there is no line at all; [`CorpusError::NotText`] if this is something else;
+    /// [`CorpusError::Read`] and [`CorpusError::Gzip`]; and as [`LineProblem`]s text that is not UTF-8, a byte order
+    /// mark, a carriage return inside a line, and a line of more than [`MAX_LINE`] bytes.
     pub(crate) fn next(&mut self) -> Result<Option<&str>, CorpusError> {
-        self.buffer.clear();
-        let read = self.reader.read_until(b'\n', &mut self.buffer);
-        let read = read.map_err(|source| CorpusError::Read {
-            file: self.file.clone(),
-            line: self.number + 1,
-            source,
-        })?;
+        let read = self.read_line();
+        let read = read.map_err(|source| read_error(&self.file, self.number + 1, source))?;
         if read == 0 {
             return match self.number {
                 0 => Err(CorpusError::Empty {
@@ -69,6 +56,23 @@ impl<R: BufRead> Lines<R> {
             Ok(text) => Ok(Some(text)),
             Err(problem) => Err(problem.at(&self.file, self.number)),
         }
+    }
+
+    /// Reads a line, or the beginning of one that is too long, into the buffer.
+    fn read_line(&mut self) -> io::Result<usize> {
+        if let Reader::Unseen(reader) = &mut self.reader {
+            let Some(reader) = reader.take() else {
+                return Ok(0);
+            };
+            self.reader = Reader::Text(Source::of(reader)?);
+        }
+        let Reader::Text(text) = &mut self.reader else {
+            return Ok(0);
+        };
+        self.buffer.clear();
+        // One byte more than a line may have, with its end.
+        let mut line = text.take(MAX_LINE as u64 + 3);
+        line.read_until(b'\n', &mut self.buffer)
     }
 
     /// The number of the line that was read last, counted from 1.
@@ -89,6 +93,9 @@ impl<R: BufRead> Lines<R> {
 fn line_text(bytes: &[u8], is_first: bool) -> Result<&str, LineProblem> {
     if is_first && bytes.starts_with(BYTE_ORDER_MARK) {
         return Err(LineProblem::ByteOrderMark);
+    }
+    if bytes.len() > MAX_LINE + 2 {
+        return Err(LineProblem::TooLong { limit: MAX_LINE });
     }
     let text = std::str::from_utf8(bytes).map_err(|error| LineProblem::InvalidUtf8 {
         byte: error.valid_up_to(),

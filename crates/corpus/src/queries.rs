@@ -1,42 +1,47 @@
 //! Queries, in the order of their file.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::Path;
 
 use crate::error::{CorpusError, LineProblem};
+use crate::ids::check_id;
 use crate::json_fields;
-use crate::lines::{Lines, open_file};
+use crate::lines::Lines;
+use crate::names::{Names, TooManyNames};
 use crate::notices::Notices;
-use crate::whitespace::strip;
+use crate::packed_strings::PackedStrings;
+use crate::source::{format_extension, open_file};
+use crate::whitespace::{strip, strip_end};
 
 const COLUMNS: &str = "qid TAB text";
 const MORE_COLUMNS: &str = "columns after the second are ignored, as ColBERT does";
+const QUERY_ID: &str = "the query id";
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query<'a> {
     /// The id as the file writes it; a number in a JSON file, written out.
-    pub qid: String,
-    pub text: String,
+    pub qid: &'a str,
+    pub text: &'a str,
 }
 
 /// Queries with distinct ids, in the order of their file.
 #[derive(Debug, Clone, Default)]
 pub struct Queries {
-    queries: Vec<Query>,
-    by_qid: HashMap<String, usize>,
+    qids: Names,
+    /// The text of each, in the order of `qids`.
+    texts: PackedStrings,
     notices: Vec<String>,
 }
 
 impl Queries {
     /// Reads the queries in `path`: `.tsv` and `.txt` as [`Queries::parse_tsv`], `.json` and
-    /// `.jsonl` as [`Queries::parse_json_lines`].
+    /// `.jsonl` as [`Queries::parse_json_lines`]; each also with `.gz` behind it.
     ///
     /// # Errors
     /// [`CorpusError`]: the file cannot be opened, has another extension, or a line is wrong.
     pub fn open(path: impl AsRef<Path>) -> Result<Queries, CorpusError> {
         let path = path.as_ref();
-        let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+        let extension = format_extension(path);
         let parse = match extension.as_deref() {
             Some("tsv" | "txt") => Queries::parse_tsv,
             Some("json" | "jsonl") => Queries::parse_json_lines,
@@ -61,31 +66,27 @@ impl Queries {
     /// # Errors
     /// [`CorpusError`] naming the line; a qid used twice names both.
     pub fn parse_tsv(name: &str, reader: impl BufRead) -> Result<Queries, CorpusError> {
-        let mut builder = Builder::default();
+        let mut queries = Queries::default();
         let mut notices = Notices::default();
         let mut lines = Lines::new(name, reader);
         while let Some(line) = lines.next()? {
-            let mut fields = strip(line).split('\t');
+            let stripped = strip(line);
+            let mut fields = stripped.split('\t');
             let qid = strip(fields.next().unwrap_or_default());
             let pushed = match fields.next() {
-                // The strip has taken the tab along with what is missing beside it.
-                None if line.trim_start().contains('\t') => Err(LineProblem::EmptyQuery),
-                None if line.contains('\t') => Err(LineProblem::EmptyId {
-                    field: "the query id",
-                }),
+                // The reference strips the tab of an empty query and then finds one column.
+                None if ends_in_tab(line) => queries.push(qid, ""),
+                // Here it was that of the id.
+                None if line.contains('\t') => Err(LineProblem::EmptyId { field: QUERY_ID }),
                 None => Err(LineProblem::NoTab { expected: COLUMNS }),
-                Some(_) if qid.is_empty() => Err(LineProblem::EmptyId {
-                    field: "the query id",
-                }),
-                Some(text) => Ok((qid.to_owned(), text.to_owned())),
+                Some(text) => queries.push(qid, text),
             };
             let more_columns = fields.next().is_some();
-            builder.push(&lines, pushed)?;
+            pushed.map_err(|problem| lines.error(problem))?;
             if more_columns {
                 notices.note(MORE_COLUMNS, lines.number());
             }
         }
-        let mut queries = builder.finish();
         queries.notices = notices.into_texts(name);
         Ok(queries)
     }
@@ -98,121 +99,104 @@ impl Queries {
     /// # Errors
     /// [`CorpusError`] naming the line; an id used twice names both.
     pub fn parse_json_lines(name: &str, reader: impl BufRead) -> Result<Queries, CorpusError> {
-        let mut builder = Builder::default();
+        let mut queries = Queries::default();
         let mut lines = Lines::new(name, reader);
         while let Some(line) = lines.next()? {
-            let pushed = json_query(line);
-            builder.push(&lines, pushed)?;
+            let pushed = queries.push_json(line);
+            pushed.map_err(|problem| lines.error(problem))?;
         }
-        Ok(builder.finish())
+        Ok(queries)
     }
 
     /// Queries given as pairs of id and text. `None` if an id is repeated.
-    pub fn from_pairs<Q: Into<String>, T: Into<String>>(
+    pub fn from_pairs<Q: AsRef<str>, T: AsRef<str>>(
         pairs: impl IntoIterator<Item = (Q, T)>,
     ) -> Option<Queries> {
         let mut queries = Queries::default();
         for (qid, text) in pairs {
-            let (qid, text) = (qid.into(), text.into());
-            let place = queries.queries.len();
-            if queries.by_qid.insert(qid.clone(), place).is_some() {
-                return None;
+            match queries.qids.number(qid.as_ref()) {
+                Ok((_, true)) => queries.texts.push(&[text.as_ref()]),
+                _ => return None,
             }
-            queries.queries.push(Query { qid, text });
         }
         Some(queries)
     }
 
     pub fn len(&self) -> usize {
-        self.queries.len()
+        self.qids.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.queries.is_empty()
+        self.len() == 0
     }
 
     /// The queries, in the order of the file.
-    pub fn iter(&self) -> std::slice::Iter<'_, Query> {
-        self.queries.iter()
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Query<'_>> {
+        self.qids.iter().enumerate().map(|(number, qid)| Query {
+            qid,
+            text: self.texts.get(number).unwrap_or_default(),
+        })
     }
 
     /// The text of the query `qid`.
     pub fn text(&self, qid: &str) -> Option<&str> {
-        let place = *self.by_qid.get(qid)?;
-        Some(&self.queries[place].text)
+        self.texts.get(self.qids.find(qid)?)
     }
 
     /// The first `count` queries.
-    pub fn take(mut self, count: usize) -> Queries {
-        for query in self.queries.drain(count.min(self.queries.len())..) {
-            self.by_qid.remove(&query.qid);
+    pub fn take(self, count: usize) -> Queries {
+        let first = self.iter().take(count);
+        let taken = Queries::from_pairs(first.map(|query| (query.qid, query.text)));
+        Queries {
+            notices: self.notices.clone(),
+            ..taken.unwrap_or_default()
         }
-        self
     }
 
     /// Notices for the user about what was read.
     pub fn notices(&self) -> &[String] {
         &self.notices
     }
-}
 
-fn json_query(line: &str) -> Result<(String, String), LineProblem> {
-    let map = json_fields::object(line)?;
-    let (id, text) = match (map.contains_key("qid"), map.contains_key("_id")) {
-        (true, _) => ("qid", "question"),
-        (false, true) => ("_id", "text"),
-        (false, false) => {
-            return Err(LineProblem::MissingField {
-                field: "qid (with question) or _id (with text)",
+    fn push_json(&mut self, line: &str) -> Result<(), LineProblem> {
+        let fields = json_fields::object(line, &["qid", "question", "_id", "text"])?;
+        let (id, text) = match (fields.has("qid"), fields.has("_id")) {
+            (true, _) => ("qid", "question"),
+            (false, true) => ("_id", "text"),
+            (false, false) => {
+                return Err(LineProblem::MissingField {
+                    field: "qid (with question) or _id (with text)",
+                });
+            }
+        };
+        let text = fields.text(text)?;
+        self.push(&fields.id(id)?, text)
+    }
+
+    /// Appends a query. Every line is one, so the line that used an id first is that id's number plus one.
+    fn push(&mut self, qid: &str, text: &str) -> Result<(), LineProblem> {
+        check_id(QUERY_ID, qid)?;
+        if strip(text).is_empty() {
+            return Err(LineProblem::EmptyQuery {
+                qid: qid.to_owned(),
             });
         }
-    };
-    let text = json_fields::text(&map, text)?;
-    Ok((json_fields::id(&map, id)?, text.to_owned()))
-}
-
-/// Queries while they are read. Every line is one query, so the line that used an id first is
-/// the query's place plus one.
-#[derive(Default)]
-struct Builder {
-    queries: Queries,
-}
-
-impl Builder {
-    fn push<R: BufRead>(
-        &mut self,
-        lines: &Lines<R>,
-        query: Result<(String, String), LineProblem>,
-    ) -> Result<(), CorpusError> {
-        let (qid, text) = query.map_err(|problem| lines.error(problem))?;
-        if strip(&text).is_empty() {
-            return Err(lines.error(LineProblem::EmptyQuery));
-        }
-        let Queries {
-            queries, by_qid, ..
-        } = &mut self.queries;
-        if let Some(&first) = by_qid.get(&qid) {
-            return Err(lines.error(LineProblem::DuplicateId {
-                field: "the query id",
-                id: qid,
+        match self.qids.number(qid) {
+            Ok((_, true)) => {
+                self.texts.push(&[text]);
+                Ok(())
+            }
+            Ok((first, false)) => Err(LineProblem::DuplicateId {
+                field: QUERY_ID,
+                id: qid.to_owned(),
                 first_line: first as u64 + 1,
-            }));
+            }),
+            Err(TooManyNames { limit }) => Err(LineProblem::TooManyLines { limit }),
         }
-        by_qid.insert(qid.clone(), queries.len());
-        queries.push(Query { qid, text });
-        Ok(())
-    }
-
-    fn finish(self) -> Queries {
-        self.queries
     }
 }
 
-impl<'a> IntoIterator for &'a Queries {
-    type Item = &'a Query;
-    type IntoIter = std::slice::Iter<'a, Query>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
-    }
+/// Whether there is a tab among the white space at the end of `line`.
+fn ends_in_tab(line: &str) -> bool {
+    line[strip_end(line).len()..].contains('\t')
 }

@@ -11,14 +11,16 @@ use std::path::Path;
 
 use crate::document_ids::DocumentIds;
 use crate::error::CorpusError;
-use crate::lines::{Lines, open_file};
+use crate::lines::Lines;
+use crate::source::{format_extension, open_file};
 use builder::Builder;
 
 pub use ranked::{Ranked, Ranking};
 
 impl Ranking {
     /// Reads the ranking in `path`: `.tsv` as [`Ranking::parse_tsv`], `.trec`, `.run` and `.txt`
-    /// as [`Ranking::parse_trec`], `.json` and `.jsonl` as [`Ranking::parse_json_lines`].
+    /// as [`Ranking::parse_trec`], `.json` and `.jsonl` as [`Ranking::parse_json_lines`]; each also with `.gz` behind
+    /// it.
     ///
     /// # Errors
     /// [`CorpusError`]: the file cannot be opened, has another extension, or a line is wrong.
@@ -27,7 +29,7 @@ impl Ranking {
         documents: &(impl DocumentIds + ?Sized),
     ) -> Result<Ranking, CorpusError> {
         let path = path.as_ref();
-        let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+        let extension = format_extension(path);
         let extension = match extension.as_deref() {
             Some(known @ ("tsv" | "trec" | "run" | "txt" | "json" | "jsonl")) => known,
             _ => {

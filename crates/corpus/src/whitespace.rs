@@ -11,6 +11,11 @@ pub(crate) fn strip(text: &str) -> &str {
     text.trim_matches(is_python_space)
 }
 
+/// `text.rstrip()`.
+pub(crate) fn strip_end(text: &str) -> &str {
+    text.trim_end_matches(is_python_space)
+}
+
 /// Whether any character of `text` would end a field of a file whose fields end at white space.
 pub(crate) fn contains_space(text: &str) -> bool {
     text.contains(is_python_space)

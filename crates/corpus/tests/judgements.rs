@@ -14,22 +14,20 @@ fn problem(text: &str) -> (u64, LineProblem) {
     }
 }
 
-fn judgement(document: &str, grade: i64) -> Judgement {
-    Judgement {
-        document: document.into(),
-        grade,
-    }
+fn judgement(document: &str, grade: i64) -> Judgement<'_> {
+    Judgement { document, grade }
+}
+
+fn judged<'q>(qrels: &'q Qrels, qid: &str) -> Vec<Judgement<'q>> {
+    qrels.get(qid).unwrap().collect()
 }
 
 #[test]
 fn four_columns_are_read_with_tabs_and_with_spaces() {
     let qrels = parse("1\t0\t5\t1\n1 0  6 2\nq2 Q0 d-7 -1\n").unwrap();
     assert_eq!(qrels.len(), 2);
-    assert_eq!(
-        qrels.get("1").unwrap(),
-        [judgement("5", 1), judgement("6", 2)]
-    );
-    assert_eq!(qrels.get("q2").unwrap(), [judgement("d-7", -1)]);
+    assert_eq!(judged(&qrels, "1"), [judgement("5", 1), judgement("6", 2)]);
+    assert_eq!(judged(&qrels, "q2"), [judgement("d-7", -1)]);
     assert!(qrels.get("3").is_none());
     let qids: Vec<&str> = qrels.iter().map(|(qid, _)| qid).collect();
     assert_eq!(qids, ["1", "q2"]);
@@ -38,7 +36,7 @@ fn four_columns_are_read_with_tabs_and_with_spaces() {
 #[test]
 fn three_columns_are_read_under_their_header() {
     let qrels = parse("query-id\tcorpus-id\tscore\nq 1\td 5\t2\r\n").unwrap();
-    assert_eq!(qrels.get("q 1").unwrap(), [judgement("d 5", 2)]);
+    assert_eq!(judged(&qrels, "q 1"), [judgement("d 5", 2)]);
     let (line, found) = problem("1\t5\t2\n");
     assert_eq!(line, 1);
     assert!(matches!(found, LineProblem::Columns { found: 3, .. }));

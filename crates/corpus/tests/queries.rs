@@ -14,7 +14,7 @@ fn json(text: &str) -> Result<Queries, CorpusError> {
 fn pairs(queries: &Queries) -> Vec<(&str, &str)> {
     queries
         .iter()
-        .map(|query| (query.qid.as_str(), query.text.as_str()))
+        .map(|query| (query.qid, query.text))
         .collect()
 }
 
@@ -71,17 +71,17 @@ fn each_way_a_line_can_be_wrong_is_told_apart() {
         problem(tsv("1\n")),
         (1, LineProblem::NoTab { .. })
     ));
-    // The reference strips the tab of an empty query and then finds one column.
-    for empty in ["1\t\n", "1\t \n", " 1 \t\n", "1\t \tmore\n"] {
-        assert_eq!(problem(tsv(empty)), (1, LineProblem::EmptyQuery));
+    let empty = |qid: &str| LineProblem::EmptyQuery { qid: qid.into() };
+    for text in ["1\t\n", "1\t  \n", "1 \t\t\r\n", "1\t \tmore\n"] {
+        assert_eq!(problem(tsv(text)), (1, empty("1")), "{text:?}");
     }
     assert!(matches!(
         problem(tsv("\ttext\n")),
         (1, LineProblem::EmptyId { .. })
     ));
-    for empty in ["", " \\t"] {
-        let line = format!("{{\"qid\": 1, \"question\": \"{empty}\"}}\n");
-        assert_eq!(problem(json(&line)), (1, LineProblem::EmptyQuery));
+    for text in ["", " \\t"] {
+        let line = format!("{{\"qid\": 3, \"question\": \"{text}\"}}\n");
+        assert_eq!(problem(json(&line)), (1, empty("3")));
     }
     assert!(matches!(
         problem(json("{\"question\": \"x\"}\n")).1,

@@ -195,6 +195,26 @@ proptest! {
         prop_assert_eq!(&Ranking::parse_json_lines("r", text.as_bytes()).unwrap(), &ranking);
     }
 
+    /// Whoever reads a run, in single or in double precision, sees the order of the search.
+    #[test]
+    fn written_scores_are_those_of_the_search_and_keep_their_order(bits: u32, steps in prop::collection::vec(1u32..3, 1..20)) {
+        let mut bits = bits;
+        let scores: Vec<f32> = steps.iter().map(|step| { bits = bits.wrapping_add(*step); f32::from_bits(bits) }).collect();
+        prop_assume!(scores.iter().all(|score| score.is_finite()));
+        let mut ranking = Ranking::new();
+        ranking.push("q", (0..).zip(scores.iter().copied()));
+        for text in [written(|out| ranking.write_trec(out, &PlainPids, "t")), written(|out| ranking.write_tsv(out))] {
+            let column = |line: &str| line.split([' ', '\t']).filter(|field| *field != "Q0").nth(3).unwrap().to_owned();
+            let fields: Vec<String> = text.lines().map(column).collect();
+            for ((field, score), next) in fields.iter().zip(&scores).zip(fields.iter().skip(1).chain(fields.first())) {
+                prop_assert_eq!(field.parse::<f32>().unwrap().to_bits(), score.to_bits());
+                let (one, other) = (field.parse::<f64>().unwrap(), next.parse::<f64>().unwrap());
+                let (narrow, next) = (field.parse::<f32>().unwrap(), next.parse::<f32>().unwrap());
+                prop_assert_eq!(one.partial_cmp(&other), narrow.partial_cmp(&next));
+            }
+        }
+    }
+
     #[test]
     fn arbitrary_text_is_read_or_refused_without_a_panic(text in "([0-2]|\t|\n| |\\.|-|Q0|inf|\\{\"qid\":1,\"results\":\\[\\]\\}){0,40}") {
         let _ = tsv(&text);

@@ -13,6 +13,7 @@ use concord_pipeline::publish::{PublishError, write_json, writing};
 use concord_pipeline::{
     DiskStore, EvaluateError, MANIFEST_VERSION, Progress, Staging, StagingError, StoreError,
 };
+use serde_json::json;
 
 use crate::finite::{FiniteArtifacts, NotFinite};
 use crate::log::{BuildLog, StageCounter};
@@ -86,6 +87,9 @@ impl BuildReport {
 pub struct Layout {
     /// Follow the inverted file by the zeros that the reference writes.
     pub pad_ivf: bool,
+    /// Name checkpoint and collection by where they lie, as the reference does, which then finds them; the index
+    /// depends on these names.
+    pub absolute_paths: bool,
 }
 
 /// Where an index is built.
@@ -142,6 +146,11 @@ pub fn build<'a>(
     manifest
         .options
         .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
+    // Only then are they part of the index.
+    if layout.absolute_paths {
+        let paths = json!({"checkpoint": origin.checkpoint, "collection": origin.collection});
+        manifest.options.insert("absolute_paths".to_owned(), paths);
+    }
     let occupied = match occupant(out, &manifest, replace)? {
         Occupant::ThisIndex(there) => {
             remove_leftovers(out)?;
@@ -167,7 +176,7 @@ pub fn build<'a>(
     }
     fs::create_dir(&folder).map_err(writing(&folder))?;
     let stages = StageCounter::new(progress, begun);
-    let config = native.published_config();
+    let config = native.published_config(layout.absolute_paths.then_some(origin));
     let evaluated = native.evaluate(&store, Some(&finite), &stages, |evaluator| {
         let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
         Ok::<_, BuildError>((

@@ -28,3 +28,4 @@ pub mod rebuild;
 pub mod recorded;
 pub mod settings;
 pub mod swap;
+pub mod texts;

@@ -29,6 +29,7 @@ use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
 use crate::options::NativeOptions;
+use crate::origin::Origin;
 use crate::settings::IndexSettings;
 use crate::swap::{Sizes, Swap, SwapError};
 
@@ -251,14 +252,15 @@ impl Native {
 
     /// The configuration as the index's metadata has it. It names neither checkpoint nor collection, which have
     /// other names elsewhere, so that the same index has the same bytes: the log names them, and the manifest has
-    /// their hashes. To the reference, which is then told them, they are not set.
-    pub fn published_config(&self) -> ColbertConfig {
+    /// their hashes. To the reference, which is then told them, they are not set. With an `origin` it names where they
+    /// lie, as the reference does.
+    pub fn published_config(&self, origin: Option<&Origin>) -> ColbertConfig {
         let mut config = self.config.clone();
         // The reference's indexer sets it too, though nothing reads it.
         config.bsize = 64;
         // The checkpoint's own configuration may name what it was trained from.
-        config.checkpoint = None;
-        config.collection = Json::Null;
+        config.checkpoint = origin.map(|origin| origin.checkpoint.clone());
+        config.collection = origin.map_or(Json::Null, |origin| origin.collection.clone().into());
         config
     }
 

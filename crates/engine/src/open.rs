@@ -10,9 +10,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use concord_corpus::{Collection, CorpusError};
+use concord_corpus::Collection;
 use concord_index::format::{Index, IndexError, IndexFiles, IndexManifest, ManifestError};
-use concord_index::search::{Hit, SearchOptions, Searcher};
+use concord_index::search::{Found, Hit, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::{Checkpoint, CheckpointError};
@@ -21,12 +21,12 @@ use concord_model::hub::HubOptions;
 use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
 use concord_model::query::{QueryEncoder, QueryError};
-use concord_model::stages::Passages;
 use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
 use crate::recorded::{RecordedError, recorded_options};
+use crate::texts::{Named, TextsError};
 
 /// What to search with instead of what the index records.
 #[derive(Clone, Debug)]
@@ -89,10 +89,9 @@ pub enum OpenError {
         dim: usize,
         index: usize,
     },
+    /// The collection that was asked for cannot be read, or is another.
     #[error(transparent)]
-    Collection(#[from] CorpusError),
-    #[error("the index was not built from {}", .0.display())]
-    OtherCollection(PathBuf),
+    Collection(#[from] TextsError),
     /// The manifest says in no way that this program knows how the passages were encoded.
     #[error(transparent)]
     Recorded(#[from] RecordedError),
@@ -135,8 +134,13 @@ impl OpenIndex {
         recorded.check_contract()?;
         let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
         let mut notices = Vec::new();
-        let collection =
-            recorded.collection(&index, options.collection.as_deref(), &mut notices)?;
+        let named = Named {
+            folder,
+            index: &index,
+            log: recorded.log.as_ref(),
+            manifest: recorded.manifest.as_ref(),
+        };
+        let collection = named.texts(options.collection.as_deref(), &mut notices)?;
         let (numerics, built_in) = recorded.encoding()?;
         let precision = options.precision.unwrap_or(built_in);
         let asked = ConfigLayer {
@@ -168,12 +172,25 @@ impl OpenIndex {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Hit>, QueryError> {
+        Ok(self.find(query, k, options)?.hits)
+    }
+
+    /// [`OpenIndex::search`], and how much of the index it looked at.
+    ///
+    /// # Errors
+    /// When the text is empty or cannot be tokenized.
+    pub fn find(
+        &self,
+        query: &str,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Result<Found, QueryError> {
         if query.trim().is_empty() {
             return Err(QueryError::Empty);
         }
         let embeddings = self.encoder.encode(query)?;
         let width = self.config.query_maxlen;
-        Ok(self.searcher.search(&embeddings, width, k, options))
+        Ok(self.searcher.find(&embeddings, width, k, options))
     }
 
     /// How much is searched where nobody says otherwise: what the index's and the checkpoint's configuration
@@ -275,47 +292,6 @@ impl Recorded {
             return Err(OpenError::Width { name, dim, index });
         }
         Ok(checkpoint)
-    }
-
-    /// The collection, where it can be had. Only one that was asked for must be there.
-    fn collection(
-        &self,
-        index: &Index,
-        given: Option<&Path>,
-        notices: &mut Vec<String>,
-    ) -> Result<Option<Collection>, OpenError> {
-        let logged = self.log.as_ref().map(|log| &log.origin.collection);
-        // An index of passages in memory has a collection that lies nowhere.
-        let logged = logged.filter(|path| !path.is_empty()).map(Path::new);
-        let Some(path) = given.or(logged) else {
-            return Ok(None);
-        };
-        let named = given.is_some();
-        if !named && !path.is_file() {
-            notices.push(format!(
-                "{} is gone, so results have no texts",
-                path.display()
-            ));
-            return Ok(None);
-        }
-        let collection = Collection::open(path)?;
-        let manifest = self.manifest.as_ref();
-        let built_from = manifest.and_then(|manifest| manifest.inputs.get("collection"));
-        let other = match built_from {
-            Some(hash) => *hash != Passages::new(&collection).hash(),
-            None => collection.len() != index.passages(),
-        };
-        match (other, named) {
-            (false, _) => Ok(Some(collection)),
-            (true, true) => Err(OpenError::OtherCollection(path.to_owned())),
-            (true, false) => {
-                notices.push(format!(
-                    "{} has changed since the index was built, so results have no texts",
-                    path.display()
-                ));
-                Ok(None)
-            }
-        }
     }
 
     /// How the passages were encoded, and so how queries are; those of an index of the referee's in `f32`, which is

@@ -122,7 +122,11 @@ fn an_index_without_a_log_is_opened_with_the_checkpoint_that_one_names() {
     index("native", &out);
     fs::remove_file(out.join("concord.log.json")).unwrap();
     let opened = OpenIndex::open(&out, with_checkpoint()).unwrap();
-    assert!(opened.collection().is_none() && opened.notices().is_empty());
+    assert!(opened.collection().is_none());
+    let [notice] = opened.notices() else {
+        panic!("{:?}", opened.notices());
+    };
+    assert!(notice.ends_with("so results have no texts"), "{notice}");
     let hits = opened.search(QUERY, 3, &opened.search_options()).unwrap();
     assert_eq!(hits.len(), 3);
     let nothing_told = OpenOptions::new(HubOptions::new(""));

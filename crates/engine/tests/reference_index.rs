@@ -29,7 +29,10 @@ use engine::{built, engine, evaluated, swap, tensor};
 use golden::{Golden, OLD, VERSIONS, sha256};
 
 /// The layout of the reference.
-const AS_REFERENCE: Layout = Layout { pad_ivf: true };
+const AS_REFERENCE: Layout = Layout {
+    pad_ivf: true,
+    absolute_paths: false,
+};
 
 /// The tensor files of an index in one chunk.
 const TENSOR_FILES: [&str; 6] = [

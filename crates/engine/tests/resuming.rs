@@ -203,7 +203,10 @@ fn an_output_with_something_else_in_it_is_refused() {
         ),
         (
             native(),
-            Layout { pad_ivf: true },
+            Layout {
+                pad_ivf: true,
+                ..Layout::default()
+            },
             "pad_ivf is false there and true here",
         ),
     ] {

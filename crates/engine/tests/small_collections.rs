@@ -37,7 +37,14 @@ fn outcome(passages: &[&str], queries: &[&str]) -> Outcome {
     let native = engine_over(collection, "native", IndexSettings::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("index");
-    let report = built(&native, Layout { pad_ivf: true }, &out);
+    let report = built(
+        &native,
+        Layout {
+            pad_ivf: true,
+            ..Layout::default()
+        },
+        &out,
+    );
     assert_eq!(verify(&out).unwrap(), []);
 
     let index = Arc::new(Index::open(&out).unwrap());

@@ -3,123 +3,133 @@
 //! Binary measures count a grade above zero as relevant. Means are over the queries that have at least
 //! one relevant document; a query without a ranking counts as zero.
 
+mod coverage;
+mod measures;
+
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use concord_corpus::{DocumentIds, Qrels, Ranking};
+use concord_corpus::{DocumentIds, Judgement, Qrels, Ranked, Ranking};
 use serde::Serialize;
 
-/// Measures of a ranking, averaged over queries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Metrics {
-    /// The number of queries with a relevant document.
-    pub queries: usize,
-    /// The part of the relevant documents among the first 10.
-    pub recall_at_10: f64,
-    /// The reciprocal of the first relevant document's rank, zero beyond 10 (Voorhees, TREC-8).
-    pub mrr_at_10: f64,
-    /// The part of the queries with a relevant document among the first 5.
-    pub success_at_5: f64,
-    /// Discounted cumulative gain `Σ grade / log2(rank + 1)` of the first 10, divided by the largest
-    /// possible (Järvelin and Kekäläinen, ACM TOIS 2002, with linear gain).
-    pub ndcg_at_10: f64,
+pub use coverage::{Coverage, Unmeasurable};
+pub use measures::Metrics;
+use measures::{DEPTH, measure};
+
+/// In which order passages of equal score are measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ties {
+    /// As they are ranked; a search of Concord ranks the smaller pid first.
+    #[default]
+    AsRanked,
+    /// As `trec_eval` does, which looks at no rank: by score, the larger first, and where scores are equal as `f32` by
+    /// the bytes of the document's id, the larger first (`comp_sim_docno` in its `form_res_rels.c`).
+    TrecEval,
 }
 
-/// The measures of one query's documents, best first, given the grades of the judged ones in the
-/// collection and the number of relevant ones that are not in it.
-fn measure(documents: &[u32], grades: &HashMap<u32, i64>, missing: usize) -> Metrics {
-    let grade = |pid: &u32| grades.get(pid).copied().unwrap_or(0).max(0);
-    let relevant = grades.values().filter(|&&grade| grade > 0).count() + missing;
-    let top = &documents[..documents.len().min(10)];
-    let found = top.iter().filter(|pid| grade(pid) > 0).count();
-    let first = top.iter().position(|pid| grade(pid) > 0);
-    let gain = |grades: &mut dyn Iterator<Item = i64>| {
-        grades
-            .take(10)
-            .enumerate()
-            .map(|(at, grade)| grade as f64 / ((at + 2) as f64).log2())
-            .sum::<f64>()
-    };
-    let mut ideal: Vec<i64> = grades
-        .values()
-        .copied()
-        .filter(|&grade| grade > 0)
-        .collect();
-    ideal.sort_unstable_by(|a, b| b.cmp(a));
-    let best = gain(&mut ideal.into_iter());
-    Metrics {
-        queries: 1,
-        recall_at_10: found as f64 / relevant.max(1) as f64,
-        mrr_at_10: first.map_or(0.0, |at| 1.0 / (at + 1) as f64),
-        success_at_5: f64::from(u8::from(first.is_some_and(|at| at < 5))),
-        ndcg_at_10: if best > 0.0 {
-            gain(&mut top.iter().map(grade)) / best
-        } else {
-            0.0
-        },
+/// A ranking, measured.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    pub ties: Ties,
+    /// The means over `queries`.
+    pub means: Metrics,
+    /// The queries with a relevant document, in the order of the judgements.
+    pub queries: Vec<QueryMetrics>,
+}
+
+/// The measures of one query.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueryMetrics {
+    pub qid: String,
+    #[serde(flatten)]
+    pub metrics: Metrics,
+    /// Whether another order of passages with equal scores could give other measures.
+    pub order_of_ties_decides: bool,
+}
+
+impl Evaluation {
+    /// How many queries there are whose measures depend on the order of passages with equal scores.
+    pub fn decided_by_ties(&self) -> usize {
+        let queries = self.queries.iter();
+        queries.filter(|query| query.order_of_ties_decides).count()
     }
 }
 
-/// The mean measures of a ranking.
+/// Measures a ranking.
 pub fn evaluate(
     ranking: &Ranking,
     qrels: &Qrels,
     documents: &(impl DocumentIds + ?Sized),
-) -> Metrics {
-    let mut total = Metrics::default();
-    for (qid, judgements) in qrels.iter() {
-        let (mut grades, mut missing) = (HashMap::new(), 0);
-        for judgement in judgements {
-            match documents.pid_of(&judgement.document) {
-                Some(pid) => {
-                    grades.insert(pid, judgement.grade);
-                }
-                None => missing += usize::from(judgement.grade > 0),
-            }
+    ties: Ties,
+) -> Evaluation {
+    let queries = qrels.iter().filter_map(|(qid, judgements)| {
+        let (grades, relevant) = grades(judgements);
+        if relevant == 0 {
+            return None;
         }
-        if grades.values().all(|&grade| grade <= 0) && missing == 0 {
-            continue;
-        }
-        let pids: Vec<u32> = ranking
+        let mut ranked: Vec<(f32, i64, u32)> = ranking
             .get(qid)
             .unwrap_or_default()
             .iter()
-            .map(|ranked| ranked.pid)
+            .map(|ranked| graded(ranked, &grades, documents))
             .collect();
-        let own = measure(&pids, &grades, missing);
-        total.queries += 1;
-        total.recall_at_10 += own.recall_at_10;
-        total.mrr_at_10 += own.mrr_at_10;
-        total.success_at_5 += own.success_at_5;
-        total.ndcg_at_10 += own.ndcg_at_10;
+        let order_of_ties_decides = order_of_ties_decides(&ranked);
+        if ties == Ties::TrecEval {
+            let id = |pid: u32| documents.external_id(pid);
+            ranked.sort_by(|a, b| by_score(a.0, b.0).then_with(|| id(b.2).cmp(&id(a.2))));
+        }
+        let gains: Vec<i64> = ranked.iter().map(|(_, gain, _)| *gain).collect();
+        Some(QueryMetrics {
+            qid: qid.to_owned(),
+            metrics: measure(&gains, grades.into_values()),
+            order_of_ties_decides,
+        })
+    });
+    let queries: Vec<QueryMetrics> = queries.collect();
+    Evaluation {
+        ties,
+        means: Metrics::mean(queries.iter().map(|query| &query.metrics)),
+        queries,
     }
-    let queries = total.queries.max(1) as f64;
-    total.recall_at_10 /= queries;
-    total.mrr_at_10 /= queries;
-    total.success_at_5 /= queries;
-    total.ndcg_at_10 /= queries;
-    total
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The grades above zero by document, and how many there are.
+fn grades<'q>(judgements: impl Iterator<Item = Judgement<'q>>) -> (HashMap<&'q str, i64>, usize) {
+    let relevant = judgements.filter(|judgement| judgement.grade > 0);
+    let grades: HashMap<_, _> = relevant
+        .map(|judgement| (judgement.document, judgement.grade))
+        .collect();
+    let count = grades.len();
+    (grades, count)
+}
 
-    #[test]
-    fn measures_of_one_query() {
-        let grades = HashMap::from([(3, 2), (8, 1), (9, 0)]);
-        let found = measure(&[9, 8, 1, 3], &grades, 0);
-        assert_eq!(
-            (found.recall_at_10, found.mrr_at_10, found.success_at_5),
-            (1.0, 0.5, 1.0)
-        );
-        let log = |rank: f64| (rank + 1.0).log2();
-        let ideal = 2.0 / log(1.0) + 1.0 / log(2.0);
-        assert!((found.ndcg_at_10 - (1.0 / log(2.0) + 2.0 / log(4.0)) / ideal).abs() < 1e-12);
-        assert_eq!(measure(&[1, 2], &grades, 0).recall_at_10, 0.0);
-        assert_eq!(
-            measure(&[3], &grades, 2).recall_at_10,
-            0.25,
-            "documents that are not in the collection count"
-        );
-    }
+/// The score of a ranked passage as `trec_eval` keeps it, its gain and its pid.
+fn graded(
+    ranked: &Ranked,
+    grades: &HashMap<&str, i64>,
+    documents: &(impl DocumentIds + ?Sized),
+) -> (f32, i64, u32) {
+    let gain = grades.get(documents.external_id(ranked.pid).as_ref());
+    (ranked.score as f32, gain.copied().unwrap_or(0), ranked.pid)
+}
+
+/// The larger score first. The two zeros are equal, as C compares them.
+fn by_score(a: f32, b: f32) -> Ordering {
+    (b + 0.0).total_cmp(&(a + 0.0))
+}
+
+/// Whether passages of equal score and different gain reach into those that measures look at.
+fn order_of_ties_decides(ranked: &[(f32, i64, u32)]) -> bool {
+    let mut by_rank: Vec<&(f32, i64, u32)> = ranked.iter().collect();
+    by_rank.sort_by(|a, b| by_score(a.0, b.0));
+    let mut start = 0;
+    let equal = by_rank.chunk_by(|a, b| by_score(a.0, b.0).is_eq());
+    equal
+        .take_while(|tied| {
+            let reaches_in = start < DEPTH;
+            start += tied.len();
+            reaches_in
+        })
+        .any(|tied| tied.iter().any(|passage| passage.1 != tied[0].1))
 }

@@ -73,6 +73,19 @@ pub struct Hit {
     pub score: f32,
 }
 
+/// What a search found, and how much it looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The best `k`, best first, by pid where scores are equal; fewer, if fewer were scored.
+    pub hits: Vec<Hit>,
+    /// Passages that are listed under the cells that were picked.
+    pub candidates: usize,
+    /// Those of them that the filters kept and that have an exact score.
+    pub scored: usize,
+    /// Whether a passage that was left out has the score of the last one.
+    pub tied_with_left_out: bool,
+}
+
 /// What a token of a query contributes to the score of a passage, and where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenMatch {
@@ -105,8 +118,7 @@ impl Searcher {
         &self.index
     }
 
-    /// The best `k` passages for a query `(tokens, dim)`, best first. The first `query_maxlen` tokens
-    /// choose the candidates, all tokens score them.
+    /// The best `k` passages for a query `(tokens, dim)`, best first: the hits of [`Searcher::find`].
     pub fn search(
         &self,
         query: &[f32],
@@ -114,6 +126,18 @@ impl Searcher {
         k: usize,
         options: &SearchOptions,
     ) -> Vec<Hit> {
+        self.find(query, query_maxlen, k, options).hits
+    }
+
+    /// The best `k` passages for a query `(tokens, dim)`. The first `query_maxlen` tokens choose the candidates, all
+    /// tokens score them.
+    pub fn find(
+        &self,
+        query: &[f32],
+        query_maxlen: usize,
+        k: usize,
+        options: &SearchOptions,
+    ) -> Found {
         let plan = options.for_k(k);
         let choosing = &query[..query.len().min(query_maxlen.saturating_mul(self.index.dim))];
         let scores = self.centroid_scores(choosing);
@@ -130,8 +154,21 @@ impl Searcher {
         let filtered = self.filter(&candidates, &scores, tokens, Some(&near), plan.ndocs);
         let filtered = self.filter(&filtered, &scores, tokens, None, plan.ndocs / 4);
         let mut hits = self.score(query, &filtered, plan.floor);
+        let scored = hits.len();
+        let tied_with_left_out = match (
+            k.checked_sub(1).and_then(|last| hits.get(last)),
+            hits.get(k),
+        ) {
+            (Some(last), Some(next)) => last.score == next.score,
+            _ => false,
+        };
         hits.truncate(k);
-        hits
+        Found {
+            hits,
+            candidates: candidates.len(),
+            scored,
+            tied_with_left_out,
+        }
     }
 
     /// The exact scores of the passages given, best first.

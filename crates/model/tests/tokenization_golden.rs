@@ -125,7 +125,7 @@ fn queries_have_the_ids_and_masks_of_the_reference() {
             let tokenizer = QueryTokenizer::new(golden_pieces(), config, 64).unwrap();
             assert_eq!(u64::from(tokenizer.marker_id()), values["query_marker"]);
             for (place, query) in queries.iter().enumerate() {
-                let tokens = tokenizer.encode(&query.text).unwrap();
+                let tokens = tokenizer.encode(query.text).unwrap();
                 assert_eq!(tokens.ids, numbers(&values[key]["input_ids"][place]));
                 let mask = masks(&values[key]["attention_mask"][place]);
                 assert_eq!(tokens.attention_mask, mask);
@@ -163,7 +163,7 @@ fn a_query_with_a_context_has_the_ids_of_the_reference() {
     for values in golden_values() {
         let expected = &values["queries_with_context"];
         for (place, (query, context)) in queries.iter().zip(contexts).enumerate() {
-            let mut tokens = tokenizer.encode_with_context(&query.text, context).unwrap();
+            let mut tokens = tokenizer.encode_with_context(query.text, context).unwrap();
             // The reference pads the contexts of a batch to the longest.
             let width = rows(&expected["input_ids"][place]).len();
             tokens

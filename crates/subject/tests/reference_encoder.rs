@@ -91,7 +91,7 @@ fn query_embeddings_are_those_of_the_reference_within_a_millionth() {
     let queries = Queries::open(input("queries.tsv")).unwrap();
     let found: Vec<f32> = queries
         .iter()
-        .flat_map(|query| encoder.encode(&query.text).unwrap())
+        .flat_map(|query| encoder.encode(query.text).unwrap())
         .collect();
     for golden in VERSIONS {
         let expected = golden.array("query_embs.npy");

@@ -13,7 +13,7 @@ use concord_engine::open::{OpenIndex, OpenOptions};
 use concord_engine::options::NativeOptions;
 use concord_engine::origin::Origin;
 use concord_engine::settings::IndexSettings;
-use concord_index::evaluate::evaluate;
+use concord_index::evaluate::{Ties, evaluate};
 use concord_index::format::Index;
 use concord_index::search::SearchOptions;
 use concord_kernels::compute::ComputeOptions;
@@ -183,23 +183,20 @@ impl Demo {
             ))?;
         }
 
-        let found = self
-            .data
-            .queries
-            .iter()
-            .as_slice()
+        let queries: Vec<Query<'_>> = self.data.queries.iter().collect();
+        let found = queries
             .par_iter()
-            .map(|query| Ok(index.search(&query.text, 10, &SearchOptions::default())?));
+            .map(|query| Ok(index.search(query.text, 10, &SearchOptions::default())?));
         let found: Vec<_> = found.collect::<Result<_, Failure>>()?;
         let mut ranking = Ranking::new();
         for (query, hits) in self.data.queries.iter().zip(found) {
-            ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
+            ranking.push(query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
         }
-        let metrics = evaluate(&ranking, &self.data.qrels, &PlainPids);
+        let measured = evaluate(&ranking, &self.data.qrels, &PlainPids, Ties::AsRanked);
         print(&format!(
             "\nAll {} queries of the collection against its judgements:\n{}",
             self.data.queries.len(),
-            metrics_table(&metrics, &environment::style()),
+            metrics_table(&measured.means, &environment::style()),
         ))
     }
 
@@ -207,15 +204,15 @@ impl Demo {
         &self,
         index: &OpenIndex,
         matcher: &Matcher<'_>,
-        query: &Query,
+        query: Query<'_>,
     ) -> Result<String, Failure> {
-        let embeddings = index.encoder().encode(&query.text)?;
-        let hits = index.search(&query.text, SHOWN_PASSAGES, &SearchOptions::default())?;
+        let embeddings = index.encoder().encode(query.text)?;
+        let hits = index.search(query.text, SHOWN_PASSAGES, &SearchOptions::default())?;
         let mut found = Vec::new();
         for (at, concord_index::search::Hit { pid, score }) in hits.into_iter().enumerate() {
             let text = self.data.collection.text(pid);
             let passage = text.unwrap_or_default();
-            let matches = matcher.words(&query.text, &embeddings, pid, passage)?;
+            let matches = matcher.words(query.text, &embeddings, pid, passage)?;
             let hit = Hit {
                 rank: at + 1,
                 pid: pid as usize,

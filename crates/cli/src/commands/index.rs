@@ -46,6 +46,10 @@ pub struct IndexCommand {
     /// Pad the inverted file with zeros as the reference does (its own updater fails on such files)
     #[arg(long)]
     pad_ivf: bool,
+    /// Write where checkpoint and collection lie into the index, so that colbert-ai finds them by itself; the index
+    /// then depends on these paths
+    #[arg(long)]
+    absolute_paths: bool,
     #[command(flatten)]
     index: IndexArguments,
     #[command(flatten)]
@@ -65,6 +69,7 @@ impl IndexCommand {
         let origin = Origin::of(&self.checkpoint, &self.collection);
         let layout = Layout {
             pad_ivf: self.pad_ivf,
+            absolute_paths: self.absolute_paths,
         };
         let report = build(
             &native,

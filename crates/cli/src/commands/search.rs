@@ -2,26 +2,27 @@
 
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Query, Ranking};
 use concord_engine::open::{OpenError, OpenIndex, OpenOptions};
-use concord_index::evaluate::evaluate;
-use concord_index::search::{Hit, SearchOptions};
+use concord_index::evaluate::{Coverage, Evaluation, Ties, evaluate};
+use concord_index::search::{Found, SearchOptions};
+use concord_kernels::compute::ComputeOptions;
 use concord_kernels::maxsim::Floor;
 use concord_model::precision::Precision;
 use concord_model::query::QueryEncoder;
 use concord_pipeline::Progress;
 use concord_pipeline::publish::write_file;
 use concord_report::{
-    FoundPassage, Hit as ShownHit, Style, escaped, hits_table, metrics_table, passages_listing,
-    printable,
+    FoundPassage, Hit as ShownHit, Searched, Style, escaped, hits_table, metrics_table,
+    passages_listing, printable, search_notices,
 };
 use rayon::prelude::*;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, positive, precision, score};
+use crate::inputs::{ComputeArguments, isa, positive, precision, score, threads};
 use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print, print_as_is, status, warn};
 use crate::progress::TerminalProgress;
@@ -47,14 +48,15 @@ enum Format {
   concord search index \"can I appeal a parking fine\"
   concord search index \"can I appeal a parking fine\" --k 3 --matches
   concord search index --queries queries.tsv --k 100 --format trec > run.trec
-  concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv")]
+  concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv
+  concord search index --queries q.tsv.gz --qrels q.qrels --trec-ties --measures measures.json > ranking.tsv")]
 pub struct SearchCommand {
     /// The index: Concord's, or one that colbert-ai built
     index: PathBuf,
     /// The query
     #[arg(required_unless_present = "queries", conflicts_with = "queries")]
     query: Option<String>,
-    /// Queries: TSV (qid TAB text) or JSON lines
+    /// Queries: TSV (qid TAB text) or JSON lines, also packed by gzip
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
     /// Results per query
@@ -80,6 +82,12 @@ pub struct SearchCommand {
         conflicts_with = "query"
     )]
     qrels: Option<PathBuf>,
+    /// Measure passages of equal score as trec_eval orders them, by document id, and not as they are ranked
+    #[arg(long, requires = "qrels")]
+    trec_ties: bool,
+    /// Write the measures of each query and their means to a file, as JSON
+    #[arg(long, value_name = "FILE", requires = "qrels")]
+    measures: Option<PathBuf>,
     /// The checkpoint that encodes queries [default: the one the index was built with]
     #[arg(long, value_name = "CHECKPOINT")]
     checkpoint: Option<String>,
@@ -105,8 +113,19 @@ pub struct SearchCommand {
     /// Take a negative similarity for zero, as the reference does on a CPU
     #[arg(long)]
     clip_negative: bool,
-    #[command(flatten)]
-    compute: ComputeArguments,
+    // Without --batch: queries are encoded one by one.
+    /// Threads [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+    /// The instruction set: scalar, avx2, avx512 or neon [default: the fastest there is]
+    #[arg(long, value_name = "ISA", value_parser = isa)]
+    isa: Option<ComputeOptions>,
+}
+
+/// Judgements, and how they fit what is searched.
+struct Judged {
+    qrels: Qrels,
+    coverage: Coverage,
 }
 
 impl SearchCommand {
@@ -119,17 +138,36 @@ impl SearchCommand {
         let index = self.open()?;
         warn(index.notices());
         warn(cut_queries(&index, &queries)?.as_slice());
-
-        let found = index.compute().install(|| self.search(&index, &queries))?;
-        let mut ranking = Ranking::new();
-        for (query, hits) in queries.iter().zip(&found) {
-            ranking.push(&query.qid, hits.iter().map(|hit| (hit.pid, hit.score)));
-        }
         let collection = index.collection();
+        if self.matches && collection.is_none() {
+            return Err("--matches marks words in the passages' texts, and there are none: give --collection".into());
+        }
         let documents: &dyn DocumentIds = match collection {
             Some(collection) => collection,
             None => &PlainPids,
         };
+        let passages = index.searcher().index().passages();
+        let judged = qrels.map(|qrels| self.judged(qrels, &queries, documents, passages));
+        let judged = judged.transpose()?;
+
+        let options = self.search_options(&index);
+        let found = index
+            .compute()
+            .install(|| self.search(&index, &queries, &options))?;
+        warn(&search_notices(
+            &found,
+            &Searched {
+                k: self.k.get(),
+                plan: options.for_k(self.k.get()),
+                passages,
+                centroids: index.searcher().index().centroids(),
+            },
+        ));
+        let mut ranking = Ranking::new();
+        for (query, found) in queries.iter().zip(&found) {
+            let hits = found.hits.iter();
+            ranking.push(query.qid, hits.map(|hit| (hit.pid, hit.score)));
+        }
         let results = Results {
             ranking: &ranking,
             queries: &queries,
@@ -142,23 +180,65 @@ impl SearchCommand {
             encoder: index.encoder(),
         };
         self.write(&results)?;
-        if let Some(qrels) = &qrels {
-            let table = metrics_table(
-                &evaluate(&ranking, qrels, documents),
-                &environment::plain_style(),
-            );
-            for line in table.lines() {
-                status(format_args!("{line}"));
-            }
+        match &judged {
+            Some(judged) => self.measure(judged, &ranking, documents),
+            None => Ok(Outcome::Same),
         }
+    }
+
+    /// Judgements that there is something to measure by, of queries that are searched.
+    fn judged(
+        &self,
+        qrels: Qrels,
+        queries: &Queries,
+        documents: &dyn DocumentIds,
+        passages: usize,
+    ) -> Result<Judged, Failure> {
+        let coverage = Coverage::of(queries, &qrels, documents, passages);
+        let path = self.qrels.as_deref().unwrap_or(Path::new(""));
+        let coverage = coverage.map_err(|error| format!("{}: {error}", path.display()))?;
+        warn(&coverage.notices());
+        Ok(Judged { qrels, coverage })
+    }
+
+    fn measure(
+        &self,
+        judged: &Judged,
+        ranking: &Ranking,
+        documents: &dyn DocumentIds,
+    ) -> Result<Outcome, Failure> {
+        let ties = match self.trec_ties {
+            true => Ties::TrecEval,
+            false => Ties::AsRanked,
+        };
+        let measured = evaluate(ranking, &judged.qrels, documents, ties);
+        warn(&ties_notice(&measured));
+        if let Some(path) = &self.measures {
+            let written = serde_json::json!({
+                "coverage": judged.coverage,
+                "ties": measured.ties,
+                "means": measured.means,
+                "queries": measured.queries,
+            });
+            let text = format!("{}\n", serde_json::to_string_pretty(&written)?);
+            write_file(path, |file| file.write_all(text.as_bytes()))?;
+        }
+        let table = metrics_table(&measured.means, &environment::plain_style());
+        status(format_args!("{}", table.trim_end()));
         Ok(Outcome::Same)
     }
 
     fn read_queries(&self) -> Result<Queries, Failure> {
         let queries = match &self.queries {
             Some(path) => Queries::open(path)?,
-            None => Queries::from_pairs(self.query.iter().map(|query| ("1", query.as_str())))
-                .ok_or("there is no query")?,
+            None => {
+                let query = self.query.iter();
+                let query = query.filter(|query| !query.trim().is_empty());
+                let queries = Queries::from_pairs(query.map(|query| ("1", query)));
+                queries
+                    .filter(|queries| !queries.is_empty())
+                    .ok_or("the query is empty")?
+            }
         };
         warn(queries.notices());
         Ok(queries)
@@ -170,7 +250,7 @@ impl SearchCommand {
             collection: self.collection.clone(),
             precision: self.precision,
             query_maxlen: self.query_maxlen.map(NonZeroUsize::get),
-            compute: self.compute.options()?,
+            compute: self.compute().options()?,
             hub: environment::hub(),
         };
         OpenIndex::open(&self.index, options).map_err(|error| match error {
@@ -195,9 +275,18 @@ impl SearchCommand {
         }
     }
 
-    fn search(&self, index: &OpenIndex, queries: &Queries) -> Result<Vec<Vec<Hit>>, Failure> {
+    fn compute(&self) -> ComputeArguments {
+        ComputeArguments {
+            batch: None,
+            threads: self.threads,
+            isa: self.isa,
+        }
+    }
+
+    /// What was asked for, and where nothing was, what the index and its checkpoint are configured for.
+    fn search_options(&self, index: &OpenIndex) -> SearchOptions {
         let configured = index.search_options();
-        let options = SearchOptions {
+        SearchOptions {
             ncells: self.ncells.map(NonZeroUsize::get).or(configured.ncells),
             centroid_score_threshold: self.threshold.or(configured.centroid_score_threshold),
             ndocs: self.ndocs.map(NonZeroUsize::get).or(configured.ndocs),
@@ -206,14 +295,22 @@ impl SearchCommand {
             } else {
                 Floor::None
             },
-        };
+        }
+    }
+
+    fn search(
+        &self,
+        index: &OpenIndex,
+        queries: &Queries,
+        options: &SearchOptions,
+    ) -> Result<Vec<Found>, Failure> {
         let progress = TerminalProgress::new();
-        let queries: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+        let queries: Vec<&str> = queries.iter().map(|query| query.text).collect();
         let (mut found, total) = (Vec::with_capacity(queries.len()), queries.len() as u64);
         for part in queries.chunks(64) {
             let hits = part
                 .par_iter()
-                .map(|query| Ok(index.search(query, self.k.get(), &options)?))
+                .map(|query| Ok(index.find(query, self.k.get(), options)?))
                 .collect::<Result<Vec<_>, Failure>>()?;
             found.extend(hits);
             if total > 1 {
@@ -254,7 +351,7 @@ impl SearchCommand {
 
 /// That queries are longer than what is encoded of them, if some are.
 fn cut_queries(index: &OpenIndex, queries: &Queries) -> Result<Option<String>, Failure> {
-    let texts: Vec<&str> = queries.iter().map(|query| query.text.as_str()).collect();
+    let texts: Vec<&str> = queries.iter().map(|query| query.text).collect();
     let lost = |text: &&str| Ok(index.encoder().lost_tokens(text)?);
     let lost: Vec<usize> = index
         .compute()
@@ -274,6 +371,21 @@ fn cut_queries(index: &OpenIndex, queries: &Queries) -> Result<Option<String>, F
     }))
 }
 
+/// That measures depend on an order that scores leave open.
+fn ties_notice(measured: &Evaluation) -> Vec<String> {
+    let (decided, all) = (measured.decided_by_ties(), measured.queries.len());
+    let order = match measured.ties {
+        _ if decided == 0 => return Vec::new(),
+        Ties::AsRanked => {
+            "as they are ranked, the smaller pid first (trec_eval takes them by document id: --trec-ties)"
+        }
+        Ties::TrecEval => "as trec_eval does, the larger document id first",
+    };
+    vec![format!(
+        "the measures of {decided} of {all} queries depend on the order of passages with equal scores; they are taken {order}"
+    )]
+}
+
 /// What was found, and what is needed to show it.
 struct Results<'a> {
     ranking: &'a Ranking,
@@ -286,8 +398,8 @@ struct Results<'a> {
 }
 
 impl Results<'_> {
-    fn table(&self, query: &Query, style: &Style) -> Result<String, Failure> {
-        let ranked = self.ranking.get(&query.qid).unwrap_or_default();
+    fn table(&self, query: Query<'_>, style: &Style) -> Result<String, Failure> {
+        let ranked = self.ranking.get(query.qid).unwrap_or_default();
         let named = self.collection.is_some_and(Collection::has_external_ids);
         let names: Vec<_> = ranked
             .iter()
@@ -303,10 +415,10 @@ impl Results<'_> {
         let Some(matcher) = &self.matcher else {
             return Ok(hits_table(&hits.collect::<Vec<_>>(), style));
         };
-        let embeddings = self.encoder.encode(&query.text)?;
+        let embeddings = self.encoder.encode(query.text)?;
         let found = hits.zip(ranked).map(|(hit, ranked)| {
             let text = hit.text.unwrap_or_default();
-            let matches = matcher.words(&query.text, &embeddings, ranked.pid, text)?;
+            let matches = matcher.words(query.text, &embeddings, ranked.pid, text)?;
             Ok(FoundPassage { hit, matches })
         });
         let found: Vec<_> = found.collect::<Result<_, Failure>>()?;

@@ -127,7 +127,7 @@ fn the_collection_is_what_its_readme_says() {
     for (qid, judgements) in qrels.iter() {
         assert!(queries.text(qid).is_some(), "{qid}");
         assert!(
-            judgements.iter().any(|judgement| judgement.grade == 3),
+            judgements.clone().any(|judgement| judgement.grade == 3),
             "{qid}"
         );
         for judgement in judgements {

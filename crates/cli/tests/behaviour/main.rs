@@ -23,6 +23,7 @@ mod help;
 mod index_folders;
 mod interruptions;
 mod matrix;
+mod measures;
 mod outputs;
 mod placeless;
 mod program;

@@ -35,11 +35,11 @@ fn push_line(
     line: &str,
 ) -> Result<(), LineProblem> {
     collection.check_room()?;
-    let map = json_fields::object(line)?;
-    let id = json_fields::id(&map, "_id")?;
-    let text = json_fields::text(&map, "text")?;
-    let title = match map.contains_key("title") {
-        true => json_fields::text(&map, "title")?,
+    let fields = json_fields::object(line, &["_id", "text", "title"])?;
+    let id = fields.id("_id")?;
+    let text = fields.text("text")?;
+    let title = match fields.has("title") {
+        true => fields.text("title")?,
         false => "",
     };
     ids.push(&[&id]);

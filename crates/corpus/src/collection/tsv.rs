@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use super::passages::{Collection, TITLE_SEPARATOR};
 use crate::error::{CorpusError, LineProblem};
+use crate::ids::quoted;
 use crate::lines::Lines;
 use crate::notices::Notices;
 
@@ -16,11 +17,20 @@ pub(super) fn parse(name: &str, reader: impl BufRead) -> Result<Collection, Corp
     let mut collection = Collection::default();
     let mut notices = Notices::default();
     let mut lines = Lines::new(name, reader);
+    let mut has_header = false;
     while let Some(line) = lines.next()? {
         let seen = push_line(&mut collection, line);
         let number = lines.number();
-        let seen = seen.map_err(|problem| lines.error(problem))?;
+        let seen = seen.map_err(|problem| match problem {
+            // The lines after a header that counts from 0 are right, and the header is in the way.
+            LineProblem::PidOutOfOrder {
+                expected: 1,
+                found: 0,
+            } if has_header => LineProblem::Header.at(name, 1),
+            problem => lines.error(problem),
+        })?;
         if seen.header {
+            has_header |= number == 1;
             notices.note(HEADER, number);
         }
         if seen.more_columns {
@@ -62,7 +72,7 @@ fn push_line(collection: &mut Collection, line: &str) -> Result<Seen, LineProble
 fn check_pid(field: &str, expected: u64) -> Result<(), LineProblem> {
     let not_a_number = || LineProblem::NotAnInteger {
         field: "the pid",
-        found: field.to_owned(),
+        found: quoted(field),
     };
     let found: u64 = field.trim().parse().map_err(|_| not_a_number())?;
     if found != expected {

@@ -1,37 +1,137 @@
 //! Rankings as JSON, one query per line.
 
+use std::fmt;
 use std::io::Write;
 
-use serde_json::{Value, json};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::json;
 
 use super::builder::Builder;
 use super::ranked::{Ranked, Ranking};
 use crate::document_ids::DocumentIds;
 use crate::error::{CorpusError, LineProblem};
-use crate::json_fields;
+use crate::json_fields::{self, Any, Field};
+
+const RESULTS: &str = "results";
 
 pub(super) fn parse_line(line: &str, builder: &mut Builder) -> Result<(), LineProblem> {
-    let map = json_fields::object(line)?;
-    let qid = json_fields::id(&map, "qid")?;
-    let results = json_fields::array(&map, "results")?;
-    builder.add_query(&qid);
-    for result in results {
-        let Value::Object(result) = result else {
-            return Err(LineProblem::NotAnObject {
-                found: json_fields::kind(result),
-            });
-        };
-        let ranked = Ranked {
-            pid: json_fields::small_integer(result, "pid")?,
-            rank: json_fields::small_integer(result, "rank")?,
-            score: json_fields::number(result, "score")?,
-        };
-        if ranked.rank == 0 {
-            return Err(LineProblem::RankZero);
-        }
-        builder.push(&qid, ranked);
+    // An object of any fields, or the error that says what else it is.
+    let fields = json_fields::object(line, &["qid"])?;
+    let query = builder.add_query(&fields.id("qid")?)?;
+    let results = json_fields::parse(line, Line)?;
+    let results = results.ok_or(LineProblem::MissingField { field: RESULTS })?;
+    for ranked in results? {
+        builder.push(query, ranked);
     }
     Ok(())
+}
+
+/// The results of a query, or the first problem with them; all of them are read in either case.
+type Results = Result<Vec<Ranked>, LineProblem>;
+
+/// Reads the results of an object.
+struct Line;
+
+impl<'a> DeserializeSeed<'a> for Line {
+    type Value = Option<Results>;
+
+    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<Option<Results>, D::Error> {
+        value.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Line {
+    type Value = Option<Results>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with results")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut entries: A) -> Result<Option<Results>, A::Error> {
+        let mut results = None;
+        while let Some(Field::Text(name)) = entries.next_key_seed(Any)? {
+            if name == RESULTS {
+                results = Some(entries.next_value_seed(List)?);
+            } else {
+                entries.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(results)
+    }
+}
+
+/// Reads an array of results.
+struct List;
+
+impl<'a> DeserializeSeed<'a> for List {
+    type Value = Results;
+
+    fn deserialize<D: Deserializer<'a>>(self, value: D) -> Result<Results, D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+/// What stands in the place of the array.
+macro_rules! no_array {
+    ($($visit:ident($type:ty)),+ $(,)?) => {
+        $(fn $visit<E: serde::de::Error>(self, value: $type) -> Result<Results, E> {
+            Any.$visit(value).map(|found| Err(found.should_be(RESULTS, "an array")))
+        })+
+    };
+}
+
+impl<'a> Visitor<'a> for List {
+    type Value = Results;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of results")
+    }
+
+    no_array!(
+        visit_borrowed_str(&'a str),
+        visit_str(&str),
+        visit_u64(u64),
+        visit_i64(i64),
+        visit_f64(f64),
+        visit_bool(bool),
+    );
+
+    fn visit_unit<E>(self) -> Result<Results, E> {
+        Ok(Err(Field::Null.should_be(RESULTS, "an array")))
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, entries: A) -> Result<Results, A::Error> {
+        let found = Any.visit_map(entries)?;
+        Ok(Err(found.should_be(RESULTS, "an array")))
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Results, A::Error> {
+        let mut results = Ok(Vec::new());
+        while let Some(fields) = items.next_element_seed(json_fields::Object {
+            wanted: &["pid", "rank", "score"],
+        })? {
+            if let Ok(ranked) = &mut results {
+                match fields.and_then(|fields| result(&fields)) {
+                    Ok(result) => ranked.push(result),
+                    Err(problem) => results = Err(problem),
+                }
+            }
+        }
+        Ok(results)
+    }
+}
+
+fn result(fields: &json_fields::Fields<'_>) -> Result<Ranked, LineProblem> {
+    let ranked = Ranked {
+        pid: fields.get("pid")?.small_integer("pid")?,
+        rank: fields.get("rank")?.small_integer("rank")?,
+        score: fields.get("score")?.number("score")?,
+    };
+    match ranked.rank {
+        0 => Err(LineProblem::RankZero),
+        _ => Ok(ranked),
+    }
 }
 
 pub(super) fn write(

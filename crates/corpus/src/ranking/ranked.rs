@@ -1,6 +1,6 @@
 //! Rankings in memory.
 
-use std::collections::HashMap;
+use crate::names::Names;
 
 /// One passage in the ranking of a query.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,10 +16,13 @@ pub struct Ranked {
 ///
 /// Queries stand in the order in which they were added or first appear in a file, passages in
 /// the order of their lines, which is not changed to fit their ranks or scores.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Ranking {
-    pub(super) queries: Vec<(String, Vec<Ranked>)>,
-    by_qid: HashMap<String, usize>,
+    pub(super) qids: Names,
+    /// The passages of all queries.
+    pub(super) ranked: Vec<Ranked>,
+    /// Where those of each query stand in `ranked`: the first, and the one behind the last.
+    pub(super) spans: Vec<(usize, usize)>,
 }
 
 impl Ranking {
@@ -30,7 +33,11 @@ impl Ranking {
 
     /// Appends the passages found for `qid`, best first, with the ranks 1, 2, … The passages
     /// replace those of an earlier call for the same query.
+    ///
+    /// # Panics
+    /// Beyond 2^32 - 2 queries.
     pub fn push(&mut self, qid: &str, found: impl IntoIterator<Item = (u32, f32)>) {
+        let start = self.ranked.len();
         let ranked = found
             .into_iter()
             .zip(1..)
@@ -39,39 +46,41 @@ impl Ranking {
                 rank,
                 score: score.into(),
             });
-        let ranked = ranked.collect();
-        let place = self.place(qid);
-        self.queries[place].1 = ranked;
+        self.ranked.extend(ranked);
+        let span = (start, self.ranked.len());
+        match self.qids.number(qid) {
+            Ok((_, true)) => self.spans.push(span),
+            Ok((number, false)) => self.spans[number] = span,
+            Err(too_many) => panic!("more than {} queries", too_many.limit),
+        }
     }
 
     pub fn len(&self) -> usize {
-        self.queries.len()
+        self.qids.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.queries.is_empty()
+        self.len() == 0
     }
 
     /// The passages found for the query `qid`.
     pub fn get(&self, qid: &str) -> Option<&[Ranked]> {
-        let place = *self.by_qid.get(qid)?;
-        Some(&self.queries[place].1)
+        let (start, end) = self.spans[self.qids.find(qid)?];
+        Some(&self.ranked[start..end])
     }
 
     /// The queries and the passages found for each, in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[Ranked])> {
-        let queries = self.queries.iter();
-        queries.map(|(qid, found)| (qid.as_str(), found.as_slice()))
+        let queries = self.qids.iter().enumerate();
+        queries.map(|(number, qid)| {
+            let (start, end) = self.spans[number];
+            (qid, &self.ranked[start..end])
+        })
     }
+}
 
-    /// The place of `qid`, which is added if it is new.
-    pub(super) fn place(&mut self, qid: &str) -> usize {
-        if let Some(&place) = self.by_qid.get(qid) {
-            return place;
-        }
-        let place = self.queries.len();
-        self.by_qid.insert(qid.to_owned(), place);
-        self.queries.push((qid.to_owned(), Vec::new()));
-        place
+impl PartialEq for Ranking {
+    fn eq(&self, other: &Ranking) -> bool {
+        self.iter().eq(other.iter())
     }
 }

@@ -7,6 +7,7 @@ use super::ranked::{Ranked, Ranking};
 use super::tsv::{integer, number};
 use crate::document_ids::DocumentIds;
 use crate::error::{CorpusError, LineProblem};
+use crate::ids::check_id;
 use crate::python_float::python_repr;
 use crate::whitespace::contains_space;
 
@@ -24,6 +25,7 @@ pub(super) fn parse_line(
             expected: COLUMNS,
         });
     };
+    check_id("the document id", document)?;
     let pid = documents.pid_of(document);
     let ranked = Ranked {
         pid: pid.ok_or_else(|| LineProblem::UnknownDocument {
@@ -32,7 +34,8 @@ pub(super) fn parse_line(
         rank: integer("the rank", rank)?,
         score: number("the score", score)?,
     };
-    builder.push(qid, ranked);
+    let query = builder.add_query(qid)?;
+    builder.push(query, ranked);
     Ok(())
 }
 
@@ -58,7 +61,8 @@ pub(super) fn write(
 
 /// Refuses what would not be one field.
 fn check(id: &str) -> Result<(), CorpusError> {
-    match id.is_empty() || contains_space(id) {
+    // What reads runs is written in C, where a string ends at NUL.
+    match id.is_empty() || contains_space(id) || id.contains('\0') {
         true => Err(CorpusError::IdNotInFormat {
             id: id.to_owned(),
             format: "TREC",

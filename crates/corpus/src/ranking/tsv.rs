@@ -5,6 +5,7 @@ use std::io::Write;
 use super::builder::Builder;
 use super::ranked::{Ranked, Ranking};
 use crate::error::{CorpusError, LineProblem};
+use crate::ids::quoted;
 use crate::python_float::python_repr;
 use crate::whitespace::strip;
 
@@ -18,11 +19,7 @@ pub(super) fn parse_line(line: &str, builder: &mut Builder) -> Result<(), LinePr
             expected: COLUMNS,
         });
     };
-    if qid.is_empty() {
-        return Err(LineProblem::EmptyId {
-            field: "the query id",
-        });
-    }
+    let query = builder.add_query(qid)?;
     let ranked = Ranked {
         pid: integer("the pid", pid)?,
         rank: integer("the rank", rank)?,
@@ -31,7 +28,7 @@ pub(super) fn parse_line(line: &str, builder: &mut Builder) -> Result<(), LinePr
     if ranked.rank == 0 {
         return Err(LineProblem::RankZero);
     }
-    builder.push(qid, ranked);
+    builder.push(query, ranked);
     Ok(())
 }
 
@@ -39,7 +36,7 @@ pub(super) fn parse_line(line: &str, builder: &mut Builder) -> Result<(), LinePr
 pub(super) fn integer(field: &'static str, text: &str) -> Result<u32, LineProblem> {
     text.parse().map_err(|_| LineProblem::NotAnInteger {
         field,
-        found: text.to_owned(),
+        found: quoted(text),
     })
 }
 
@@ -47,7 +44,7 @@ pub(super) fn integer(field: &'static str, text: &str) -> Result<u32, LineProble
 pub(super) fn number(field: &'static str, text: &str) -> Result<f64, LineProblem> {
     text.parse().map_err(|_| LineProblem::NotANumber {
         field,
-        found: text.to_owned(),
+        found: quoted(text),
     })
 }
 

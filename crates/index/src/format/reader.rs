@@ -77,6 +77,10 @@ impl Index {
         self.offsets.len() - 1
     }
 
+    pub fn centroids(&self) -> usize {
+        self.ivf_offsets.len() - 1
+    }
+
     /// The width of an embedding.
     pub fn dim(&self) -> usize {
         self.dim
