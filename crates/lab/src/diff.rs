@@ -83,7 +83,8 @@ pub fn diff(
         rows.splice(place..place, taps);
     }
     let sides = [compared(a), compared(b)];
-    let remarks = remarks::remarks(a, b)?;
+    let rows_differ = rows.iter().any(|row| row.outcome == Outcome::Different);
+    let remarks = remarks::remarks(a, b, rows_differ)?;
     let settings = remarks::index_settings(a, b, &remarks)?;
     Ok(DiffReport::new(
         sides,
