@@ -40,6 +40,22 @@ const PLANNED: [&str; 3] = ["num_partitions", "num_embeddings_est", "avg_doclen_
 /// The options in a manifest that decide how queries are encoded.
 const OPTIONS: [&str; 2] = ["precision", "numerics"];
 
+/// What is added to the name of a setting of `plan.json`.
+const OF_PLAN: &str = " of plan.json";
+
+/// Whether a setting is a size that follows from what the index holds, so that where that differs, it does too.
+pub fn is_size(name: &str) -> bool {
+    match name.strip_suffix(OF_PLAN) {
+        Some(name) => PLANNED.contains(&name),
+        None => SIZES.contains(&name),
+    }
+}
+
+/// The name in `metadata.json` of a setting that `plan.json` says again.
+pub fn said_again(name: &str) -> Option<&str> {
+    name.strip_suffix(OF_PLAN)
+}
+
 /// Why the settings of an index are not known.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -71,7 +87,7 @@ pub fn settings(index: &IndexTensors) -> Result<BTreeMap<String, String>, Settin
             }
         }
         for (name, value) in planned {
-            settings.insert(format!("{name} of plan.json"), value);
+            settings.insert(format!("{name}{OF_PLAN}"), value);
         }
     }
     let manifest = index.files().manifest();

@@ -99,7 +99,8 @@ pub fn diff(
         let taps = taps::rows(run_a, run_b, options.tolerance, progress)?;
         rows.splice(place..place, taps);
     }
-    let remarks = remarks::remarks(a, b)?;
+    let rows_differ = rows.iter().any(|row| row.outcome == Outcome::Different);
+    let remarks = remarks::remarks(a, b, rows_differ)?;
     let settings = remarks::index_settings(a, b, &remarks)?;
     Ok(DiffReport::new(
         sides,

@@ -12,7 +12,8 @@ use concord_index::format::{INDEX_MANIFEST, IndexManifest, file_records};
 use concord_lab::diff::{Outcome, Verdict};
 use concord_lab::{DiffError, DiffOptions, Side, SideError, SideKind, diff};
 use concord_pipeline::{ArtifactRecord, MANIFEST_VERSION, Value};
-use concord_tensor::{Tensor, pt};
+use concord_tensor::Tensor;
+use concord_tensor::pt::{self, PtValue};
 use serde_json::Value as Json;
 use tempfile::{TempDir, tempdir};
 use toy::{compared, row};
@@ -171,6 +172,28 @@ fn settings_by_which_an_index_is_read_are_part_of_what_is_the_same() {
 }
 
 #[test]
+fn a_setting_is_told_once_and_sizes_that_follow_from_what_differs_are_not() {
+    let (_folder, [a, b]) = pair();
+    for file in ["metadata.json", "plan.json"] {
+        set(&b.join(file), |json| json["config"]["nbits"] = 4.into());
+    }
+    let report = compared(&a, &b);
+    assert_eq!(report.settings_different, ["nbits"]);
+    assert_eq!(report.remarks.len(), 1);
+
+    let (_folder, [a, b]) = pair();
+    set(&b.join("metadata.json"), |metadata| {
+        metadata["num_embeddings"] = 7.into();
+    });
+    assert_eq!(compared(&a, &b).settings_different, ["num_embeddings"]);
+    let path = b.join("avg_residual.pt");
+    pt::write(&path, &PtValue::Tensor(Tensor::scalar(0.5f32))).unwrap();
+    let report = compared(&a, &b);
+    assert_eq!(report.first_different.as_deref(), Some("avg_residual"));
+    assert!(report.settings_different.is_empty() && report.remarks.is_empty());
+}
+
+#[test]
 fn settings_that_say_where_something_lay_are_no_difference() {
     let (_folder, [a, b]) = pair();
     for key in [
@@ -225,7 +248,8 @@ fn an_altered_manifest_is_not_believed() {
 
 #[test]
 fn an_index_whose_files_are_not_as_its_manifest_says_is_the_same_as_no_other() {
-    let damage: [(&str, fn(&Path)); 3] = [
+    type Spoil = fn(&Path);
+    let damage: [(&str, Spoil); 3] = [
         ("plan.json", |index| {
             let path = index.join("plan.json");
             let text = fs::read_to_string(&path).unwrap();

@@ -111,7 +111,9 @@ impl OpenFolder {
             let target = readlinkat(&self.handle, &name, Vec::new())?;
             let target: OsString = std::os::unix::ffi::OsStringExt::from_vec(target.into_bytes());
             if !is_name(&target) {
-                return Err(outside("it is a link that leads out of the folder"));
+                return Err(outside(
+                    "it is a link that leads out of the folder (cp -rL copies what links lead to)",
+                ));
             }
             name = target;
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use concord_engine::graph;
+use concord_engine::index_settings::{is_size, said_again};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -85,12 +86,19 @@ struct Told {
 /// Sides of different kinds do not name the same things, so of those only what both name is compared. An option
 /// that a build writes down only where its results depend on it, as they do on the batch in some variants, is no
 /// difference where the other has none: whatever it was there, default or not, has no part in the results.
-pub(super) fn remarks(a: &Side, b: &Side) -> Result<Vec<Remark>, SideError> {
+///
+/// Of two indexes the settings are compared by which they are read, but no sizes where `rows_differ`: they follow.
+pub(super) fn remarks(a: &Side, b: &Side, rows_differ: bool) -> Result<Vec<Remark>, SideError> {
     let same_kind = a.kind() == b.kind();
     let (mut told_a, mut told_b) = (told(a), told(b));
     if let (Some(a), Some(b)) = (a.index(), b.index()) {
-        told_a.options.extend(a.settings()?);
-        told_b.options.extend(b.settings()?);
+        let counts = |(name, _): &(String, String)| !(rows_differ && is_size(name));
+        told_a
+            .options
+            .extend(a.settings()?.into_iter().filter(counts));
+        told_b
+            .options
+            .extend(b.settings()?.into_iter().filter(counts));
     }
     let unsealed = |side: &&Side| side.run().is_some_and(|run| !run.is_sealed());
     let mut remarks: Vec<Remark> = [a, b]
@@ -128,6 +136,17 @@ pub(super) fn remarks(a: &Side, b: &Side) -> Result<Vec<Remark>, SideError> {
             }
         }
     }
+    let again = |remark: &Remark| {
+        said_again(&remark.name).is_some_and(|name| {
+            let values = (&remark.a, &remark.b);
+            remarks
+                .iter()
+                .any(|other| other.name == name && (&other.a, &other.b) == values)
+        })
+    };
+    let said: Vec<bool> = remarks.iter().map(again).collect();
+    let mut said = said.into_iter();
+    remarks.retain(|_| said.next() == Some(false));
     Ok(remarks)
 }
 
