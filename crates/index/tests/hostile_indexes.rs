@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../tensor/tests/archive/mod.rs"]
-#[allow(dead_code)]
 mod archive;
 mod golden;
 

@@ -334,7 +334,7 @@ impl SearchCommand {
                 };
                 for query in results.queries.iter() {
                     if self.queries.is_some() {
-                        let (qid, text) = (printable(&query.qid), escaped(&query.text));
+                        let (qid, text) = (printable(query.qid), escaped(query.text));
                         writeln!(bytes, "{qid}: {text}")?;
                     }
                     bytes.extend_from_slice(results.table(query, &style)?.as_bytes());
