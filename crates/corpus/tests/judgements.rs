@@ -1,5 +1,7 @@
 //! Relevance judgements, through the public interface.
 
+#![allow(clippy::unwrap_used)]
+
 use concord_corpus::{Collection, CorpusError, Judgement, LineProblem, PlainPids, Qrels};
 use proptest::prelude::*;
 
