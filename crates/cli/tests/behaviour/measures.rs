@@ -144,19 +144,25 @@ fn fewer_results_than_asked_for_are_told_with_the_option_that_finds_more() {
             "--k 15 --ndocs 8 --ncells 1000",
             ["got 2 of the 15", "--ndocs 60 or more"],
         ),
-        (
-            "--k 800 --ncells 1",
-            ["of the 15 passages asked for", "a larger --ncells than 1"],
-        ),
     ] {
         let err = said(options);
         for part in expected {
             assert!(err.contains(part), "{options}: {err}");
         }
     }
-    let both = said("--k 15 --ncells 1 --ndocs 4");
+    // Where cells are many, a token's one lists few.
+    place.golden_index("golden");
+    let golden = |options: &str| place.done(&format!("search golden otter {options}")).err;
+    let cells = golden("--k 800 --ncells 1");
     assert!(
-        both.contains("--ndocs 60 or more; ") && both.contains("--ncells than 1"),
+        cells.contains("of the 120 passages asked for; the cells")
+            && cells.contains("a larger --ncells than 1"),
+        "{cells}"
+    );
+    assert!(!golden("--k 800 --ncells 512").contains("asked for"));
+    let both = golden("--k 120 --ncells 1 --ndocs 4");
+    assert!(
+        both.contains("--ndocs 480 or more; ") && both.contains("--ncells than 1"),
         "{both}"
     );
     let ended = place.done("search index --queries queries.tsv --k 5 --ndocs 4 --ncells 1000");
