@@ -140,6 +140,11 @@ impl IndexArguments {
         .flatten()
     }
 
+    /// Whether artifacts from elsewhere were given.
+    pub fn has_swaps(&self) -> bool {
+        !self.swaps.is_empty()
+    }
+
     /// The checkpoint's settings, but for the most tokens of a passage.
     pub fn with_doc_maxlen(tokens: usize) -> IndexArguments {
         IndexArguments {
@@ -273,45 +278,24 @@ pub struct SubjectInputs {
     pub patience: u64,
 }
 
-impl ComputeArguments {
-    /// The first option that was given, as it is typed.
-    pub fn given(&self) -> Option<&'static str> {
-        first_given([
-            ("--batch", self.batch.is_some()),
-            ("--threads", self.threads.is_some()),
-            ("--isa", self.isa.is_some()),
-        ])
-    }
-}
-
-impl IndexArguments {
-    /// The first option that was given, as it is typed.
-    pub fn given(&self) -> Option<&'static str> {
-        first_given([
-            ("--nbits", self.nbits.is_some()),
-            ("--doc-maxlen", self.doc_maxlen.is_some()),
-            ("--kmeans-niters", self.kmeans_niters.is_some()),
-            ("--precision", self.precision.is_some()),
-            ("--seed", self.seed.is_some()),
-            ("--swap", !self.swaps.is_empty()),
-        ])
-    }
-}
-
-fn first_given<const N: usize>(options: [(&'static str, bool); N]) -> Option<&'static str> {
-    let given = options.into_iter().find(|(_, given)| *given);
-    given.map(|(option, _)| option)
-}
-
 impl SubjectInputs {
-    /// The first option that was given, as it is typed.
-    pub fn given(&self) -> Option<&'static str> {
-        first_given([
-            ("--passages", self.passages.is_some()),
-            ("--collection", self.collection.is_some()),
-            ("--checkpoint", self.checkpoint.is_some()),
-            ("--patience", self.patience != PATIENCE.as_secs()),
-        ])
+    /// The first option that was given, under its name.
+    pub fn given(&self) -> Option<String> {
+        // Taken apart, so that an option that is added cannot be forgotten.
+        let SubjectInputs {
+            checkpoint,
+            collection,
+            passages,
+            patience,
+        } = self;
+        let options = [
+            ("passages", passages.is_some()),
+            ("collection", collection.is_some()),
+            ("checkpoint", checkpoint.is_some()),
+            ("patience", *patience != PATIENCE.as_secs()),
+        ];
+        let given = options.into_iter().find(|(_, given)| *given);
+        given.map(|(name, _)| name.to_owned())
     }
 
     /// That checkpoint, and the embedded collection.

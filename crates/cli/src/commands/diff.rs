@@ -123,11 +123,16 @@ impl DiffCommand {
         if self.referee {
             return Ok(());
         }
-        let given = self.inputs.given().or_else(|| self.index.given());
-        match given.or_else(|| self.compute.given()) {
+        let written = self.index.given().chain(self.compute.given());
+        let given = self
+            .inputs
+            .given()
+            .or_else(|| written.map(|(name, _)| name).next());
+        let swap = self.index.has_swaps().then(|| "swap".to_owned());
+        match given.or(swap).map(|name| name.replace('_', "-")) {
             None => Ok(()),
             Some(option) => Err(format!(
-                "{option} says how a subject or a referee is run, and here nothing is: {} and {} are compared as they \
+                "--{option} says how a subject or a referee is run, and here nothing is: {} and {} are compared as they \
                  lie there. Leave it out, or give --referee or a subject",
                 self.a, self.b
             )
