@@ -96,26 +96,17 @@ impl Staging {
     pub fn open(out: &Path) -> Result<Staging, StagingError> {
         let folder = Staging::folder_for(out);
         loop {
-            fs::create_dir_all(&folder).map_err(writing(&folder))?;
-            let path = folder.join("lock");
-            let lock = match File::create(&path) {
-                // The folder went away between the two calls: its owner has just finished.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                result => result.map_err(writing(&path))?,
-            };
-            match lock.try_lock() {
-                Ok(()) if path.exists() => {
+            match Unfinished::kept(&folder, || locked(out, &folder)) {
+                Ok((_lock, _unfinished)) => {
                     return Ok(Staging {
                         out: out.to_owned(),
-                        _unfinished: Unfinished::kept(&folder),
                         folder,
-                        _lock: lock,
+                        _lock,
+                        _unfinished,
                     });
                 }
-                // The lock of a folder that has been removed since.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(StagingError::Busy(out.to_owned())),
-                Err(TryLockError::Error(error)) => return Err(writing(&path)(error).into()),
+                Err(None) => {}
+                Err(Some(error)) => return Err(error),
             }
         }
     }
@@ -155,6 +146,24 @@ impl Staging {
     /// When it cannot be removed.
     pub fn discard(self) -> Result<(), PublishError> {
         fs::remove_dir_all(&self.folder).map_err(writing(&self.folder))
+    }
+}
+
+/// Makes `folder` and locks it. Without an error if it went away meanwhile, because its owner has just finished.
+fn locked(out: &Path, folder: &Path) -> Result<File, Option<StagingError>> {
+    let failed = |path: &Path, error| Some(StagingError::from(writing(path)(error)));
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    let path = folder.join("lock");
+    let lock = match File::create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(None),
+        result => result.map_err(|error| failed(&path, error))?,
+    };
+    match lock.try_lock() {
+        Ok(()) if path.exists() => Ok(lock),
+        // The lock of a folder that has been removed since.
+        Ok(()) => Err(None),
+        Err(TryLockError::WouldBlock) => Err(Some(StagingError::Busy(out.to_owned()))),
+        Err(TryLockError::Error(error)) => Err(failed(&path, error)),
     }
 }
 

@@ -39,7 +39,7 @@ pub fn diff_table(report: &DiffReport, style: &Style) -> String {
             .as_ref()
             .filter(|subject| **subject != side.name);
         let subject = subject.map_or(String::new(), |subject| {
-            format!(" of {}", printable(&subject))
+            format!(" of {}", printable(subject))
         });
         let line = format!(
             "{letter}: {} ({}{subject})",

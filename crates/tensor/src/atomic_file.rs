@@ -158,7 +158,7 @@ fn partial_name(path: &Path) -> PathBuf {
 /// Whether a file of that name is an unfinished one, of whatever process.
 fn is_partial(name: &OsStr) -> bool {
     let numbers = name.to_str().filter(|name| name.starts_with('.'));
-    let numbers = numbers.and_then(|name| Some(name.rsplit_once(PARTIAL)?.1.split_once('-')?));
+    let numbers = numbers.and_then(|name| name.rsplit_once(PARTIAL)?.1.split_once('-'));
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     numbers.is_some_and(|(process, file)| is_number(process) && is_number(file))
 }
