@@ -101,28 +101,19 @@ impl Staging {
         check_movable_to(&out).map_err(writing(&out))?;
         let folder = beside(&out, ".", ".building");
         loop {
-            fs::create_dir_all(&folder).map_err(writing(&folder))?;
-            let path = folder.join("lock");
-            let lock = match File::create(&path) {
-                // The folder went away between the two calls: its owner has just finished.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                result => result.map_err(writing(&path))?,
-            };
-            match lock.try_lock() {
-                Ok(()) if path.exists() => {
+            match Unfinished::kept(&folder, || locked(&out, &folder)) {
+                Ok((_lock, _unfinished)) => {
                     let staging = Staging {
                         out,
-                        _unfinished: Unfinished::kept(&folder),
                         folder,
-                        _lock: lock,
+                        _lock,
+                        _unfinished,
                     };
                     staging.put_back()?;
                     return Ok(staging);
                 }
-                // The lock of a folder that has been removed since.
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(StagingError::Busy(out)),
-                Err(TryLockError::Error(error)) => return Err(writing(&path)(error).into()),
+                Err(None) => {}
+                Err(Some(error)) => return Err(error),
             }
         }
     }
@@ -247,6 +238,24 @@ fn check_movable_to(out: &Path) -> io::Result<()> {
     }
     let _ = out;
     Ok(())
+}
+
+/// Makes `folder` and locks it. Without an error if it went away meanwhile, because its owner has just finished.
+fn locked(out: &Path, folder: &Path) -> Result<File, Option<StagingError>> {
+    let failed = |path: &Path, error| Some(StagingError::from(writing(path)(error)));
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+    let path = folder.join("lock");
+    let lock = match File::create(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(None),
+        result => result.map_err(|error| failed(&path, error))?,
+    };
+    match lock.try_lock() {
+        Ok(()) if path.exists() => Ok(lock),
+        // The lock of a folder that has been removed since.
+        Ok(()) => Err(None),
+        Err(TryLockError::WouldBlock) => Err(Some(StagingError::Busy(out.to_owned()))),
+        Err(TryLockError::Error(error)) => Err(failed(&path, error)),
+    }
 }
 
 /// `out` as an absolute path, so that its name and parent are there even for `.` and `x/..`.

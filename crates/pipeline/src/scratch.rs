@@ -19,10 +19,10 @@ impl Scratch {
     /// # Errors
     /// When it cannot be made; the error names the place.
     pub fn new() -> io::Result<Scratch> {
-        let folder = tempfile::tempdir()?;
+        let (folder, _unfinished) = Unfinished::new_folder(tempfile::tempdir)?;
         Ok(Scratch {
-            _unfinished: Unfinished::folder(folder.path()),
             folder,
+            _unfinished,
         })
     }
 

@@ -35,6 +35,15 @@ struct Things {
     begun: BTreeMap<u64, Thing>,
 }
 
+impl Things {
+    fn add(&mut self, thing: Thing) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.begun.insert(number, thing);
+        number
+    }
+}
+
 static THINGS: Mutex<Things> = Mutex::new(Things {
     next: 0,
     begun: BTreeMap::new(),
@@ -46,11 +55,7 @@ fn things() -> MutexGuard<'static, Things> {
 
 impl Unfinished {
     fn begin(thing: Thing) -> Unfinished {
-        let mut things = things();
-        let number = things.next;
-        things.next += 1;
-        things.begun.insert(number, thing);
-        Unfinished(number)
+        Unfinished(things().add(thing))
     }
 
     /// A file that is of no use before it is finished.
@@ -63,9 +68,31 @@ impl Unfinished {
         Unfinished::begin(Thing::Folder(path.to_owned()))
     }
 
-    /// A folder with finished work in it.
-    pub fn kept(path: &Path) -> Unfinished {
-        Unfinished::begin(Thing::Kept(path.to_owned()))
+    /// The same of a folder that `make` makes: there is no moment at which it is there and unknown.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn new_folder<T: AsRef<Path>, E>(
+        make: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(T, Unfinished), E> {
+        let mut things = things();
+        let made = make()?;
+        let number = things.add(Thing::Folder(made.as_ref().to_owned()));
+        Ok((made, Unfinished(number)))
+    }
+
+    /// A folder with finished work in it, which `take` makes or takes up, likewise.
+    ///
+    /// # Errors
+    /// Those of `take`.
+    pub fn kept<T, E>(
+        path: &Path,
+        take: impl FnOnce() -> Result<T, E>,
+    ) -> Result<(T, Unfinished), E> {
+        let mut things = things();
+        let taken = take()?;
+        let number = things.add(Thing::Kept(path.to_owned()));
+        Ok((taken, Unfinished(number)))
     }
 
     /// Something that writes as long as it runs, such as a child process. `end` ends it, and does not wait for long.

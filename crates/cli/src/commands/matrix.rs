@@ -152,8 +152,8 @@ impl MatrixCommand {
             .iter()
             .all(|spec| matches!(spec, SubjectSpec::Recorded(_)))
         {
-            let given = self.inputs.given().chain(self.index.all_given());
-            let given = given.chain(self.compute.given());
+            // Checkpoint and collection are those that the folder is of.
+            let given = self.index.all_given().chain(self.compute.given());
             refuse(given, "all subjects are recorded runs, and nothing is run")?;
         }
         Ok(())
