@@ -93,8 +93,14 @@ impl OpenFolder {
         /// More links in a row than anybody needs.
         const MAX_LINKS: usize = 8;
         let mut name = OsString::from(name);
-        for _ in 0..MAX_LINKS {
-            let found = statat(&self.handle, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+        for links in 0..MAX_LINKS {
+            let found = match statat(&self.handle, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                // That there is no such file would be said of one that nobody put there.
+                Err(rustix::io::Errno::NOENT) if links > 0 => {
+                    return Err(outside("it is a link to a file that is not there"));
+                }
+                found => found?,
+            };
             if FileType::from_raw_mode(found.st_mode) != FileType::Symlink {
                 // What it is has to be known before it is opened: opening a device may do something. It may have
                 // become another thing since, so what was opened is asked again.

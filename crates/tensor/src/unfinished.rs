@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Something of this process that is not finished, until it is dropped.
 #[derive(Debug)]
@@ -118,6 +119,7 @@ pub fn stop() -> Stopped {
             end();
         }
     }
+    let mut folders = Vec::new();
     for thing in begun.into_values() {
         let (path, removed) = match thing {
             Thing::Running(_) => continue,
@@ -130,29 +132,43 @@ pub fn stop() -> Stopped {
                 (path, removed)
             }
             Thing::Folder(path) => {
-                let removed = remove_folder(&path);
-                (path, removed)
+                folders.push(path);
+                continue;
             }
         };
         if removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound) {
             stopped.left.push(path);
         }
     }
+    stopped.left.extend(remove_folders(folders));
     // For good: who is to begin or to finish something waits for the end of the process.
     std::mem::forget(things);
     stopped
 }
 
-/// Removes a folder into which other threads may still be writing.
-fn remove_folder(path: &Path) -> io::Result<()> {
-    const TRIES: usize = 100;
-    let mut removed = fs::remove_dir_all(path);
-    for _ in 1..TRIES {
-        if removed.is_ok() && !path.exists() {
+/// Removes folders into which other threads may still be writing, and returns those that are there after all.
+///
+/// A thread that was about to write into one makes it anew, once, before it waits: so a folder is gone when it was
+/// seen to be gone for a while.
+fn remove_folders(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    const LOOKS: usize = 200;
+    const GONE_FOR: usize = 4;
+    const PAUSE: Duration = Duration::from_millis(5);
+    let mut gone_for = 0;
+    for _ in 0..LOOKS {
+        for path in &folders {
+            // Whether it worked is seen below: a thread that still writes may be in the way.
+            let _ = fs::remove_dir_all(path);
+        }
+        gone_for = match folders.iter().any(|path| path.exists()) {
+            true => 0,
+            false => gone_for + 1,
+        };
+        if gone_for == GONE_FOR {
             break;
         }
-        std::thread::yield_now();
-        removed = fs::remove_dir_all(path);
+        std::thread::sleep(PAUSE);
     }
-    removed
+    folders.retain(|path| path.exists());
+    folders
 }

@@ -80,6 +80,7 @@ fn names_and_links_do_not_lead_out_of_a_folder() {
     symlink("../secret", path.join("far")).unwrap();
     symlink(outer.path().join("secret"), path.join("farther")).unwrap();
     symlink("loop", path.join("loop")).unwrap();
+    symlink("nothing", path.join("nowhere")).unwrap();
     pipe(&path.join("pipe"));
     let folder = OpenFolder::open(&path).unwrap();
     for name in ["file", "near", "nearer"] {
@@ -98,6 +99,7 @@ fn names_and_links_do_not_lead_out_of_a_folder() {
         "far",
         "farther",
         "loop",
+        "nowhere",
         "inner",
         "pipe",
     ] {
@@ -105,7 +107,7 @@ fn names_and_links_do_not_lead_out_of_a_folder() {
         assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}: {error}");
     }
     let expected = [
-        "far", "farther", "file", "inner", "loop", "near", "nearer", "pipe",
+        "far", "farther", "file", "inner", "loop", "near", "nearer", "nowhere", "pipe",
     ];
     assert_eq!(folder.names().unwrap(), expected.map(OsString::from));
 }

@@ -262,6 +262,24 @@ fn a_pipe_in_the_place_of_a_file_is_told_and_nothing_waits_for_it() {
 }
 
 #[test]
+fn an_index_of_concord_without_its_manifest_is_not_verified() {
+    let place = Workplace::new();
+    place.done("index COLLECTION --checkpoint CHECKPOINT --out index");
+    let manifest = place.path("index").join("concord.json");
+    fs::remove_file(&manifest).unwrap();
+    place
+        .run("verify index")
+        .refused(&["concord.json is missing"]);
+    // A link to nothing is no manifest either, and not the absence of one.
+    std::os::unix::fs::symlink("nothing", &manifest).unwrap();
+    for line in ["verify index", "search index fox", "diff index index"] {
+        place
+            .run(line)
+            .refused(&["concord.json", "a link to a file that is not there"]);
+    }
+}
+
+#[test]
 fn words_that_match_are_shown_also_where_a_passage_has_no_embeddings() {
     let place = Workplace::new();
     let index = place.golden_index("index");
