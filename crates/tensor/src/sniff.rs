@@ -3,8 +3,11 @@
 use crate::container::Container;
 use crate::file_error::{FileError, FileProblem};
 
+/// How a file begins, and what is wrong with one that does.
+type Beginning = (&'static [u8], fn() -> FileProblem);
+
 /// Beginnings of files that are something else than their names say.
-const BEGINNINGS: [(&[u8], fn() -> FileProblem); 8] = [
+const BEGINNINGS: [Beginning; 8] = [
     (b"version https://git-lfs", || FileProblem::LfsPointer),
     (b"\x1f\x8b", || compressed("gzip", "gunzip")),
     (b"BZh", || compressed("bzip2", "bunzip2")),

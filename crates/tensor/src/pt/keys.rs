@@ -93,9 +93,8 @@ fn hash_below(
         Node::Dict(dict) => {
             let mut all = 0u64;
             for &(key, value) in dict.items {
-                let mut pair = hashers.build_hasher();
-                (below(key)?, below(value)?).hash(&mut pair);
-                all = all.wrapping_add(pair.finish());
+                let pair = (below(key)?, below(value)?);
+                all = all.wrapping_add(hashers.hash_one(pair));
             }
             (all, dict.ordered).hash(&mut hasher);
         }
