@@ -86,7 +86,7 @@ fn values_of_another_type_are_others() {
     ];
     for (place, a) in values.iter().enumerate() {
         for (other, b) in values.iter().enumerate() {
-            let report = folder.diff(&[a.clone()], &[b.clone()]);
+            let report = folder.diff(std::slice::from_ref(a), std::slice::from_ref(b));
             let expected = if place == other {
                 Verdict::Same
             } else {

@@ -63,17 +63,17 @@ pub(super) fn matches(
     };
     let mut hashes = Vec::with_capacity(len_b);
     let mut of_b = vec![Place::Free; len_b];
-    for place in 0..len_b {
+    for (place, of_b) in of_b.iter_mut().enumerate() {
         match hash(b, place, effort)? {
             Some(hash) => hashes.push((hash, place as u32)),
-            None => of_b[place] = Place::Unknown,
+            None => *of_b = Place::Unknown,
         }
     }
     hashes.sort_unstable();
     let mut of_a = vec![Place::Free; len_a];
-    for place in 0..len_a {
+    for (place, of_a) in of_a.iter_mut().enumerate() {
         let Some(hash) = hash(a, place, effort)? else {
-            of_a[place] = Place::Unknown;
+            *of_a = Place::Unknown;
             continue;
         };
         let first = hashes.partition_point(|&(other, _)| other < hash);
@@ -83,7 +83,7 @@ pub(super) fn matches(
                 break;
             }
             if of_b[its] == Place::Free && same(place, its, effort)? {
-                of_a[place] = Place::With(its);
+                *of_a = Place::With(its);
                 of_b[its] = Place::With(place);
                 break;
             }
