@@ -309,6 +309,30 @@ fn inputs_and_options_that_differ_are_remarked_on() {
 }
 
 #[test]
+fn a_batch_on_which_one_side_alone_depends_is_not_remarked_on() {
+    let folder = tempdir().unwrap();
+    let run = |name: &str, batch: Option<u64>| {
+        let run = ToyRun::new(folder.path(), name, Keeps::Hashes).told(|manifest| {
+            let batch = batch.map(|batch| ("batch".to_owned(), json!(batch)));
+            manifest.options.extend(batch);
+        });
+        run.finish()
+    };
+    let (none, small, large) = (
+        run("none", None),
+        run("small", Some(8)),
+        run("large", Some(64)),
+    );
+    assert!(compared(&none, &large).remarks.is_empty());
+    assert!(compared(&large, &none).remarks.is_empty());
+    let report = compared(&small, &large);
+    assert_eq!(
+        report.remarks[0].to_string(),
+        "option `batch` differs (8 and 64)"
+    );
+}
+
+#[test]
 fn chunks_that_do_not_make_one_tensor_are_refused() {
     let folder = tempdir().unwrap();
     let ragged = ToyRun::new(folder.path(), "a", Keeps::Hashes)

@@ -13,7 +13,10 @@ use crate::regular_file::open_regular;
 /// Cheap to clone; the clones share one open file. Reads state their position, so several readers
 /// never disturb each other.
 #[derive(Clone, Debug)]
-pub struct Container {
+pub struct Container(Arc<Stretch>);
+
+#[derive(Debug)]
+struct Stretch {
     opened: Arc<Opened>,
     /// Where it begins in what is open, and how long it is.
     start: u64,
@@ -54,14 +57,7 @@ impl Container {
         let path = path.as_ref();
         let io = |action| move |source| FileError::new(path, FileProblem::Io { action, source });
         let len = file.metadata().map_err(io("read the file's length"))?.len();
-        Ok(Container {
-            opened: Arc::new(Opened {
-                path: path.to_owned(),
-                medium: Medium::File(file),
-            }),
-            start: 0,
-            len,
-        })
+        Ok(Container::whole(path.to_owned(), Medium::File(file), len))
     }
 
     /// A container in memory, such as one built into a program.
@@ -70,34 +66,35 @@ impl Container {
     pub fn from_bytes(name: impl Into<PathBuf>, bytes: impl Into<Cow<'static, [u8]>>) -> Container {
         let bytes = bytes.into();
         let len = bytes.len() as u64;
-        Container {
-            opened: Arc::new(Opened {
-                path: name.into(),
-                medium: Medium::Memory(bytes),
-            }),
+        Container::whole(name.into(), Medium::Memory(bytes), len)
+    }
+
+    fn whole(path: PathBuf, medium: Medium, len: u64) -> Container {
+        Container(Arc::new(Stretch {
+            opened: Arc::new(Opened { path, medium }),
             start: 0,
             len,
-        }
+        }))
     }
 
     /// The path it was opened from, or the name it was given.
     pub fn path(&self) -> &Path {
-        &self.opened.path
+        &self.0.opened.path
     }
 
     /// The `len` bytes that begin at `start` as a container of their own; `what` names them in an error.
     pub(crate) fn slice(&self, start: u64, len: u64, what: &str) -> Result<Container, FileError> {
         self.check(start, len, what)?;
-        Ok(Container {
-            opened: Arc::clone(&self.opened),
-            start: self.start + start,
+        Ok(Container(Arc::new(Stretch {
+            opened: Arc::clone(&self.0.opened),
+            start: self.0.start + start,
             len,
-        })
+        })))
     }
 
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
-        self.len
+        self.0.len
     }
 
     /// Fills `buffer` from the bytes that begin at `offset`; `what` names them in an error.
@@ -108,8 +105,8 @@ impl Container {
         what: &str,
     ) -> Result<(), FileError> {
         self.check(offset, buffer.len() as u64, what)?;
-        let offset = self.start + offset;
-        match &self.opened.medium {
+        let offset = self.0.start + offset;
+        match &self.0.opened.medium {
             Medium::File(file) => read_exact_at(file, buffer, offset).map_err(|source| {
                 self.error(FileProblem::Io {
                     action: "read the file",
@@ -135,12 +132,12 @@ impl Container {
     /// Refuses a range of bytes that is not within the file.
     pub(crate) fn check(&self, offset: u64, len: u64, what: &str) -> Result<(), FileError> {
         let end = offset.saturating_add(len);
-        if end > self.len || usize::try_from(len).is_err() {
+        if end > self.0.len || usize::try_from(len).is_err() {
             return Err(self.error(FileProblem::Truncated {
                 what: what.to_owned(),
                 start: offset,
                 end,
-                len: self.len,
+                len: self.0.len,
             }));
         }
         Ok(())

@@ -18,9 +18,10 @@ pub(crate) struct Layout {
     pub(crate) start: u64,
     /// The size of an element in bytes.
     pub(crate) element: usize,
-    pub(crate) shape: Vec<usize>,
-    /// For each dimension, by how many elements positions grow with the index.
-    pub(crate) strides: Vec<usize>,
+    pub(crate) shape: Box<[usize]>,
+    /// For each dimension, by how many elements positions grow with the index; nothing where that is row-major
+    /// order, as it is for most of the many tensors that a file can have.
+    strides: Option<Box<[usize]>>,
 }
 
 impl Layout {
@@ -29,18 +30,29 @@ impl Layout {
         Layout {
             start,
             element,
-            shape: shape.to_vec(),
-            strides: row_major_strides(shape),
+            shape: shape.into(),
+            strides: None,
         }
     }
 
-    /// Whether the elements lie one after another in row-major order.
-    fn is_contiguous(&self) -> bool {
-        let expected = row_major_strides(&self.shape);
-        self.shape
+    /// The layout of elements with these strides, in elements, one for each dimension.
+    pub(crate) fn strided(
+        start: u64,
+        element: usize,
+        shape: Vec<usize>,
+        strides: Vec<usize>,
+    ) -> Layout {
+        let expected = row_major_strides(&shape);
+        let is_row_major = shape
             .iter()
-            .zip(self.strides.iter().zip(expected))
-            .all(|(&size, (&stride, expected))| size <= 1 || stride == expected)
+            .zip(strides.iter().zip(expected))
+            .all(|(&size, (&stride, expected))| size <= 1 || stride == expected);
+        Layout {
+            start,
+            element,
+            shape: shape.into(),
+            strides: (!is_row_major).then(|| strides.into()),
+        }
     }
 
     /// Reads the elements of a flat row-major range into `out`, which is as long as they are.
@@ -54,13 +66,14 @@ impl Layout {
         if range.is_empty() {
             return Ok(());
         }
-        if self.is_contiguous() {
+        let Some(strides) = &self.strides else {
             let offset = self.start + (range.start * self.element) as u64;
             return container.read_at(out, offset, "the tensor");
-        }
+        };
         let mut gather = Gather {
             layout: self,
-            window: Window::new(container, self),
+            strides,
+            window: Window::new(container, self, strides),
             out,
         };
         gather.range(0, 0, range, 0)
@@ -79,6 +92,7 @@ pub(crate) fn row_major_strides(shape: &[usize]) -> Vec<usize> {
 /// Collects elements whose order in the file is not row-major.
 struct Gather<'a> {
     layout: &'a Layout,
+    strides: &'a [usize],
     window: Window<'a>,
     out: &'a mut [u8],
 }
@@ -109,7 +123,7 @@ impl Gather<'_> {
         if start == end {
             return Ok(());
         }
-        let stride = self.layout.strides[axis];
+        let stride = self.strides[axis];
         if first_whole > end_whole {
             // Both ends cut the same row.
             let row = end_whole;
@@ -147,7 +161,7 @@ impl Gather<'_> {
         rows: Range<usize>,
         out: usize,
     ) -> Result<(), FileError> {
-        let Layout { shape, strides, .. } = self.layout;
+        let (shape, strides) = (&self.layout.shape, self.strides);
         let position = position + rows.start * strides[axis];
         let mut sizes = shape[axis..].to_vec();
         sizes[0] = rows.len();
@@ -187,15 +201,10 @@ struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    fn new(container: &'a Container, layout: &'a Layout) -> Window<'a> {
+    fn new(container: &'a Container, layout: &'a Layout, strides: &[usize]) -> Window<'a> {
         // Reading ahead pays while the next element is likely within reach; for elements that
         // are pages apart it would read everything between them for nothing.
-        let closest = layout
-            .strides
-            .iter()
-            .copied()
-            .filter(|&stride| stride > 0)
-            .min();
+        let closest = strides.iter().copied().filter(|&stride| stride > 0).min();
         let sparse = closest.is_some_and(|stride| stride.saturating_mul(layout.element) > 4096);
         let reach = if sparse { layout.element } else { WINDOW };
         Window {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::container::Container;
 use crate::file_error::{FileError, FileProblem};
@@ -39,7 +40,7 @@ pub fn open_tensors(path: impl AsRef<Path>) -> Result<Vec<(String, TensorSource)
             Contents::Named(named) => Ok(named
                 .tensors
                 .into_iter()
-                .filter_map(|(name, stored)| Some((name, stored.known()?)))
+                .filter_map(|(name, stored)| Some((name.to_string(), stored.known()?)))
                 .collect()),
         },
     }
@@ -57,7 +58,7 @@ pub enum Contents {
 #[derive(Clone, Debug, Default)]
 pub struct NamedTensors {
     /// In the order of the file; the only tensor of an `.npy` file has the empty name.
-    pub tensors: Vec<(String, StoredTensor)>,
+    pub tensors: Vec<(Arc<str>, StoredTensor)>,
     /// What the file says beside, where the format has room for that; of several files, each of which says it for
     /// itself, what the first says of a thing.
     pub metadata: Option<BTreeMap<String, String>>,
@@ -84,14 +85,18 @@ pub fn open_contents(path: impl AsRef<Path>) -> Result<Contents, FileError> {
         "npy" => {
             let array = npy::open_stored(Container::open(path)?)?;
             Contents::Named(NamedTensors {
-                tensors: vec![(String::new(), array)],
+                tensors: vec![("".into(), array)],
                 ..NamedTensors::default()
             })
         }
         "npz" => {
             let opened = npz::open_container(Container::open(path)?)?;
             Contents::Named(NamedTensors {
-                tensors: opened.arrays,
+                tensors: opened
+                    .arrays
+                    .into_iter()
+                    .map(|(name, array)| (name.into(), array))
+                    .collect(),
                 unread: opened.unread,
                 metadata: None,
             })
@@ -122,18 +127,14 @@ fn sharded(path: &Path) -> Result<NamedTensors, FileError> {
                 let tensors = pt::open(&shard)?.tensors();
                 let stored = tensors
                     .into_iter()
-                    .map(|(name, source)| (name, source.into()));
+                    .map(|(name, source)| (name.into(), source.into()));
                 NamedTensors {
                     tensors: stored.collect(),
                     ..NamedTensors::default()
                 }
             }
         };
-        let names: BTreeSet<&str> = opened
-            .tensors
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
+        let names: BTreeSet<&str> = opened.tensors.iter().map(|(name, _)| &**name).collect();
         let listed: BTreeSet<&str> = listed.iter().map(String::as_str).collect();
         if let Some(&tensor) = names.symmetric_difference(&listed).next() {
             let tensor = tensor.to_owned();

@@ -4,6 +4,7 @@
 //! and the tensors' bytes. The header is parsed and checked by the `safetensors` crate; tensors are
 //! then read by position, without the file in memory.
 
+mod header;
 pub(crate) mod problem;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
+use self::header::{Header, RESERVED};
 pub use self::problem::SafetensorsProblem;
 
 use crate::atomic_file::{Action, AtomicFile};
@@ -37,9 +39,6 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Tensors begin at multiples of this in the files written.
 const ALIGNMENT: usize = 8;
 
-/// The key under which the header keeps metadata instead of a tensor.
-const RESERVED: &str = "__metadata__";
-
 /// The tensors in a file, by name, in the order in which they lie in it.
 ///
 /// # Errors
@@ -57,7 +56,7 @@ pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)
     tensors
         .into_iter()
         .map(|(name, stored)| {
-            let dtype = stored.element_type();
+            let (name, dtype) = (name.to_string(), stored.element_type());
             match stored.known() {
                 Some(source) => Ok((name, source)),
                 None => {
@@ -73,7 +72,7 @@ pub fn open_container(container: Container) -> Result<Vec<(String, TensorSource)
 #[derive(Clone, Debug)]
 pub struct Opened {
     /// The tensors by name, in the order in which they lie in the file.
-    pub tensors: Vec<(String, StoredTensor)>,
+    pub tensors: Vec<(Arc<str>, StoredTensor)>,
     /// What the header says beside the tensors, in the order of its keys.
     pub metadata: BTreeMap<String, String>,
 }
@@ -104,50 +103,42 @@ fn described(container: &Container) -> Result<Opened, FileError> {
         }));
     }
     let header = container.bytes_at(LENGTH_LEN, len, "the header")?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(|e| {
-        fail(SafetensorsProblem::InvalidHeader {
-            reason: e.to_string(),
-        })
-    })?;
+    let invalid = |reason| fail(SafetensorsProblem::InvalidHeader { reason });
+    let Header { tensors, metadata } = Header::parse(&header).map_err(invalid)?;
     drop(header);
 
     let start = LENGTH_LEN + len;
-    let described = metadata.data_len() as u64;
+    let described = tensors
+        .last()
+        .map_or(0, |(_, info)| info.data_offsets.1 as u64);
     let actual = container.len() - start;
     if described != actual {
         return Err(fail(SafetensorsProblem::PayloadSize { described, actual }));
     }
-    let source = |name: String| {
-        let reason = || format!("it lists tensor {name:?} without describing it");
-        let info = metadata
-            .info(&name)
-            .ok_or_else(|| fail(SafetensorsProblem::InvalidHeader { reason: reason() }))?;
+    let source = |(name, info): (Arc<str>, TensorInfo)| {
         // The parser has checked that each tensor begins where the one before it ends, and that
         // its size is that of dtype and shape.
         let (first, end) = info.data_offsets;
         let position = start + first as u64;
-        let entry: Arc<str> = name.as_str().into();
+        let (container, entry) = (container.clone(), Arc::clone(&name));
         let stored = match supported(info.dtype) {
             Some(dtype) => {
                 let layout = Layout::row_major(position, dtype.size(), &info.shape);
-                TensorSource::new(container.clone(), entry, dtype, layout)?.into()
+                TensorSource::new(container, entry, dtype, layout)?.into()
             }
             None => {
                 let layout = Layout::row_major(position, 1, &[end - first]);
-                let bytes = TensorSource::new(container.clone(), entry, DType::U8, layout)?;
+                let bytes = TensorSource::new(container, entry, DType::U8, layout)?;
                 let elements = ElementType::Bits(other_name(info.dtype));
-                StoredTensor::of_bits(elements, info.shape.clone(), bytes)
+                StoredTensor::of_bits(elements, info.shape, bytes)
             }
         };
         Ok((name, stored))
     };
-    let tensors = metadata
-        .offset_keys()
+    let tensors = tensors
         .into_iter()
         .map(source)
         .collect::<Result<_, FileError>>()?;
-    let metadata = metadata.metadata().clone().unwrap_or_default();
-    let metadata = metadata.into_iter().collect();
     Ok(Opened { tensors, metadata })
 }
 

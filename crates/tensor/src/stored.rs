@@ -8,7 +8,7 @@ use crate::source::TensorSource;
 pub struct StoredTensor {
     source: TensorSource,
     /// The name of the type and the shape, where the source has bytes instead of elements.
-    bits: Option<(ElementType, Vec<usize>)>,
+    bits: Option<Box<(ElementType, Vec<usize>)>>,
 }
 
 impl StoredTensor {
@@ -20,13 +20,13 @@ impl StoredTensor {
     ) -> StoredTensor {
         StoredTensor {
             source: bytes,
-            bits: Some((elements, shape)),
+            bits: Some(Box::new((elements, shape))),
         }
     }
 
     pub fn element_type(&self) -> ElementType {
         match &self.bits {
-            Some((elements, _)) => elements.clone(),
+            Some(bits) => bits.0.clone(),
             None => self.source.dtype().into(),
         }
     }
@@ -34,7 +34,7 @@ impl StoredTensor {
     /// The size of each dimension, outermost first.
     pub fn shape(&self) -> &[usize] {
         match &self.bits {
-            Some((_, shape)) => shape,
+            Some(bits) => &bits.1,
             None => self.source.shape(),
         }
     }

@@ -271,7 +271,7 @@ fn an_index_of_concord_without_its_manifest_is_not_verified() {
         .run("verify index")
         .refused(&["concord.json is missing"]);
     // A link to nothing is no manifest either, and not the absence of one.
-    std::os::unix::fs::symlink("nothing", &manifest).unwrap();
+    symlink("nothing", &manifest).unwrap();
     for line in ["verify index", "search index fox", "diff index index"] {
         place
             .run(line)

@@ -69,7 +69,7 @@ fn named(holding: &FileHolding) -> Result<Named<'_>, DiffError> {
         FileHolding::Contents(Contents::Pickled(document)) => Named::of_document(document)?,
         FileHolding::Contents(Contents::Named(named)) => Named::of_tensors(named),
         FileHolding::List(list) => Named {
-            tensors: Cow::Owned(vec![(String::new(), list.clone())]),
+            tensors: Cow::Owned(vec![("".into(), list.clone())]),
             ..Named::default()
         },
     })
@@ -91,7 +91,7 @@ fn by_name(
     values: &mut ValuesDiff,
 ) -> Result<(), DiffError> {
     let [names_a, names_b] = [a, b].map(|named| {
-        let names = named.tensors.iter().map(|(name, _)| name.as_str());
+        let names = named.tensors.iter().map(|(name, _)| &**name);
         names.collect::<Vec<&str>>()
     });
     let mut places = places_in(&names_a, &names_b);

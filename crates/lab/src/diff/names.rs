@@ -27,6 +27,12 @@ pub(super) fn merged<'a>(first: Vec<&'a str>, second: Vec<&'a str>) -> Vec<&'a s
 /// Where each name is in the first list and in the second: in the order of the first, and those that only the
 /// second has behind what precedes them there. A name that a list has several times is found at its first place.
 pub(super) fn places_in(first: &[&str], second: &[&str]) -> Vec<(Option<usize>, Option<usize>)> {
+    // Sides that are much alike have their names in one order, and then none is looked up.
+    if first == second {
+        return (0..first.len())
+            .map(|place| (Some(place), Some(place)))
+            .collect();
+    }
     let mut known: HashMap<&str, usize> = HashMap::with_capacity(first.len());
     for (place, name) in first.iter().enumerate() {
         known.entry(name).or_insert(place);

@@ -130,12 +130,8 @@ impl Opened {
         if expected != actual {
             return Err(container.error(NpyProblem::PayloadSize { expected, actual }));
         }
-        let layout = Layout {
-            start: self.data_at,
-            element: dtype.size(),
-            strides: self.strides(),
-            shape: self.header.shape,
-        };
+        let strides = self.strides();
+        let layout = Layout::strided(self.data_at, dtype.size(), self.header.shape, strides);
         TensorSource::new(container, "".into(), dtype, layout)
     }
 
@@ -165,16 +161,16 @@ impl Opened {
         }
         let size = size as usize;
         let strides = self.strides();
-        let layout = Layout {
-            start: self.data_at,
-            element: 1,
-            shape: [&shape[..], &[size]].concat(),
-            strides: strides
-                .iter()
-                .map(|stride| stride.saturating_mul(size))
-                .chain([1])
-                .collect(),
-        };
+        let bytes_strides = strides
+            .iter()
+            .map(|stride| stride.saturating_mul(size))
+            .chain([1]);
+        let layout = Layout::strided(
+            self.data_at,
+            1,
+            [&shape[..], &[size]].concat(),
+            bytes_strides.collect(),
+        );
         let bytes = TensorSource::new(container, "".into(), DType::U8, layout)?;
         let elements = ElementType::Bits(element_name(descr));
         Ok(StoredTensor::of_bits(elements, self.header.shape, bytes))

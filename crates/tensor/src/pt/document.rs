@@ -244,25 +244,15 @@ impl PtDocument {
         let container = self.archive.container().clone();
         let entry = Arc::clone(entry);
         if let Some(dtype) = element.dtype() {
-            let layout = Layout {
-                start,
-                element: size,
-                shape,
-                strides,
-            };
+            let layout = Layout::strided(start, size, shape, strides);
             return Ok(TensorSource::new(container, entry, dtype, layout)?.into());
         }
         // Bytes in the place of elements: one more dimension.
-        let layout = Layout {
-            start,
-            element: 1,
-            shape: [&shape[..], &[size]].concat(),
-            strides: strides
-                .iter()
-                .map(|&stride| stride.saturating_mul(size))
-                .chain([1])
-                .collect(),
-        };
+        let in_bytes = strides
+            .iter()
+            .map(|&stride| stride.saturating_mul(size))
+            .chain([1]);
+        let layout = Layout::strided(start, 1, [&shape[..], &[size]].concat(), in_bytes.collect());
         let bytes = TensorSource::new(container, entry, DType::U8, layout)?;
         Ok(StoredTensor::of_bits(element.element_type(), shape, bytes))
     }

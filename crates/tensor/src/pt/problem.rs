@@ -166,7 +166,7 @@ pub enum PtProblem {
         bytes: u64,
         file: u64,
         /// For what is held in memory, twice the file and 24 MiB; for what is read in pieces, 16 times the file
-        /// and 256 MiB.
+        /// and 32 MiB.
         limit: u64,
     },
     /// The file name leaves no name for the folder in the archive.

@@ -1,6 +1,7 @@
 //! The tensors of a file by name, whatever its format, to be compared with those of another format.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use concord_tensor::pt::{Id, Node, PtDocument, PtProblem};
 use concord_tensor::{FileError, NamedTensors, StoredTensor};
@@ -18,7 +19,7 @@ const MAX_DEPTH: usize = 200;
 /// What a file holds, by name.
 #[derive(Default)]
 pub(super) struct Named<'a> {
-    pub(super) tensors: Cow<'a, [(String, StoredTensor)]>,
+    pub(super) tensors: Cow<'a, [(Arc<str>, StoredTensor)]>,
     /// Other values: where they are, and what they are in short.
     pub(super) values: Vec<(String, String)>,
     /// How many things the other format has no room for.
@@ -76,7 +77,7 @@ fn visit<'a>(
     match document.node(id) {
         Node::Tensor | Node::Storage => {
             let tensor = stored(document, id)?;
-            found.tensors.to_mut().push((way.dotted(), tensor));
+            found.tensors.to_mut().push((way.dotted().into(), tensor));
         }
         Node::Tuple(items) | Node::List(items) => {
             for (index, &item) in items.iter().enumerate() {

@@ -25,7 +25,7 @@ const UNNAMED: &str = "tensor";
 
 /// How many bytes are read at most: of a file so many times its length, and so many beside.
 const REPEATED_TIMES: u64 = 16;
-const REPEATED: u64 = 256 << 20;
+const REPEATED: u64 = 32 << 20;
 
 /// The rows so far.
 pub(super) struct Rows<'p> {
