@@ -201,7 +201,7 @@ fn a_tokenizer_that_does_not_work_is_the_file_s_fault_and_nothing_else_is_printe
             "bound",
         ),
     ] {
-        refused(tokenizer(key, part), &["the checkpoint's tokenizer", said]);
+        refused(tokenizer(key, part), &["tokenizer", said]);
     }
 }
 
