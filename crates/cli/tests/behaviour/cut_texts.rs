@@ -132,6 +132,6 @@ fn an_empty_query_is_refused_wherever_it_comes_from() {
         place.file(name, text);
         place
             .run(&format!("search index --queries {name}"))
-            .refused(&[&format!("{name}:2"), "the query is empty"]);
+            .refused(&[&format!("{name}:2"), "the query \"2\" is empty"]);
     }
 }

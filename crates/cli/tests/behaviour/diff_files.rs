@@ -103,7 +103,7 @@ fn options_that_say_how_something_is_run_are_refused_where_nothing_is() {
         let name = option.split(' ').next().unwrap();
         place
             .run(&format!("diff a.pt a.pt {option}"))
-            .refused(&[name, "here nothing is"]);
+            .refused(&[name, "would have no effect", "nothing is run"]);
     }
 }
 
