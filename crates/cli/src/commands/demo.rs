@@ -78,7 +78,7 @@ impl DemoCommand {
         let folder = staging.path(FINISHED);
         let made = std::fs::create_dir(&folder)
             .map_err(|error| writing(&folder)(error).into())
-            .and_then(|()| Ok(Data::write(&folder)?))
+            .and_then(|()| Data::write(&folder))
             .and_then(|()| shown(&folder, keep));
         let outcome = match made {
             Ok(outcome) => outcome,
