@@ -62,9 +62,7 @@ fn a_flipped_bit_in_a_value_is_damage_and_no_difference() {
     flip(&embs, usize::MAX / 2);
     let file = embs.file_name().unwrap().to_str().unwrap();
     place
-        .run(&format!(
-            "index COLLECTION --checkpoint CHECKPOINT --swap embs=a --out index"
-        ))
+        .run("index COLLECTION --checkpoint CHECKPOINT --swap embs=a --out index")
         .refused(&[file]);
     assert_eq!(place.names(), ["a", "b"]);
 }

@@ -82,6 +82,9 @@ fn stopped(
     (child.wait().unwrap().code(), said)
 }
 
+/// Whether a command has begun what it is to be stopped in.
+type Begun = Box<dyn Fn(&Workplace) -> bool>;
+
 /// Whether there is something in the temporary folders that were made.
 fn has_temporary(place: &Workplace) -> bool {
     std::fs::read_dir(place.path("temporary"))
@@ -99,7 +102,7 @@ fn what_is_stopped_says_so_and_leaves_nothing_behind() {
     let before = place.names();
     let building = |name: &'static str| move |place: &Workplace| place.path(name).exists();
     let temporary: fn(&Workplace) -> bool = has_temporary;
-    let checks: [(String, Box<dyn Fn(&Workplace) -> bool>); 6] = [
+    let checks: [(String, Begun); 6] = [
         (
             format!("diff native native,gemm=split-k:4 {ON}"),
             Box::new(temporary),
