@@ -174,7 +174,7 @@ pub(super) fn call(
         (Global::Set | Global::FrozenSet, &[list]) => match values.get(list) {
             Value::List(list) => {
                 let len = values.lists[list as usize].items.len();
-                values.budget.grow::<Id>(len).map_err(PtProblem::from)?;
+                values.budget.grow::<Id>(0, len).map_err(PtProblem::from)?;
                 let items = values.lists[list as usize].items.clone();
                 let frozen = function == Global::FrozenSet;
                 let set = values.add_to(|values| &mut values.sets, Sequence { items, frozen })?;
@@ -232,7 +232,7 @@ fn view(
     }
     values
         .budget
-        .grow::<u64>(2 * dimensions)
+        .push::<u64>(2 * dimensions)
         .map_err(PtProblem::from)?;
     let start = values.sizes.len() as u32;
     for sizes in [shape, strides] {

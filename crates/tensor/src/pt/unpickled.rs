@@ -209,7 +209,7 @@ impl Values {
             Value::Int(number @ 0..SMALL) => return Ok(Id(3 + number as u32)),
             _ => {}
         }
-        self.budget.grow::<Value>(1)?;
+        self.budget.push::<Value>(1)?;
         self.all.push(value);
         Ok(Id(self.all.len() as u32 - 1))
     }
@@ -220,14 +220,14 @@ impl Values {
         vector: impl FnOnce(&mut Values) -> &mut Vec<T>,
         value: T,
     ) -> Result<u32, PtProblem> {
-        self.budget.grow::<T>(1)?;
+        self.budget.push::<T>(1)?;
         let vector = vector(self);
         vector.push(value);
         Ok(vector.len() as u32 - 1)
     }
 
     pub(super) fn tuple(&mut self, items: &[Id]) -> Result<Value, PtProblem> {
-        self.budget.grow::<Id>(items.len())?;
+        self.budget.push::<Id>(items.len())?;
         let start = self.items.len() as u32;
         self.items.extend(items);
         let len = items.len() as u32;

@@ -137,7 +137,7 @@ impl<'a> Machine<'a> {
     /// Pushes a value that exists.
     pub(super) fn push_again(&mut self, id: Id) -> Result<(), PtProblem> {
         if self.stack.len() == self.counted.0 {
-            self.values.budget.grow::<Id>(1)?;
+            self.values.budget.push::<Id>(1)?;
             self.counted.0 += 1;
         }
         self.stack.push(id);
@@ -146,7 +146,7 @@ impl<'a> Machine<'a> {
 
     pub(super) fn mark(&mut self) -> Result<(), PtProblem> {
         if self.marks.len() == self.counted.1 {
-            self.values.budget.grow::<u32>(1)?;
+            self.values.budget.push::<u32>(1)?;
             self.counted.1 += 1;
         }
         self.marks.push(self.stack.len() as u32);
@@ -246,12 +246,20 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn append(&mut self, items: &[Id]) -> Result<(), PtProblem> {
-        self.values.budget.grow::<Id>(items.len())?;
-        match self.values.get(self.top()?) {
-            Value::List(list) => self.values.lists[list as usize].items.extend(items),
-            Value::Object(object) => self.values.objects[object as usize].items.extend(items),
+        let top = self.values.get(self.top()?);
+        let Values {
+            lists,
+            objects,
+            budget,
+            ..
+        } = &mut self.values;
+        let list = match top {
+            Value::List(list) => &mut lists[list as usize].items,
+            Value::Object(object) => &mut objects[object as usize].items,
             _ => return Err(self.needs("a list")),
-        }
+        };
+        budget.grow::<Id>(list.len(), items.len())?;
+        list.extend(items);
         Ok(())
     }
 
@@ -261,30 +269,45 @@ impl<'a> Machine<'a> {
         if !odd.is_empty() {
             return Err(self.needs("as many values as keys"));
         }
-        self.values.budget.grow::<(Id, Id)>(pairs.len())?;
-        let pairs = pairs.iter().map(|&[key, value]| (key, value));
-        match self.values.get(self.top()?) {
-            Value::Dict(dict) => self.values.dicts[dict as usize].items.extend(pairs),
-            Value::Object(object) => self.values.objects[object as usize].pairs.extend(pairs),
+        let top = self.values.get(self.top()?);
+        let Values {
+            dicts,
+            objects,
+            budget,
+            ..
+        } = &mut self.values;
+        let dict = match top {
+            Value::Dict(dict) => &mut dicts[dict as usize].items,
+            Value::Object(object) => &mut objects[object as usize].pairs,
             _ => return Err(self.needs("a dict")),
-        }
+        };
+        budget.grow::<(Id, Id)>(dict.len(), pairs.len())?;
+        dict.extend(pairs.iter().map(|&[key, value]| (key, value)));
         Ok(())
     }
 
     pub(super) fn set_of(&mut self, items: Vec<Id>, frozen: bool) -> Result<(), PtProblem> {
-        self.values.budget.grow::<Id>(items.len())?;
+        self.values.budget.grow::<Id>(0, items.len())?;
         let set = Sequence { items, frozen };
         let set = self.values.add_to(|values| &mut values.sets, set)?;
         self.push(Value::Set(set))
     }
 
     pub(super) fn add_items(&mut self, items: &[Id]) -> Result<(), PtProblem> {
-        self.values.budget.grow::<Id>(items.len())?;
-        match self.values.get(self.top()?) {
-            Value::Set(set) => self.values.sets[set as usize].items.extend(items),
-            Value::Object(object) => self.values.objects[object as usize].items.extend(items),
+        let top = self.values.get(self.top()?);
+        let Values {
+            sets,
+            objects,
+            budget,
+            ..
+        } = &mut self.values;
+        let set = match top {
+            Value::Set(set) => &mut sets[set as usize].items,
+            Value::Object(object) => &mut objects[object as usize].items,
             _ => return Err(self.needs("a set")),
-        }
+        };
+        budget.grow::<Id>(set.len(), items.len())?;
+        set.extend(items);
         Ok(())
     }
 

@@ -27,7 +27,7 @@ impl Memo {
         if place < self.dense.len() {
             self.dense[place] = id;
         } else if place == self.dense.len() {
-            budget.grow::<Id>(1)?;
+            budget.push::<Id>(1)?;
             self.dense.push(id);
             self.sparse.remove(&key);
         } else if self.sparse.insert(key, id).is_none() {
