@@ -101,9 +101,11 @@ fn options_that_say_how_something_is_run_are_refused_where_nothing_is() {
         "--batch 9",
     ] {
         let name = option.split(' ').next().unwrap();
-        place
-            .run(&format!("diff a.pt a.pt {option}"))
-            .refused(&[name, "would have no effect", "nothing is run"]);
+        place.run(&format!("diff a.pt a.pt {option}")).refused(&[
+            name,
+            "would have no effect",
+            "nothing is run",
+        ]);
     }
 }
 
