@@ -263,7 +263,16 @@ impl ComputeArguments {
     ) -> Result<NativeOptions, Failure> {
         options.batch = self.batch.or(options.batch);
         options.compute = self.asked().or(options.compute).or(environment::compute()?);
-        options.precision = index.precision.unwrap_or(options.precision);
+        let own = options.precision;
+        if let Some(asked) = index.precision {
+            if own != Precision::default() && own != asked {
+                return Err(format!(
+                    "--precision {asked} contradicts precision={own} of the subject: leave one of them out"
+                )
+                .into());
+            }
+            options.precision = asked;
+        }
         Ok(options)
     }
 

@@ -118,13 +118,17 @@ fn check_files(files: IndexFiles) -> Result<Checked, VerifyError> {
 }
 
 /// Why the manifest of an index must not be believed: the first file that is not as it says, or that should not be
-/// there. `None` where nothing is wrong, and where there is no manifest. Files that are no index's may lie beside.
+/// there; that it is missing where the log says that Concord built the index. `None` where nothing is wrong, and where
+/// somebody else built it. Files that are no index's may lie beside.
 ///
 /// # Errors
 /// When the folder cannot be listed.
 pub fn damage(files: &IndexFiles) -> Result<Option<Finding>, VerifyError> {
     let Some(manifest) = files.manifest() else {
-        return Ok(None);
+        let names = files.folder().names().map_err(unlisted(files))?;
+        let is_ours = names.iter().any(|name| name == LOG);
+        let file = INDEX_MANIFEST.to_owned();
+        return Ok(is_ours.then_some(Finding::Missing { file }));
     };
     if let Some(finding) = files.first_finding() {
         return Ok(Some(finding));
@@ -132,6 +136,11 @@ pub fn damage(files: &IndexFiles) -> Result<Option<Finding>, VerifyError> {
     let unknown = unknown(files, manifest)?;
     let file = unknown.into_iter().find(|name| belongs_to_an_index(name));
     Ok(file.map(|file| Finding::Unknown { file }))
+}
+
+fn unlisted(files: &IndexFiles) -> impl FnOnce(io::Error) -> VerifyError {
+    let path = files.path().to_owned();
+    |source| VerifyError::Unreadable { path, source }
 }
 
 /// The names in the folder that the manifest does not know.
@@ -142,11 +151,7 @@ fn unknown(files: &IndexFiles, manifest: &IndexManifest) -> Result<Vec<String>, 
         .map(|file| file.name.as_str())
         .chain([INDEX_MANIFEST, LOG])
         .collect();
-    let names = files.folder().names();
-    let names = names.map_err(|source| VerifyError::Unreadable {
-        path: files.path().to_owned(),
-        source,
-    })?;
+    let names = files.folder().names().map_err(unlisted(files))?;
     let names = names.iter().map(|name| name.to_string_lossy().into_owned());
     Ok(names
         .filter(|name| !known.contains(name.as_str()))

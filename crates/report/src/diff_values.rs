@@ -1,8 +1,11 @@
 //! Values of two files that are no tensors, as text.
 
+use std::borrow::Cow;
+
 use concord_lab::diff::{Renamed, ValueDifference, ValuesDiff};
 
 use crate::figures::{count, several};
+use crate::printable::printable;
 use crate::style::{Style, Tone};
 
 /// The most differences, and the most places where it cannot be told, that are shown; JSON has more.
@@ -27,7 +30,12 @@ pub(crate) fn diff_values(values: &ValuesDiff, style: &Style) -> String {
         lines.push(style.paint(Tone::Open, &format!("note: {}", prefix(renamed))));
     }
     if values.opaque > 0 {
-        let classes = values.opaque_classes.join(", ");
+        let classes: Vec<_> = values
+            .opaque_classes
+            .iter()
+            .map(|class| printable(class))
+            .collect();
+        let classes = classes.join(", ");
         let objects = several(values.opaque as usize, "object");
         lines.push(style.paint(
             Tone::Open,
@@ -60,19 +68,20 @@ pub(crate) fn verdict_of_values(values: &ValuesDiff) -> String {
 
 fn line(difference: &ValueDifference) -> String {
     let at = at(&difference.path);
-    match (&difference.a, &difference.b) {
+    let [a, b] = [&difference.a, &difference.b].map(|value| value.as_deref().map(printable));
+    match (a, b) {
         (Some(a), Some(b)) => format!("{at}: {a} in A, {b} in B"),
         (Some(a), None) => format!("{at}: {a} in A only"),
         (None, Some(b)) => format!("{at}: {b} in B only"),
-        (None, None) => at.to_owned(),
+        (None, None) => at.into_owned(),
     }
 }
 
-fn at(path: &str) -> &str {
+fn at(path: &str) -> Cow<'_, str> {
     if path.is_empty() {
-        "the whole value"
+        "the whole value".into()
     } else {
-        path
+        printable(path)
     }
 }
 
@@ -80,11 +89,43 @@ fn prefix(renamed: &Renamed) -> String {
     let side = if renamed.in_a { "A" } else { "B" };
     let inside = match renamed.path.as_str() {
         "" => String::new(),
-        path => format!(" in {path}"),
+        path => format!(" in {}", printable(path)),
     };
     format!(
         "the {}{inside} have the prefix `{}` in {side} alone; what they name is compared without it",
         several(renamed.names, "name"),
-        renamed.prefix
+        printable(&renamed.prefix)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_from_a_file_is_escaped_and_cut_wherever_it_stands() {
+        let outside = format!("\u{1b}[2J{}", "x".repeat(1_000_000));
+        let values = ValuesDiff {
+            differing: 1,
+            differences: vec![ValueDifference {
+                path: outside.clone(),
+                a: Some(outside.clone()),
+                b: Some(outside.clone()),
+            }],
+            opaque: 1,
+            opaque_classes: vec![outside.clone(); 2],
+            renamed: vec![Renamed {
+                path: outside.clone(),
+                prefix: outside.clone(),
+                in_a: true,
+                names: 1,
+            }],
+            unknown: vec![outside],
+            ..ValuesDiff::default()
+        };
+        let said = diff_values(&values, &Style::default());
+        assert!(!said.contains('\u{1b}'), "a terminal would act on it");
+        assert!(said.lines().all(|line| line.chars().count() < 5_000));
+        assert_eq!(said.matches("(1000004 characters)").count(), 8, "{said}");
+    }
 }

@@ -185,6 +185,14 @@ fn diff_says_in_what_two_indexes_are_the_same_and_in_what_they_are_not() {
     let place = Workplace::new();
     let [a, b] = ["a", "b"].map(|name| place.golden_index(name));
     fs::remove_file(b.join("concord.json")).unwrap();
+    // The log says whose index it is, so one of its files is gone.
+    let ended = place.run("diff a b").with_code(2);
+    assert!(
+        ended.out.contains("B is damaged: concord.json"),
+        "{}",
+        ended.out
+    );
+    fs::remove_file(b.join("concord.log.json")).unwrap();
     let ended = place.done("diff a b");
     assert!(
         ended.out.contains("in 9 of ") && ended.out.contains("not compared"),

@@ -125,3 +125,16 @@ fn a_folder_that_is_there_is_refused_before_anything_is_run() {
         .refused(&["x.txt is a file", "choose another --out"]);
     assert_eq!(place.names(), ["there", "x.txt"]);
 }
+
+#[test]
+fn two_precisions_of_one_subject_are_refused() {
+    let place = Workplace::new();
+    for line in [
+        "index COLLECTION --checkpoint CHECKPOINT --out out --subject native,precision=bf16 --precision f16".to_owned(),
+        format!("record native,precision=int8 {ON} --out out --precision f32"),
+        format!("diff native,precision=bf16 native {ON} --precision int8"),
+    ] {
+        place.run(&line).refused(&["--precision", "contradicts precision="]);
+    }
+    assert!(place.names().is_empty());
+}
