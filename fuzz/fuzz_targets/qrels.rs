@@ -11,7 +11,8 @@ fuzz_target!(|file: &[u8]| {
     };
     assert_eq!(qrels.len(), qrels.iter().count());
     for (qid, judgements) in qrels.iter() {
-        assert_eq!(qrels.get(qid), Some(judgements));
+        let again = qrels.get(qid).map(Vec::from_iter);
+        assert_eq!(again, Some(Vec::from_iter(judgements.clone())));
         let (grades, unknown) = qrels.grades(qid, &PlainPids);
         assert!(grades.len() + unknown <= judgements.len());
     }
