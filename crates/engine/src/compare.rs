@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use concord_index::format::{IndexError, IndexFiles, IndexTensors, KEPT};
-use concord_index::verify::{Finding, VerifyError, damage};
+use concord_index::format::{IndexError, IndexTensors, KEPT};
+use concord_index::verify::{Finding, VerifyError, open_as_it_is};
 use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
 use concord_tensor::{BitHash, ByteHasher, DType, FileError, Tensor, TensorError, TensorSource};
 
@@ -71,7 +71,8 @@ pub enum CompareError {
 /// # Errors
 /// When a file is missing or cannot be read, or a manifest is not as it was written.
 pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
-    let (a, b) = (opened(a)?, opened(b)?);
+    let open = open_as_it_is::<CompareError>;
+    let (a, b) = (open(a)?, open(b)?);
     let compared = |name: &'static str| {
         Ok::<_, CompareError>(ComparedArtifact {
             name,
@@ -84,33 +85,9 @@ pub fn compare(a: &Path, b: &Path) -> Result<Comparison, CompareError> {
         settings: differing(
             &settings(&a.tensors)?,
             &settings(&b.tensors)?,
-            a.ours == b.ours,
+            a.has_manifest == b.has_manifest,
         ),
         damage: [a.damage, b.damage],
-    })
-}
-
-/// An index to be compared.
-struct Opened {
-    tensors: IndexTensors,
-    /// Whether Concord built it.
-    ours: bool,
-    damage: Option<Finding>,
-}
-
-/// Opens an index: one that is damaged is taken as it is.
-fn opened(path: &Path) -> Result<Opened, CompareError> {
-    IndexFiles::read(path, |files| {
-        let (ours, damage) = (files.manifest().is_some(), damage(&files)?);
-        let files = match damage {
-            Some(_) => files.without_manifest(),
-            None => files,
-        };
-        Ok(Opened {
-            tensors: IndexTensors::of(files)?,
-            ours,
-            damage,
-        })
     })
 }
 

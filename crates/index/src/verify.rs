@@ -138,6 +138,34 @@ pub fn damage(files: &IndexFiles) -> Result<Option<Finding>, VerifyError> {
     Ok(file.map(|file| Finding::Unknown { file }))
 }
 
+/// An index to be compared: what its files hold, also where they are not as its manifest says.
+pub struct AsItIs {
+    pub tensors: IndexTensors,
+    /// Why the manifest is not believed, and not asked; `None` where there is no reason.
+    pub damage: Option<Finding>,
+    /// Whether there is a manifest, believed or not.
+    pub has_manifest: bool,
+}
+
+/// Opens the index in `folder` for comparison.
+///
+/// # Errors
+/// When its files do not fit together, or it cannot be read.
+pub fn open_as_it_is<E: From<IndexError> + From<VerifyError>>(folder: &Path) -> Result<AsItIs, E> {
+    IndexFiles::read(folder, |files| {
+        let (has_manifest, damage) = (files.manifest().is_some(), damage(&files)?);
+        let files = match damage {
+            Some(_) => files.without_manifest(),
+            None => files,
+        };
+        Ok(AsItIs {
+            tensors: IndexTensors::of(files)?,
+            damage,
+            has_manifest,
+        })
+    })
+}
+
 fn unlisted(files: &IndexFiles) -> impl FnOnce(io::Error) -> VerifyError {
     let path = files.path().to_owned();
     |source| VerifyError::Unreadable { path, source }

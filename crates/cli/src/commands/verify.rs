@@ -7,8 +7,8 @@ use clap::Args;
 use concord_corpus::Collection;
 use concord_engine::log::BuildLog;
 use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild};
-use concord_index::format::{INDEX_MANIFEST, Index, IndexManifest};
-use concord_index::verify::{Checked, VerifyError, check};
+use concord_index::format::{INDEX_MANIFEST, Index, IndexFiles, IndexManifest};
+use concord_index::verify::{Checked, VerifyError, check, damage};
 use concord_report::findings_table;
 use serde_json::json;
 
@@ -90,15 +90,15 @@ impl VerifyCommand {
     }
 
     fn without_manifest(&self) -> Result<Outcome, Failure> {
-        let index = Index::open(&self.index)?;
         let path = self.index.display();
-        if BuildLog::read(&self.index).is_some() {
+        if damage(&IndexFiles::open(&self.index)?)?.is_some() {
             return Err(format!(
                 "{path} was built by Concord, as its log says, and its manifest {INDEX_MANIFEST} is missing: nothing \
                  says how its files were written. Build it again, or compare it with another by `concord diff`"
             )
             .into());
         }
+        let index = Index::open(&self.index)?;
         warn(&[format!(
             "{path} has no manifest, so it was not built by Concord; its files fit together, but whether \
              a byte was altered cannot be told"

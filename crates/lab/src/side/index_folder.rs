@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use concord_engine::index_settings::settings;
-use concord_index::format::{IndexFiles, IndexManifest, IndexTensors, KEPT};
-use concord_index::verify::{Finding, damage};
+use concord_index::format::{IndexManifest, IndexTensors, KEPT};
+use concord_index::verify::{AsItIs, Finding, open_as_it_is};
 use concord_pipeline::artifact::{DOCLENS, IVF, IVF_LENGTHS};
 use concord_tensor::{DType, TensorSource};
 use serde_json::Value as Json;
@@ -26,17 +26,13 @@ impl IndexFolder {
     /// Opens an index. A manifest that the files do not agree with is believed in nothing: the index is then taken
     /// for what its files hold.
     pub(super) fn open(path: &Path) -> Result<IndexFolder, SideError> {
-        IndexFiles::read(path, |files| {
-            let damage = damage(&files)?;
-            let files = match damage {
-                Some(_) => files.without_manifest(),
-                None => files,
-            };
-            Ok(IndexFolder {
-                path: path.to_owned(),
-                tensors: IndexTensors::of(files)?,
-                damage,
-            })
+        let AsItIs {
+            tensors, damage, ..
+        } = open_as_it_is::<SideError>(path)?;
+        Ok(IndexFolder {
+            path: path.to_owned(),
+            tensors,
+            damage,
         })
     }
 
