@@ -387,11 +387,18 @@ fn from_four_bits<S: Stored>(
     );
     let levels = levels.as_slice::<u8>().map_err(widen)?;
     let scales = scales.as_slice::<f32>().map_err(widen)?;
-    let mut weights = Vec::with_capacity(rows * columns);
-    for (pairs, &scale) in levels.chunks(columns / 2 / groups).zip(scales) {
-        for pair in pairs {
-            let weight = |level: u8| (f32::from(level) - 8.0) * scale;
-            weights.extend([weight(pair & 15), weight(pair >> 4)]);
+    let mut weights = vec![0.0; rows * columns];
+    let of_groups = weights.chunks_mut(columns / groups);
+    for ((weights, pairs), &scale) in of_groups
+        .zip(levels.chunks(columns / 2 / groups))
+        .zip(scales)
+    {
+        let weight = |level: u8| (f32::from(level) - 8.0) * scale;
+        // Written in place and not pushed two by two: a program that searches does this for every weight before
+        // its first answer.
+        for (weights, pair) in weights.chunks_exact_mut(2).zip(pairs) {
+            weights[0] = weight(pair & 15);
+            weights[1] = weight(pair >> 4);
         }
     }
     Tensor::new(shape, weights).map_err(widen)
