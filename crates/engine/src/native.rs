@@ -202,20 +202,37 @@ impl Native {
                 all.push(swap.clone());
             }
         }
+        self.remade(self.options.clone(), all)
+    }
+
+    /// The same checkpoint, collection and settings under other options.
+    ///
+    /// # Errors
+    /// When the options do not go with the checkpoint.
+    pub fn under(&self, options: NativeOptions) -> Result<Native, NativeError> {
+        self.remade(options, self.swaps.clone())
+    }
+
+    fn remade(&self, options: NativeOptions, swaps: Vec<Swap>) -> Result<Native, NativeError> {
         let settings = IndexSettings {
             nbits: Some(self.config.nbits),
             doc_maxlen: Some(self.config.doc_maxlen),
             kmeans_niters: Some(self.config.kmeans_niters),
             seed: self.seed,
-            swaps: all,
+            swaps,
         };
         let (checkpoint, collection) = (&self.checkpoint, &self.collection);
         Native::new(
             Arc::clone(checkpoint),
             Arc::clone(collection),
-            self.options.clone(),
+            options,
             settings,
         )
+    }
+
+    /// The options that it was made with.
+    pub fn made_with(&self) -> &NativeOptions {
+        &self.options
     }
 
     /// What is known of its stages without running them, those of swaps first.

@@ -12,14 +12,20 @@
 //! be run again) is listed as not tested, instead of being guessed.
 
 mod batches;
+mod causes;
 mod culprit;
+mod cut_out;
 mod encoder;
 mod equal_inputs;
 mod error;
 mod inputs;
+mod options;
+mod outputs;
+mod probes;
 mod referee;
 mod reproducer;
 mod roles;
+mod shapes;
 mod stages;
 mod ways;
 
@@ -35,19 +41,23 @@ use crate::diff::{DiffOptions, DiffReport, Outcome, RowKind, Verdict, diff};
 use crate::side::Side;
 
 pub use batches::{Batch, Batches};
+pub use causes::{Cause, Why};
 pub use concord_model::architecture::{Operation, layer_of};
-pub use culprit::Culprit;
+pub use culprit::{ByOption, Culprit};
+pub use cut_out::Absent;
 pub use encoder::{EncoderFinding, Forced, Share};
-pub use equal_inputs::Departure;
+pub use equal_inputs::{Departure, InBetween};
 pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
+pub use options::{OptionDifference, OptionKind};
 pub use referee::Errors;
 pub use reproducer::{Reproducer, reproducers};
 pub use roles::{Part, Role};
+pub use shapes::{BatchShape, Dimension, ShapePair};
 pub use stages::{Closure, OnOtherInputs, Then};
-pub use ways::{Formulas, Orders, Way};
+pub use ways::{Contrast, Formulas, Orders, Way};
 
-use encoder::EncoderSide;
+use encoder::{Asked, EncoderSide};
 use stages::Recorded;
 
 /// One of the two sides of the question.
@@ -84,6 +94,8 @@ pub struct Explanation {
     pub unstable: [Option<Vec<String>>; 2],
     /// What the two did not have in common before anything was computed.
     pub inputs: Vec<InputDifference>,
+    /// In what else they describe themselves differently.
+    pub options: Vec<OptionDifference>,
     /// The part of every artifact, in the order of the graph.
     pub parts: Vec<Part>,
     /// The second side's stages on the first side's inputs, for what differs after the encoder.
@@ -156,6 +168,10 @@ pub fn explain(
         verdict: report.verdict.clone(),
         unstable,
         inputs,
+        options: options::differences(
+            &report.remarks,
+            [&run_a, &run_b].map(|run| run.manifest().subject.as_str()),
+        ),
         parts,
         on_other_inputs: None,
         closures: Vec::new(),
@@ -195,11 +211,21 @@ pub fn explain(
     });
     if same_tokens && (explanation.parts.iter().any(is_culprit) || taps_differ) {
         let can_run = comparable && a.runner.is_some() && b.runner.is_some();
-        let sides = [(a, &run_a), (b, &run_b)].map(|(asked, run)| EncoderSide {
+        let disagrees =
+            |side: &Option<Vec<String>>| side.as_ref().is_some_and(|rows| !rows.is_empty());
+        let unstable = [0, 1].map(|side| disagrees(&explanation.unstable[side]));
+        let sides = [(a, &run_a, unstable[0]), (b, &run_b, unstable[1])];
+        let [side_a, side_b] = sides.map(|(asked, run, unstable)| EncoderSide {
             runner: asked.runner.filter(|_| can_run),
             run,
+            unstable,
         });
-        let found = encoder::look_inside(&sides[0], &sides[1], question.referee, question.scratch)?;
+        let asked = Asked {
+            referee: question.referee,
+            options: &explanation.options,
+            scratch: question.scratch,
+        };
+        let found = encoder::look_inside(&side_a, &side_b, &asked)?;
         if found.forced.is_none() {
             explanation.not_tested.push(
                 "the modules of one side were not run on the other side's inputs, which takes two subjects \

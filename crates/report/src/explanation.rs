@@ -1,21 +1,25 @@
 //! Why two builds differ, as text: tables of what was measured, and one sentence.
 
 mod issue;
+mod lines;
 mod places;
 mod sentence;
+mod words;
 
 use std::fmt::Write;
 
 use concord_lab::explain::{
-    Batches, Closure, Culprit, EncoderFinding, Errors, Explanation, Forced, Formulas, Orders, Part,
-    Role,
+    Batches, Closure, Contrast, Culprit, EncoderFinding, Errors, Explanation, Forced, Formulas,
+    Orders, Part, Role,
 };
 use concord_lab::formula::ShortOperation;
 use concord_lab::{Nearer, Verdict};
 
 pub use self::issue::issue_text;
-use self::places::{Group, cut_out, groups, places};
+pub use self::lines::cause_lines;
+use self::places::{Group, cut_out, groups, places, quoted};
 pub use self::sentence::sentence;
+use self::sentence::sides;
 use crate::figures::{count, magnitude, several};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};
@@ -45,6 +49,11 @@ pub fn explanation_text(explanation: &Explanation, style: &Style) -> String {
     }
     out.push_str(&style.paint(Tone::Strong, &sentence(explanation)));
     out.push('\n');
+    if explanation.verdict != Verdict::Same {
+        for line in cause_lines(explanation) {
+            let _ = writeln!(out, "- {line}");
+        }
+    }
     out
 }
 
@@ -62,6 +71,13 @@ fn before_comparing(out: &mut String, explanation: &Explanation, style: &Style) 
             }
             None => {}
         }
+    }
+    for option in &explanation.options {
+        let line = format!(
+            "they differ in {}: A {}, B {}\n",
+            option.name, option.a, option.b
+        );
+        out.push_str(&style.paint(Tone::Open, &line));
     }
     for input in &explanation.inputs {
         let line = format!("the inputs differ: {}\n", input.what);
@@ -90,7 +106,10 @@ fn artifacts(out: &mut String, explanation: &Explanation, style: &Style) {
         };
         table.row([
             part.artifact.clone().into(),
-            role(part),
+            role(
+                part,
+                explanation.culprits().contains(&part.artifact.as_str()),
+            ),
             because(part).into(),
             on_other,
         ]);
@@ -99,8 +118,10 @@ fn artifacts(out: &mut String, explanation: &Explanation, style: &Style) {
     out.push('\n');
 }
 
-fn role(part: &Part) -> Cell {
+/// The part of an artifact; `makes_another` where its stage makes something else of the other side's inputs too.
+fn role(part: &Part, makes_another: bool) -> Cell {
     match part.role {
+        Role::Victim if makes_another => Cell::toned(Tone::Bad, "culprit as well"),
         Role::Untouched => Cell::toned(Tone::Faint, "the same"),
         Role::Culprit => Cell::toned(Tone::Bad, "culprit"),
         Role::Victim => Cell::toned(Tone::Open, "victim"),
@@ -160,6 +181,16 @@ fn inside(out: &mut String, encoder: &EncoderFinding, style: &Style) {
     if let Some(batches) = &encoder.batches {
         out.push_str(&of_batches(batches));
     }
+    for between in &encoder.in_between {
+        let _ = writeln!(
+            out,
+            "On {}, `{}` does not hand on what `{}` computed, for {}.\n",
+            sides(between.sides),
+            between.module,
+            between.of,
+            several(between.passages, "passage")
+        );
+    }
     match &encoder.forced {
         Some(forced) => modules(out, forced, style),
         None => by_hashes(out, encoder, style),
@@ -181,7 +212,7 @@ fn of_batches(batches: &Batches) -> String {
         count(batches.differing),
         count(batches.count)
     );
-    if let Some(rows) = batches.rows_differing {
+    if let Some(rows) = batches.rows_differing.filter(|_| batches.same_shapes) {
         text.push_str(&format!(" (of {} rows", range(rows)));
         if let Some(rows) = batches.rows_same {
             text.push_str(&format!("; those that agree have {}", range(rows)));
@@ -201,11 +232,40 @@ fn modules(out: &mut String, forced: &Forced, style: &Style) {
         several(passages, "passage"),
         count(forced.batches.len()),
         match forced.culprits.len() {
+            0 if !forced.absent.is_empty() =>
+                "Of those that both have none computes anything else".to_owned(),
             0 => "None computes anything else".to_owned(),
             1 => "One computes something else".to_owned(),
             n => format!("{n} compute something else"),
         }
     );
+    for absent in &forced.absent {
+        let _ = writeln!(
+            out,
+            "{} runs none of the {} of the other inside {}{}.\n",
+            sides(absent.sides),
+            several(absent.modules, "module"),
+            quoted(&absent.module),
+            if absent.gives_back {
+                ", which gives back what it reads"
+            } else {
+                ""
+            }
+        );
+    }
+    for (name, random) in ["A", "B"].iter().zip(&forced.random) {
+        let Some(random) = random else {
+            continue;
+        };
+        let _ = writeln!(
+            out,
+            "{name}, run twice on what A's modules computed: {}.\n",
+            match random.as_slice() {
+                [] => "every module gives the same both times".to_owned(),
+                random => format!("{} each time something else", places(random)),
+            }
+        );
+    }
     let with_errors = forced
         .culprits
         .iter()
@@ -226,8 +286,10 @@ fn modules(out: &mut String, forced: &Forced, style: &Style) {
     for group in groups(&forced.culprits) {
         table.row(line(&group));
     }
-    out.push_str(&table.render(style));
-    out.push('\n');
+    if !forced.culprits.is_empty() {
+        out.push_str(&table.render(style));
+        out.push('\n');
+    }
     for clause in cut_out(&forced.culprits) {
         let _ = writeln!(out, "{clause}.\n");
     }
@@ -299,16 +361,26 @@ fn nearer(culprits: &[&Culprit]) -> String {
     format!("{side} ({} / {})", magnitude(a), magnitude(b))
 }
 
-/// How both sides add the products of a layer.
+/// How the products of a layer are added.
 fn added(out: &mut String, orders: &Orders) {
+    let [rows_a, rows_b] = orders.rows.map(count);
+    let cases = match orders.contrast {
+        Contrast::Sides => ["by A".to_owned(), "by B".to_owned()],
+        Contrast::Shapes => {
+            [rows_a.clone(), rows_b.clone()].map(|rows| format!("by A in batches of {rows} rows"))
+        }
+    };
+    let rows = match orders.contrast {
+        Contrast::Sides => format!(", {rows_a} rows,"),
+        Contrast::Shapes => String::new(),
+    };
     let _ = writeln!(
         out,
-        "The {} products of {}, {} rows, are added",
+        "The {} products of {}{rows} are added",
         count(orders.inputs),
         places(&orders.modules),
-        count(orders.rows)
     );
-    for (name, side) in [("A", &orders.a), ("B", &orders.b)] {
+    for (name, side) in cases.iter().zip([&orders.a, &orders.b]) {
         let all: usize = side.iter().map(|order| order.sums).sum();
         for order in side {
             let share = if side.len() == 1 {
@@ -329,7 +401,7 @@ fn added(out: &mut String, orders: &Orders) {
                 }
                 None => String::new(),
             };
-            let _ = writeln!(out, "  by {name}{share}: {}{proof}", order.label);
+            let _ = writeln!(out, "  {name}{share}: {}{proof}", order.label);
         }
     }
     out.push('\n');

@@ -11,6 +11,19 @@ use crate::record;
 use crate::specification::Pad;
 use crate::torch::Torch;
 
+/// Options that one subject can take over from another of its kind, so that what they alone change can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TakenOver {
+    /// The precision: `precision=` of the native engine, `amp=` of PyTorch.
+    Precision,
+    /// The implementation of attention of `transformers`.
+    Attention,
+    /// The instruction set that PyTorch is held to.
+    InstructionSet,
+    /// Numeric variants, and modules that are cut out.
+    Numerics,
+}
+
 /// A subject that can be run, on a checkpoint and a collection.
 pub enum Runner {
     Native(Box<Native>),
@@ -23,6 +36,43 @@ impl Runner {
         match self {
             Runner::Native(native) => native.specification(),
             Runner::Torch(torch) => torch.specification(),
+        }
+    }
+
+    /// This subject with the options `what` of `other`; `None` where the two are of different kinds, or where that takes
+    /// another environment.
+    ///
+    /// # Errors
+    /// When the options do not go together.
+    pub fn taking_over(
+        &self,
+        what: TakenOver,
+        other: &Runner,
+    ) -> Result<Option<Runner>, RecordError> {
+        match (self, other) {
+            (Runner::Native(native), Runner::Native(other)) => {
+                let (mut options, theirs) = (native.made_with().clone(), other.made_with());
+                match what {
+                    TakenOver::Precision => options.precision = theirs.precision,
+                    TakenOver::Numerics => options.numerics = theirs.numerics.clone(),
+                    TakenOver::Attention | TakenOver::InstructionSet => return Ok(None),
+                }
+                Ok(Some(Runner::Native(Box::new(native.under(options)?))))
+            }
+            (Runner::Torch(torch), Runner::Torch(other)) => {
+                let (mut options, theirs) = (torch.options().clone(), other.options());
+                match what {
+                    TakenOver::Precision => options.amp = theirs.amp,
+                    TakenOver::Attention => options.attention = theirs.attention,
+                    TakenOver::InstructionSet => options.isa = theirs.isa,
+                    TakenOver::Numerics => options.patches = theirs.patches.clone(),
+                }
+                let torch = torch.under(options)?;
+                Ok(torch.map(|torch| Runner::Torch(Box::new(torch))))
+            }
+            (Runner::Native(_), Runner::Torch(_)) | (Runner::Torch(_), Runner::Native(_)) => {
+                Ok(None)
+            }
         }
     }
 

@@ -36,6 +36,7 @@ use after_encoder::AfterEncoder;
 use variables::variables;
 
 /// What a PyTorch subject runs on.
+#[derive(Clone)]
 pub struct TorchInputs {
     pub checkpoint: Arc<Checkpoint>,
     /// The folder with the checkpoint's files, as `transformers` reads them.
@@ -90,6 +91,22 @@ impl Torch {
     /// The subject's specification.
     pub fn specification(&self) -> String {
         self.options.to_string()
+    }
+
+    pub fn options(&self) -> &TorchOptions {
+        &self.options
+    }
+
+    /// The same environment on the same inputs under other options. `None` where these take another environment.
+    ///
+    /// # Errors
+    /// When the options do not go together.
+    pub fn under(&self, options: TorchOptions) -> Result<Option<Torch>, TorchError> {
+        if recipe(&options) != recipe(&self.options) {
+            return Ok(None);
+        }
+        let environment = Arc::clone(&self.environment);
+        Torch::new(options, environment, self.inputs.clone(), self.patience).map(Some)
     }
 
     pub fn heads(&self) -> usize {

@@ -18,6 +18,8 @@ pub struct Batch {
     pub pids: Vec<usize>,
     /// The tokens of its longest passage.
     pub longest: usize,
+    /// The tokens that each of its passages is padded to; of a subject that does not pad, those of the longest.
+    pub padded: usize,
     /// The tokens of all.
     pub tokens: usize,
     /// The rows that its linear layers multiply: its tokens, and the padding where its subject pads.
@@ -56,6 +58,11 @@ pub struct Batches {
     /// The passages in all.
     pub passages: usize,
     pub passages_differing: usize,
+    /// Those that differ, where they are few.
+    pub few_differing: Vec<usize>,
+    /// Whether the first side had the same passages in the same batches, padded as far: only then does the size of a
+    /// batch say anything of a difference.
+    pub same_shapes: bool,
     /// Rows of the smallest and the largest batch that differs.
     pub rows_differing: Option<(usize, usize)>,
     /// The same of those that agree.
@@ -90,6 +97,7 @@ pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batc
                 .max()
                 .unwrap_or(0),
             tokens: tap.passages.iter().map(|rows| rows.tokens).sum(),
+            padded: 0,
             rows: 0,
             differing: tap
                 .passages
@@ -105,25 +113,24 @@ pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batc
         let list = longest.entry(list_of(batch)).or_default();
         *list = (*list).max(batch.longest);
     }
-    let rows: Vec<usize> = batches
-        .iter()
-        .map(|batch| match kind {
+    for batch in &mut batches {
+        batch.padded = match kind {
+            Rows::Tokens | Rows::Padded(Pad::Batch) => batch.longest,
+            Rows::Padded(Pad::List) => longest.get(&list_of(batch)).copied().unwrap_or(0),
+        };
+        batch.rows = match kind {
             Rows::Tokens => batch.tokens,
-            Rows::Padded(Pad::Batch) => batch.pids.len().saturating_mul(batch.longest),
-            Rows::Padded(Pad::List) => {
-                let longest = longest.get(&list_of(batch)).copied().unwrap_or(0);
-                batch.pids.len().saturating_mul(longest)
-            }
-        })
-        .collect();
-    for (batch, rows) in batches.iter_mut().zip(rows) {
-        batch.rows = rows;
+            Rows::Padded(_) => batch.pids.len().saturating_mul(batch.padded),
+        };
     }
     Some(batches)
 }
 
-/// How they came out, in numbers.
-pub(super) fn summary(batches: &[Batch]) -> Batches {
+/// As many passages as are named one by one.
+const FEW: usize = 5;
+
+/// How the batches of the second side came out, in numbers; `of_a` are those of the first.
+pub(super) fn summary(batches: &[Batch], of_a: &[Batch]) -> Batches {
     let rows = |differing: bool| {
         let rows = batches
             .iter()
@@ -131,6 +138,10 @@ pub(super) fn summary(batches: &[Batch]) -> Batches {
             .map(|batch| batch.rows);
         Some((rows.clone().min()?, rows.max()?))
     };
+    let differing = batches.iter().flat_map(|batch| &batch.differing);
+    let mut few: Vec<usize> = differing.copied().collect();
+    few.sort_unstable();
+    let few = Some(few).filter(|few| few.len() <= FEW);
     Batches {
         count: batches.len(),
         differing: batches
@@ -139,9 +150,17 @@ pub(super) fn summary(batches: &[Batch]) -> Batches {
             .count(),
         passages: batches.iter().map(|batch| batch.pids.len()).sum(),
         passages_differing: batches.iter().map(|batch| batch.differing.len()).sum(),
+        few_differing: few.unwrap_or_default(),
+        same_shapes: same_shapes(batches, of_a),
         rows_differing: rows(true),
         rows_same: rows(false),
     }
+}
+
+/// Whether two sides put the same passages into the same batches and padded them as far.
+pub(super) fn same_shapes(a: &[Batch], b: &[Batch]) -> bool {
+    let shape = |batch: &Batch| (batch.pids.clone(), batch.padded, batch.rows);
+    a.iter().map(shape).eq(b.iter().map(shape))
 }
 
 /// A few batches to look at closely: of those that differ the one with the most rows, the one with the

@@ -3,7 +3,9 @@
 use concord_model::architecture::Operation;
 use serde::{Deserialize, Serialize};
 
+use super::options::OptionKind;
 use super::referee::Errors;
+use super::shapes::ShapePair;
 
 /// A module that computes something else on the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,38 @@ pub struct Culprit {
     pub worst_ulps: Option<u64>,
     /// Which sides give back what they read, as a module does that is cut out.
     pub cut_out: [bool; 2],
+    /// The batches in which both sides had one of the passages for which it differs.
+    pub shapes: Option<ShapePair>,
+    /// Whether the first side, in the second side's batches, differs from itself here; `None` where both had the
+    /// same batches.
+    pub by_shape: Option<bool>,
+    /// Whether the second side, in the first side's batches, still differs from it here; `None` as before.
+    pub in_same_shape: Option<bool>,
+    /// The kinds of options that make the first side differ here from itself when it takes them, and them alone, over
+    /// from the second; `None` where no more than one kind differs, or they could not be taken over one by one.
+    pub by_options: Option<Vec<ByOption>>,
+    /// Whether a side disagrees with itself here, run twice on the same inputs.
+    pub random: [bool; 2],
     /// How far each side is from the same module in double precision; `None` without a referee.
     pub errors: Option<Errors>,
+}
+
+/// A kind of option that makes the first side differ from itself at a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByOption {
+    pub kind: OptionKind,
+    /// Whether the first side then gives what the second gives, bit for bit.
+    pub wholly: bool,
+}
+
+impl Culprit {
+    /// Whether the two sides differ here by more than the shapes of their batches.
+    pub fn by_code(&self) -> bool {
+        self.in_same_shape.unwrap_or(true) || self.by_shape == Some(false)
+    }
+
+    /// Whether both sides compute anything here: one that is cut out has no way of doing it.
+    pub fn computes(&self) -> bool {
+        self.cut_out == [false; 2]
+    }
 }

@@ -1,25 +1,28 @@
 //! Inside the encoder: every module of one side on the other side's inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use concord_model::architecture::head::NORMALIZE;
-use concord_model::architecture::{Module, Operation, of_paths};
-use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
+use concord_model::architecture::{Architecture, Module, Operation, of_paths};
+use concord_pipeline::RecordedRun;
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
-use concord_subject::specification::Pad;
-use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary, watched};
-use super::culprit::Culprit;
-use super::equal_inputs::{Departure, departures};
+use super::batches::{Batch, Batches, batches, chosen, holding, same_shapes, summary, watched};
+use super::causes::{Cause, causes};
+use super::culprit::{ByOption, Culprit};
+use super::cut_out::{Absent, absent, gives_back};
+use super::equal_inputs::{Departure, InBetween, departures, in_between};
 use super::error::ExplainError;
+use super::options::{OptionDifference, deciding};
+use super::outputs::Outputs;
+use super::probes::{Given, Probes, alone, as_recorded, compare, row};
 use super::referee::errors;
+use super::shapes::{self, Shaped};
 use super::ways::{Formulas, Orders, WaysOf};
-use crate::diff::{DiffOptions, DiffReport, DiffRow, Outcome, diff};
-use crate::side::Side;
+use crate::diff::{DiffReport, Outcome};
 
 /// The tokens of the batches that are run once more, beside the largest batch.
 const RUN: usize = 9_000;
@@ -35,6 +38,8 @@ pub struct EncoderFinding {
     pub batches: Option<Batches>,
     /// The modules that depart on equal inputs, from the hashes of both runs; `None` without taps.
     pub departures: Option<Vec<Departure>>,
+    /// Where a run altered what a module computed before it was handed on, from the hashes of each run alone.
+    pub in_between: Vec<InBetween>,
     /// Every module on the first side's inputs; `None` where the sides cannot be run.
     pub forced: Option<Forced>,
 }
@@ -42,10 +47,17 @@ pub struct EncoderFinding {
 /// The modules of the second side, run on what the first side's read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forced {
-    /// The batches that were run.
+    /// The batches of the second side that were run.
     pub batches: Vec<Batch>,
+    /// The passages whose modules were compared.
+    pub watched: Vec<usize>,
     /// The modules that compute something else, in the order of computation.
     pub culprits: Vec<Culprit>,
+    /// What one side does not run at all.
+    pub absent: Vec<Absent>,
+    /// The modules that disagree with themselves, run twice on the same inputs, of each side; `None` where a side
+    /// agreed with itself as a whole and was not asked.
+    pub random: [Option<Vec<String>>; 2],
     /// How many modules were run.
     pub modules: usize,
     pub heads: usize,
@@ -57,6 +69,8 @@ pub struct Forced {
     pub orders: Vec<Orders>,
     /// The formulas by which others compute.
     pub formulas: Vec<Formulas>,
+    /// Why the culprits differ, the largest share first.
+    pub causes: Vec<Cause>,
 }
 
 /// What a kind of operation makes of the final difference alone.
@@ -74,103 +88,268 @@ pub struct Share {
 pub(super) struct EncoderSide<'a> {
     pub runner: Option<&'a Runner>,
     pub run: &'a RecordedRun,
+    /// Whether it is known to disagree with itself.
+    pub unstable: bool,
 }
 
-/// Looks into the encoders of two sides. `scratch` is an empty folder for probes.
+/// What is asked of both sides' encoders.
+pub(super) struct Asked<'a> {
+    pub referee: Option<&'a Runner>,
+    /// In what the two describe themselves differently.
+    pub options: &'a [OptionDifference],
+    /// An empty folder for probes.
+    pub scratch: &'a Path,
+}
+
+/// Looks into the encoders of two sides.
 pub(super) fn look_inside(
     a: &EncoderSide<'_>,
     b: &EncoderSide<'_>,
-    referee: Option<&Runner>,
-    scratch: &Path,
+    asked: &Asked<'_>,
 ) -> Result<EncoderFinding, ExplainError> {
-    let of_b = batches(b.run, a.run);
-    let forced = match (a.runner, b.runner, &of_b) {
-        (Some(runner_a), Some(runner_b), Some(of_b)) => {
-            let of_a = batches(a.run, b.run).unwrap_or_default();
-            let probes = Probes {
+    let (of_a, of_b) = (batches(a.run, b.run), batches(b.run, a.run));
+    let forced = match (a.runner, b.runner, &of_a, &of_b) {
+        (Some(runner_a), Some(runner_b), Some(of_a), Some(of_b)) => {
+            let looked_at = chosen(of_b, RUN);
+            let pids = watched(&looked_at, WATCHED);
+            let look = Look {
                 a: runner_a,
                 b: runner_b,
-                referee,
-                scratch,
+                unstable: [a.unstable, b.unstable],
+                asked,
+                of_a,
+                of_b,
+                looked_at: &looked_at,
+                probes: Probes {
+                    scratch: asked.scratch,
+                    pids: &pids,
+                },
             };
-            probes.run(&of_a, of_b)?
+            (!looked_at.is_empty()).then(|| look.run()).transpose()?
         }
         _ => None,
     };
     Ok(EncoderFinding {
-        batches: of_b.as_deref().map(summary),
+        batches: of_b
+            .as_deref()
+            .map(|of_b| summary(of_b, of_a.as_deref().unwrap_or_default())),
         departures: departures(a.run, b.run),
+        in_between: in_between([a.run, b.run]),
         forced,
     })
 }
 
-struct Probes<'a> {
+/// A look into two encoders that can be run.
+struct Look<'a> {
     a: &'a Runner,
     b: &'a Runner,
-    referee: Option<&'a Runner>,
-    scratch: &'a Path,
+    unstable: [bool; 2],
+    asked: &'a Asked<'a>,
+    of_a: &'a [Batch],
+    of_b: &'a [Batch],
+    /// The batches of the second side that are run again.
+    looked_at: &'a [&'a Batch],
+    probes: Probes<'a>,
 }
 
-impl Probes<'_> {
-    fn run(&self, of_a: &[Batch], of_b: &[Batch]) -> Result<Option<Forced>, ExplainError> {
-        let looked_at = chosen(of_b, RUN);
-        if looked_at.is_empty() {
-            return Ok(None);
-        }
-        let pids = watched(&looked_at, WATCHED);
-        let batches_a = probed(self.a, of_a, &holding(of_a, &pids));
-        let batches_b = probed(self.b, of_b, &looked_at);
+impl Look<'_> {
+    fn run(&self) -> Result<Forced, ExplainError> {
+        let (probes, pids) = (&self.probes, self.probes.pids);
+        let held_by_a = holding(self.of_a, pids);
+        let batches_a = as_recorded(self.a.pad(), self.of_a, &held_by_a);
+        let batches_b = as_recorded(self.b.pad(), self.of_b, self.looked_at);
+        let shapes = [batches_a.as_slice(), batches_b.as_slice()];
 
-        let own_a = self.probe(self.a, "a", &batches_a, None, &pids, &["*"])?;
-        let own_b = self.probe(self.b, "b", &batches_b, None, &pids, &[NORMALIZE])?;
-        let forced = self.probe(
-            self.b,
-            "b-on-a",
-            &batches_b,
-            Some((&own_a, &[])),
-            &pids,
-            &["*"],
-        )?;
+        let own_a = probes.probe(self.a, "a", &batches_a, None, &["*"])?;
+        let own_b = probes.probe(self.b, "b", &batches_b, None, &[NORMALIZE])?;
+        let given = Given {
+            of: &own_a,
+            modules: &[],
+        };
+        let forced = probes.probe(self.b, "b-on-a", &batches_b, Some(given), &["*"])?;
         let report = compare(&own_a, &forced)?;
-        let run_a = RecordedRun::open(&own_a)?;
-        let architecture = of_paths(run_a.taps().iter().map(|tap| tap.tap.as_str()));
+        let (run_a, run_forced) = (RecordedRun::open(&own_a)?, RecordedRun::open(&forced)?);
+        let (outputs_a, outputs_forced) = (Outputs::of(&run_a), Outputs::of(&run_forced));
+        let architecture = of_paths(outputs_a.paths());
         let mut culprits: Vec<Culprit> = architecture
             .computing()
             .filter_map(|module| culprit(module, &report))
             .collect();
-        let run_forced = RecordedRun::open(&forced)?;
+        let sides = [&outputs_a, &outputs_forced];
         for culprit in &mut culprits {
-            let module = architecture.module(&culprit.module);
-            let reads = module.map_or(&[][..], |module| &module.reads);
-            culprit.cut_out =
-                [&run_a, &run_forced].map(|run| gives_back(run, &culprit.module, &run_a, reads));
+            let path = &culprit.module;
+            culprit.cut_out = sides.map(|side| gives_back(&architecture, path, side, &outputs_a));
         }
-        if let Some(referee) = self.referee {
-            let truth = self.probe(
+        let shaped = match same_shapes_of(self.of_a, self.of_b, pids) {
+            true => None,
+            false => Some(shapes::probe(probes, [self.a, self.b], &own_a, shapes)?),
+        };
+        let differing = |path: &str| outputs_a.differing(&outputs_forced, path);
+        self.place(&mut culprits, &differing, shaped.as_ref());
+        self.attribute(&mut culprits, &own_a, &batches_a, &outputs_a)?;
+        let random = self.random(&own_a, shapes)?;
+        for culprit in &mut culprits {
+            let is_among = |random: &Option<Vec<String>>| {
+                random.iter().flatten().any(|path| *path == culprit.module)
+            };
+            culprit.random = [is_among(&random[0]), is_among(&random[1])];
+        }
+        if let Some(referee) = self.asked.referee {
+            let truth = probes.probe(
                 referee,
                 "truth",
-                &alone(&batches_b, &pids),
-                Some((&own_a, &[])),
-                &pids,
+                &alone(&batches_b, pids),
+                Some(given),
                 &["*"],
             )?;
             for culprit in &mut culprits {
                 culprit.errors = errors(&culprit.module, &own_a, &forced, &truth)?;
             }
         }
-        let mut shares = self.shares(&culprits, &own_a, &forced, &batches_a, &pids)?;
+        let mut shares = self.shares(&culprits, &own_a, &forced, &batches_a)?;
         shares.sort_by(|x, y| y.mean_abs.total_cmp(&x.mean_abs));
-        let mut ways = WaysOf::new(self.a, self.b, &looked_at)?;
-        Ok(Some(Forced {
-            orders: ways.orders(&culprits, &architecture, &run_a)?,
-            formulas: ways.formulas(&culprits)?,
+        let options = deciding(self.asked.options);
+        let mut ways = WaysOf::new(self.a, self.b, &options)?;
+        let orders = ways.orders(&culprits, &architecture, &run_a)?;
+        let formulas = ways.formulas(&culprits)?;
+        Ok(Forced {
+            absent: absent(&architecture_of(sides), sides, &outputs_a),
+            causes: causes(
+                &culprits,
+                &shares,
+                (&orders, &formulas),
+                self.asked.options,
+                shaped.as_ref(),
+            ),
+            orders,
+            formulas,
+            random,
             mean_abs: mean_abs(&compare(&own_a, &own_b)?),
-            batches: looked_at.into_iter().cloned().collect(),
+            batches: self.looked_at.iter().copied().cloned().collect(),
+            watched: pids.iter().copied().collect(),
             modules: architecture.computing().count(),
             heads: self.a.heads(),
             culprits,
             shares,
-        }))
+        })
+    }
+
+    /// Says of each culprit in which shapes it was called, and whether these are a cause.
+    fn place(
+        &self,
+        culprits: &mut [Culprit],
+        differing: &dyn Fn(&str) -> BTreeSet<usize>,
+        shaped: Option<&Shaped>,
+    ) {
+        // Where one passage shows most culprits, all that it shows are asked at its shapes.
+        let mut shown = BTreeMap::<usize, usize>::new();
+        for culprit in culprits.iter() {
+            for pid in differing(&culprit.module) {
+                *shown.entry(pid).or_default() += 1;
+            }
+        }
+        let most = shown
+            .iter()
+            .max_by_key(|&(pid, count)| (*count, std::cmp::Reverse(*pid)));
+        let most = most.map(|(pid, _)| *pid);
+        for culprit in culprits {
+            let differs =
+                |found: &BTreeMap<String, BTreeSet<usize>>| found.contains_key(&culprit.module);
+            culprit.by_shape = shaped.map(|shaped| differs(&shaped.in_b_batches));
+            culprit.in_same_shape = shaped.map(|shaped| differs(&shaped.in_a_batches));
+            let pids = differing(&culprit.module);
+            let pid = most
+                .filter(|pid| pids.contains(pid))
+                .or(pids.first().copied());
+            culprit.shapes = pid.and_then(|pid| shapes::pair(pid, self.of_a, self.of_b));
+        }
+    }
+
+    /// Says of each culprit which options make the first side differ there, each kind taken over alone.
+    fn attribute(
+        &self,
+        culprits: &mut [Culprit],
+        own_a: &Path,
+        batches_a: &[ProbeBatch],
+        outputs_a: &Outputs<'_>,
+    ) -> Result<(), ExplainError> {
+        let kinds = deciding(self.asked.options);
+        if kinds.len() < 2 || culprits.is_empty() {
+            return Ok(());
+        }
+        let given = Given {
+            of: own_a,
+            modules: &[],
+        };
+        let mut all = None;
+        for kind in kinds {
+            let Some(what) = kind.taken_over() else {
+                continue;
+            };
+            let Some(runner) = self.a.taking_over(what, self.b)? else {
+                continue;
+            };
+            if runner.specification() == self.a.specification() {
+                continue;
+            }
+            // In the first side's batches, so that shapes have no part in it.
+            let probe = |runner: &Runner, name: &str| {
+                self.probes
+                    .probe(runner, name, batches_a, Some(given), &["*"])
+            };
+            let all = match &all {
+                Some(all) => all,
+                None => all.insert(RecordedRun::open(&probe(self.b, "b-with-all-options")?)?),
+            };
+            let with = RecordedRun::open(&probe(&runner, &format!("a-with-{what:?}"))?)?;
+            let (all, with) = (Outputs::of(all), Outputs::of(&with));
+            for culprit in culprits.iter_mut() {
+                let path = culprit.module.as_str();
+                let found = culprit.by_options.get_or_insert_with(Vec::new);
+                if !with.differing(outputs_a, path).is_empty() {
+                    found.push(ByOption {
+                        kind,
+                        wholly: with.differing(&all, path).is_empty(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The modules of each side that is known to disagree with itself that do so on the same inputs.
+    fn random(
+        &self,
+        own_a: &Path,
+        [batches_a, batches_b]: [&[ProbeBatch]; 2],
+    ) -> Result<[Option<Vec<String>>; 2], ExplainError> {
+        let given = Given {
+            of: own_a,
+            modules: &[],
+        };
+        let side = |runner: &Runner, name: &str, batches: &[ProbeBatch]| {
+            let run = |name: String| {
+                self.probes
+                    .probe(runner, &name, batches, Some(given), &["*"])
+            };
+            let [first, again] = [run(format!("{name}-first"))?, run(format!("{name}-again"))?];
+            let (first, again) = (RecordedRun::open(&first)?, RecordedRun::open(&again)?);
+            let (first, again) = (Outputs::of(&first), Outputs::of(&again));
+            let paths = of_paths(first.paths());
+            let paths = paths
+                .paths()
+                .filter(|path| !first.differing(&again, path).is_empty());
+            Ok::<_, ExplainError>(paths.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let [unstable_a, unstable_b] = self.unstable;
+        Ok([
+            unstable_a
+                .then(|| side(self.a, "a-alone", batches_a))
+                .transpose()?,
+            unstable_b
+                .then(|| side(self.b, "b-alone", batches_b))
+                .transpose()?,
+        ])
     }
 
     /// What each kind of operation makes of the difference: the first side with the second's outputs at
@@ -181,7 +360,6 @@ impl Probes<'_> {
         own_a: &Path,
         forced: &Path,
         batches: &[ProbeBatch],
-        pids: &BTreeSet<usize>,
     ) -> Result<Vec<Share>, ExplainError> {
         let operations: BTreeSet<Operation> = culprits.iter().map(|c| c.operation).collect();
         let mut shares = Vec::new();
@@ -189,18 +367,19 @@ impl Probes<'_> {
             let of = culprits.iter().filter(|c| c.operation == operation);
             let paths: Vec<&str> = of.map(|culprit| culprit.module.as_str()).collect();
             let name = format!("share-{}", shares.len());
-            let with = self.probe(
-                self.a,
-                &name,
-                batches,
-                Some((forced, &paths)),
-                pids,
-                &[NORMALIZE],
-            )?;
+            let given = Given {
+                of: forced,
+                modules: &paths,
+            };
             // Where the last module itself is replaced, its own output does not show it.
             let report = match operation {
                 Operation::Normalize => compare(own_a, forced)?,
-                _ => compare(own_a, &with)?,
+                _ => {
+                    let with =
+                        self.probes
+                            .probe(self.a, &name, batches, Some(given), &[NORMALIZE])?;
+                    compare(own_a, &with)?
+                }
             };
             shares.push(Share {
                 operation,
@@ -210,78 +389,20 @@ impl Probes<'_> {
         }
         Ok(shares)
     }
-
-    /// Runs one side over some batches and keeps the values of taps of these passages.
-    fn probe(
-        &self,
-        runner: &Runner,
-        name: &str,
-        batches: &[ProbeBatch],
-        force: Option<(&Path, &[&str])>,
-        pids: &BTreeSet<usize>,
-        taps: &[&str],
-    ) -> Result<PathBuf, ExplainError> {
-        let out = self.scratch.join(name);
-        let pattern = |path: &&str| ModulePattern::new(*path);
-        let run = force.map(|(run, _)| RecordedRun::open(run)).transpose()?;
-        let forcing = match (&run, force) {
-            (Some(run), Some((_, modules))) => {
-                Some(Forcing::new(run, modules.iter().map(pattern).collect())?)
-            }
-            _ => None,
-        };
-        let capture = Capture {
-            artifact_values: false,
-            taps: taps.iter().map(pattern).collect(),
-            tap_values: true,
-            passages: Some(pids.clone()),
-        };
-        runner.probe(batches, forcing.as_ref(), capture, &out)?;
-        Ok(out)
-    }
 }
 
-/// The batches as a probe of the subject runs them.
-fn probed(runner: &Runner, all: &[Batch], batches: &[&Batch]) -> Vec<ProbeBatch> {
-    let pad = |batch: &Batch| match runner.pad() {
-        Pad::Batch => None,
-        Pad::List => Some(longest_of_list(all, batch)),
-    };
-    let batches = batches.iter();
-    batches
-        .map(|batch| ProbeBatch {
-            number: batch.number,
-            pids: batch.pids.clone(),
-            pad: pad(batch),
-        })
-        .collect()
+/// Whether the batches that hold these passages are the same on both sides.
+fn same_shapes_of(of_a: &[Batch], of_b: &[Batch], pids: &BTreeSet<usize>) -> bool {
+    let of =
+        |batches: &[Batch]| -> Vec<Batch> { holding(batches, pids).into_iter().cloned().collect() };
+    same_shapes(&of(of_a), &of(of_b))
 }
 
-/// The same batches with these passages alone, for the referee, to which neighbours do not matter.
-fn alone(batches: &[ProbeBatch], pids: &BTreeSet<usize>) -> Vec<ProbeBatch> {
-    let of = |batch: &ProbeBatch| ProbeBatch {
-        pids: batch
-            .pids
-            .iter()
-            .copied()
-            .filter(|pid| pids.contains(pid))
-            .collect(),
-        ..batch.clone()
-    };
-    batches
-        .iter()
-        .map(of)
-        .filter(|batch| !batch.pids.is_empty())
-        .collect()
-}
-
-fn compare(a: &Path, b: &Path) -> Result<DiffReport, ExplainError> {
-    let (a, b) = (Side::open(a)?, Side::open(b)?);
-    Ok(diff(&a, &b, &DiffOptions::default(), &mut |_| ())?)
-}
-
-fn row<'a>(report: &'a DiffReport, path: &str) -> Option<&'a DiffRow> {
-    report.rows.iter().find(|row| row.name == path)
+/// The architecture of which both sides run a part.
+fn architecture_of(sides: [&Outputs<'_>; 2]) -> Architecture {
+    let [a, b] = sides;
+    let paths: Vec<&str> = a.paths().chain(b.paths()).collect();
+    of_paths(paths.iter().copied())
 }
 
 /// The mean absolute difference of the embeddings.
@@ -320,17 +441,11 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
             .and_then(|report| report.ulps.as_ref())
             .and_then(|ulps| Some(ulps.worst.as_ref()?.ulps)),
         cut_out: [false; 2],
+        shapes: None,
+        by_shape: None,
+        in_same_shape: None,
+        by_options: None,
+        random: [false; 2],
         errors: None,
     })
-}
-
-/// Whether a module's outputs in `run` are what one of the modules that it reads computed in `inputs`.
-fn gives_back(run: &RecordedRun, module: &str, inputs: &RecordedRun, reads: &[String]) -> bool {
-    let hashes = |run: &RecordedRun, path: &str| -> BTreeMap<usize, BitHash> {
-        let taps = run.taps().iter().filter(|tap| tap.tap == path);
-        let rows = taps.flat_map(|tap| tap.passages.iter());
-        rows.map(|rows| (rows.pid, rows.hash)).collect()
-    };
-    let outputs = hashes(run, module);
-    !outputs.is_empty() && reads.iter().any(|read| hashes(inputs, read) == outputs)
 }

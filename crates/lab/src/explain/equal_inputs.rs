@@ -1,11 +1,12 @@
 //! Modules that depart on equal inputs, told from hashes alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use concord_model::architecture::{Module, Operation, of_paths};
+use concord_model::architecture::{Architecture, Module, Operation, of_paths};
 use concord_pipeline::RecordedRun;
-use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
+
+use super::outputs::Outputs;
 
 /// A module that computed something else though all that it read was the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,52 +19,93 @@ pub struct Departure {
     pub of: usize,
 }
 
-/// The hashes of what was tapped, by module and passage.
-type Hashes<'a> = HashMap<&'a str, BTreeMap<usize, BitHash>>;
+/// A module that should hand on what another inside it computed, and gave something else: dropout that was left on,
+/// for example.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InBetween {
+    /// The module that hands on.
+    pub module: String,
+    /// The one whose output it should hand on.
+    pub of: String,
+    /// Whether that is so on the first side, and on the second.
+    pub sides: [bool; 2],
+    /// The passages for which it is so on either side.
+    pub passages: usize,
+}
 
-fn hashes(run: &RecordedRun) -> Hashes<'_> {
-    let mut hashes = Hashes::new();
-    for tap in run.taps() {
-        let module = hashes.entry(tap.tap.as_str()).or_default();
-        module.extend(tap.passages.iter().map(|rows| (rows.pid, rows.hash)));
-    }
-    hashes
+/// Where each of the two runs altered an output before it was handed on.
+pub(super) fn in_between(runs: [&RecordedRun; 2]) -> Vec<InBetween> {
+    let sides = runs.map(Outputs::of);
+    let paths: Vec<&str> = sides.iter().flat_map(Outputs::paths).collect();
+    let architecture = of_paths(paths.iter().copied());
+    let found = architecture.modules().iter().filter_map(|module| {
+        let altered = [
+            sides[0].altered_between(module),
+            sides[1].altered_between(module),
+        ];
+        let passages: BTreeSet<usize> = altered.iter().flatten().copied().collect();
+        (!passages.is_empty()).then(|| InBetween {
+            module: module.path.clone(),
+            of: module.reads.first().cloned().unwrap_or_default(),
+            sides: [!altered[0].is_empty(), !altered[1].is_empty()],
+            passages: passages.len(),
+        })
+    });
+    found.collect()
 }
 
 /// The modules of the first departures: those with equal inputs for at least one passage. What follows a
 /// departure has other inputs, so later ones may be hidden; they show when each module is run on the
 /// other side's inputs.
 ///
-/// Tokens are taken to be the same. `None` where the runs have no taps in common.
-pub fn departures(a: &RecordedRun, b: &RecordedRun) -> Option<Vec<Departure>> {
-    let (a, b) = (hashes(a), hashes(b));
-    let paths = a.keys().filter(|path| b.contains_key(*path));
-    let architecture = of_paths(paths.clone().copied());
-    paths.clone().next()?;
+/// Tokens are taken to be the same. Inputs are those of the runs: where a run altered what a module computed before
+/// it handed it on, what came of it is not known to be equal. `None` where the runs have no taps in common.
+pub(super) fn departures(a: &RecordedRun, b: &RecordedRun) -> Option<Vec<Departure>> {
+    let sides = [Outputs::of(a), Outputs::of(b)];
+    let common: Vec<&str> = sides[0].paths().filter(|path| sides[1].has(path)).collect();
+    common.first()?;
+    let architecture = of_paths(common.iter().copied());
+    let altered = altered(&architecture, &sides);
     let modules = architecture.computing();
-    let found = modules.filter_map(|module| departure(module, &a, &b));
+    let found = modules.filter_map(|module| departure(module, &sides, &altered));
     Some(found.collect())
 }
 
-fn departure(module: &Module, a: &Hashes<'_>, b: &Hashes<'_>) -> Option<Departure> {
+/// For each module whose output was altered before it was handed on: for which passages, on either side.
+fn altered(
+    architecture: &Architecture,
+    sides: &[Outputs<'_>; 2],
+) -> BTreeMap<String, BTreeSet<usize>> {
+    let mut altered = BTreeMap::<String, BTreeSet<usize>>::new();
+    for module in architecture.modules() {
+        for pids in sides.iter().map(|side| side.altered_between(module)) {
+            if let Some(read) = module.reads.first().filter(|_| !pids.is_empty()) {
+                altered.entry(read.clone()).or_default().extend(pids);
+            }
+        }
+    }
+    altered
+}
+
+fn departure(
+    module: &Module,
+    [a, b]: &[Outputs<'_>; 2],
+    altered: &BTreeMap<String, BTreeSet<usize>>,
+) -> Option<Departure> {
     let operation = module.operation?;
-    let (own_a, own_b) = (a.get(module.path.as_str())?, b.get(module.path.as_str())?);
-    let reads: Vec<_> = module
-        .reads
-        .iter()
-        .map(|read| Some((a.get(read.as_str())?, b.get(read.as_str())?)))
-        .collect::<Option<_>>()?;
+    if !module.reads.iter().all(|read| a.has(read) && b.has(read)) {
+        return None;
+    }
+    let equal = |read: &String, pid: usize| {
+        let hash = a.at(read).and_then(|rows| rows.get(&pid));
+        let is_altered = altered.get(read).is_some_and(|pids| pids.contains(&pid));
+        hash.is_some() && hash == b.at(read).and_then(|rows| rows.get(&pid)) && !is_altered
+    };
     let (mut of, mut passages) = (0, 0);
-    for (pid, hash_a) in own_a {
-        let Some(hash_b) = own_b.get(pid) else {
-            continue;
-        };
-        let equal_inputs = reads
-            .iter()
-            .all(|(a, b)| a.contains_key(pid) && a.get(pid) == b.get(pid));
-        if equal_inputs {
+    for (pid, same) in a.compared(&module.path, b, &module.path) {
+        if module.reads.iter().all(|read| equal(read, pid)) {
             of += 1;
-            passages += usize::from(hash_a != hash_b);
+            passages += usize::from(!same);
         }
     }
     (passages > 0).then(|| Departure {

@@ -28,9 +28,10 @@ pub enum InputKind {
 }
 
 impl InputKind {
-    /// Whether nothing that follows says anything of the subjects when it differs.
+    /// Whether nothing that follows says anything of the subjects when it differs. An artifact that was given says
+    /// nothing of the stage that would have made it, and leaves the others as they are.
     pub fn is_essential(self) -> bool {
-        self != InputKind::Option
+        !matches!(self, InputKind::Option | InputKind::Given)
     }
 }
 

@@ -7,39 +7,54 @@ use concord_subject::operations::{OperationError, Operations};
 use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
 
-use super::batches::Batch;
 use super::culprit::Culprit;
 use super::error::ExplainError;
+use super::options::OptionKind;
+use super::shapes::{BatchShape, ShapePair};
 use crate::formula::{FormulaError, FoundFormula, ShortOperation, find_formula};
 use crate::reveal::{LinearShape, OrderSummary, RecoverOptions, find_linear_orders};
 
 /// Of the inputs that a formula is found with.
 const SEED: u64 = 1;
 
-/// How both sides add the products of linear layers.
+/// What two orders, or two formulas, are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Contrast {
+    /// The first side and the second, in batches of one shape.
+    Sides,
+    /// The first side alone, in batches of its own shape and of the second side's.
+    Shapes,
+}
+
+/// How the products of linear layers are added, in two cases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
     /// The culprits of this shape that add so.
     pub modules: Vec<String>,
-    /// Rows of the batch: M.
-    pub rows: usize,
+    pub contrast: Contrast,
+    /// Rows of the batch in both cases: M.
+    pub rows: [usize; 2],
     /// What is added up: K.
     pub inputs: usize,
     /// Columns: N.
     pub outputs: usize,
-    /// The orders of the first side, that of the most sums first.
+    /// The orders in the first case, that of the most sums first.
     pub a: Vec<OrderSummary>,
-    /// Of the second side.
+    /// In the second case.
     pub b: Vec<OrderSummary>,
 }
 
 impl Orders {
-    /// Whether both sides add in the same orders, as many sums in each.
+    /// Whether both add in the same orders, as large a part of the sums in each.
     pub fn same(&self) -> bool {
-        let of = |side: &[OrderSummary]| -> Vec<_> {
-            side.iter().map(|order| (order.hash, order.sums)).collect()
-        };
-        of(&self.a) == of(&self.b)
+        let all = |side: &[OrderSummary]| side.iter().map(|order| order.sums).sum::<usize>();
+        let (all_a, all_b) = (all(&self.a), all(&self.b));
+        self.a.len() == self.b.len()
+            && self.a.iter().zip(&self.b).all(|(a, b)| {
+                // Of shapes with other rows there are more sums or fewer.
+                a.hash == b.hash && a.sums as u128 * all_b as u128 == b.sums as u128 * all_a as u128
+            })
     }
 }
 
@@ -102,14 +117,12 @@ impl<'a> Side<'a> {
     }
 }
 
-/// What the ways of all culprits are asked with.
+/// Both sides, to be asked for the ways of their culprits.
 pub(super) struct WaysOf<'a> {
     a: Side<'a>,
     b: Side<'a>,
-    /// The rows of the largest batch that was looked at.
-    rows: usize,
-    /// The tokens of its longest passage.
-    tokens: usize,
+    /// The kinds of options that differ and decide how a module computes.
+    options: &'a [OptionKind],
 }
 
 /// Culprits that are asked together, because both sides compute them in one way.
@@ -118,23 +131,35 @@ struct Alike<'a, T> {
     culprits: Vec<&'a Culprit>,
 }
 
+/// A question about a linear layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    contrast: Contrast,
+    rows: [usize; 2],
+    inputs: usize,
+    outputs: usize,
+}
+
 impl<'a> WaysOf<'a> {
     pub(super) fn new(
         a: &'a Runner,
         b: &'a Runner,
-        batches: &[&Batch],
+        options: &'a [OptionKind],
     ) -> Result<WaysOf<'a>, ExplainError> {
-        let largest = batches.iter().max_by_key(|batch| batch.rows);
         Ok(WaysOf {
             a: Side::new(a)?,
             b: Side::new(b)?,
-            rows: largest.map_or(1, |batch| batch.rows),
-            tokens: largest.map_or(1, |batch| batch.longest),
+            options,
         })
     }
 
-    /// The orders in which both sides add the products of linear layers that are culprits. `run` has taps
-    /// at what they read.
+    /// Whether a difference in precision explains the culprit: then there is no order of additions to compare.
+    fn is_rounded_otherwise(&self, culprit: &Culprit) -> bool {
+        rounded_otherwise(culprit, self.options)
+    }
+
+    /// The orders in which the products of linear layers that are culprits are added. `run` has taps at what they
+    /// read.
     pub(super) fn orders(
         &mut self,
         culprits: &[Culprit],
@@ -145,35 +170,56 @@ impl<'a> WaysOf<'a> {
             let mut taps = run.taps().iter();
             taps.find(|tap| tap.tap == path).map(|tap| tap.width)
         };
-        let shape = |culprit: &Culprit| {
-            let module = architecture.module(&culprit.module)?;
-            let read = module.reads.first()?;
-            Some((width(read)?, culprit.width))
-        };
-        let linear = culprits
-            .iter()
-            .filter(|culprit| culprit.operation == Operation::Linear && computes(culprit));
+        let mut asked = Vec::new();
+        for culprit in culprits.iter().filter(|culprit| is_asked(culprit)) {
+            let module = architecture.module(&culprit.module);
+            let read = module.and_then(|module| module.reads.first());
+            let inputs = read.and_then(|read| width(read));
+            if let (Operation::Linear, Some(inputs), Some(shapes)) =
+                (culprit.operation, inputs, culprit.shapes)
+            {
+                let question = |contrast, rows| Asked {
+                    contrast,
+                    rows,
+                    inputs,
+                    outputs: culprit.width,
+                };
+                if culprit.by_shape == Some(true) && shapes.a.rows != shapes.b.rows {
+                    let rows = [shapes.a.rows, shapes.b.rows];
+                    asked.push((question(Contrast::Shapes, rows), culprit));
+                }
+                if culprit.by_code() && !self.is_rounded_otherwise(culprit) {
+                    let rows = of_code(culprit, shapes).rows;
+                    asked.push((question(Contrast::Sides, [rows; 2]), culprit));
+                }
+            }
+        }
         let mut found = Vec::new();
-        for alike in self.alike(linear.filter_map(|culprit| Some((shape(culprit)?, culprit)))) {
-            let (inputs, outputs) = alike.of;
-            let shape = LinearShape {
-                rows: self.rows,
-                inputs,
-                outputs,
-            };
+        for alike in self.alike(asked.into_iter()) {
             let module = &alike.culprits[0].module;
-            let order = |side: &mut Side<'_>| -> Result<Vec<OrderSummary>, ExplainError> {
+            let of = alike.of;
+            let order = |side: &mut Side<'_>, rows| -> Result<Vec<OrderSummary>, ExplainError> {
                 let subject = side.runner.specification();
                 let operations = side.at(module)?;
                 let options = RecoverOptions::default();
+                let shape = LinearShape {
+                    rows,
+                    inputs: of.inputs,
+                    outputs: of.outputs,
+                };
                 Ok(find_linear_orders(operations, subject, shape, &options)?.summaries())
             };
+            let [rows_a, rows_b] = of.rows;
             found.push(Orders {
-                rows: self.rows,
-                inputs,
-                outputs,
-                a: order(&mut self.a)?,
-                b: order(&mut self.b)?,
+                contrast: of.contrast,
+                rows: of.rows,
+                inputs: of.inputs,
+                outputs: of.outputs,
+                a: order(&mut self.a, rows_a)?,
+                b: match of.contrast {
+                    Contrast::Shapes => order(&mut self.a, rows_b)?,
+                    Contrast::Sides => order(&mut self.b, rows_b)?,
+                },
                 modules: alike.paths(),
             });
         }
@@ -184,15 +230,18 @@ impl<'a> WaysOf<'a> {
     /// from others are left out.
     pub(super) fn formulas(&mut self, culprits: &[Culprit]) -> Result<Vec<Formulas>, ExplainError> {
         let short = |culprit: &Culprit| {
+            let tokens = of_code(culprit, culprit.shapes?).tokens;
             Some(match culprit.operation {
                 Operation::Gelu => (ShortOperation::Gelu, 1),
                 Operation::LayerNorm => (ShortOperation::LayerNorm, culprit.width),
                 Operation::Normalize => (ShortOperation::Normalize, culprit.width),
-                Operation::Attention => (ShortOperation::Softmax, self.tokens),
+                Operation::Attention => (ShortOperation::Softmax, tokens),
                 Operation::Lookup | Operation::Linear | Operation::Mask => return None,
             })
         };
-        let asked = culprits.iter().filter(|culprit| computes(culprit));
+        let asked = culprits.iter().filter(|culprit| {
+            is_asked(culprit) && culprit.by_code() && !self.is_rounded_otherwise(culprit)
+        });
         let asked: Vec<_> = asked.filter_map(|c| Some((short(c)?, c))).collect();
         let mut found = Vec::new();
         for alike in self.alike(asked.into_iter()) {
@@ -221,7 +270,7 @@ impl<'a> WaysOf<'a> {
         Ok(found)
     }
 
-    /// Culprits by what they are and by the ways in which both sides compute them.
+    /// Culprits by what is asked of them and by the ways in which both sides compute them.
     fn alike<'c, T: PartialEq>(
         &self,
         culprits: impl Iterator<Item = (T, &'c Culprit)>,
@@ -245,9 +294,28 @@ impl<'a> WaysOf<'a> {
     }
 }
 
-/// Whether both sides compute anything at the culprit: one that is cut out has no way of doing it.
-fn computes(culprit: &Culprit) -> bool {
-    culprit.cut_out == [false; 2]
+/// Whether there is a way to be asked for: both sides compute something, and each the same every time.
+fn is_asked(culprit: &Culprit) -> bool {
+    culprit.computes() && culprit.random == [false; 2]
+}
+
+/// Whether a difference in precision is all of why the culprit differs, as far as its code is why. `options` are the
+/// kinds that differ.
+pub(super) fn rounded_otherwise(culprit: &Culprit, options: &[OptionKind]) -> bool {
+    match &culprit.by_options {
+        None => options.contains(&OptionKind::Precision),
+        Some(found) => found
+            .iter()
+            .any(|found| found.kind == OptionKind::Precision),
+    }
+}
+
+/// The shape in which the two sides differ by their code: the first side's where it shows there.
+fn of_code(culprit: &Culprit, shapes: ShapePair) -> BatchShape {
+    match culprit.in_same_shape {
+        Some(false) => shapes.b,
+        Some(true) | None => shapes.a,
+    }
 }
 
 impl<T> Alike<'_, T> {

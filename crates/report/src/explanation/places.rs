@@ -1,6 +1,6 @@
 //! Modules by their place in a layer: the same place of several layers is named once.
 
-use concord_lab::explain::{Culprit, layer_of};
+use concord_lab::explain::{Cause, Culprit, layer_of};
 
 use crate::figures::several;
 
@@ -43,14 +43,6 @@ fn starred(path: &str) -> (String, Option<usize>) {
 }
 
 impl Group<'_> {
-    /// Its path, with the number of the layer where there is only one.
-    pub(super) fn name(&self) -> &str {
-        match self.culprits.as_slice() {
-            [one] => &one.module,
-            _ => &self.path,
-        }
-    }
-
     /// `0 to 3`, or `0, 2`.
     pub(super) fn layers(&self) -> String {
         match (self.layers.first(), self.layers.last()) {
@@ -89,6 +81,52 @@ pub(super) fn places(modules: &[String]) -> String {
     }
 }
 
+/// The first place of these modules, with its path alone where it is one module.
+pub(super) fn named(modules: &[String]) -> String {
+    let first = modules.first().map_or("", String::as_str);
+    let (path, _) = starred(first);
+    let is_alone = modules
+        .iter()
+        .filter(|module| starred(module).0 == path)
+        .count()
+        == 1;
+    quoted(if is_alone { first } else { &path })
+}
+
+/// A path in quotation marks; the model itself has none.
+pub(super) fn quoted(path: &str) -> String {
+    match path {
+        "" => "the model".to_owned(),
+        path => format!("`{path}`"),
+    }
+}
+
+/// The operations of a cause and at how many modules it is one.
+pub(super) fn modules_in_short(cause: &Cause) -> String {
+    let operations = listed(cause.operations.iter().map(ToString::to_string));
+    match cause.modules.len() {
+        1 => operations,
+        modules => format!("{operations}, {}", several(modules, "module")),
+    }
+}
+
+/// `one`, `one and two`, `one, two and three`; of many the first three and how many more.
+pub(super) fn listed(texts: impl Iterator<Item = String>) -> String {
+    const NAMED: usize = 3;
+    let mut texts: Vec<String> = texts.collect();
+    let more = texts.len().saturating_sub(NAMED);
+    texts.truncate(NAMED);
+    if more > 0 {
+        texts.push(format!("{more} more"));
+    }
+    match texts.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
+}
+
+/// For each side the modules that give back what they read.
 /// For each side the modules that give back what they read.
 pub(super) fn cut_out(culprits: &[Culprit]) -> Vec<String> {
     let of = |side: usize| -> Vec<String> {

@@ -1,95 +1,150 @@
-//! Why two builds differ, in one sentence.
+//! Why two builds differ: one sentence that says where and why.
 
 use concord_lab::Verdict;
 use concord_lab::explain::{
-    Batches, Culprit, EncoderFinding, Explanation, Forced, Formulas, InputKind, Orders, Part, Role,
-    Way,
+    Batches, EncoderFinding, Explanation, Forced, InputKind, OptionDifference, OptionKind,
 };
-use concord_lab::reveal::OrderSummary;
 
-use super::places::{cut_out, groups, places};
+use super::places::{listed, modules_in_short, named, quoted};
+use super::words::{in_short, made_by};
 use crate::figures::{count, several};
 
-/// The most places that the sentence names one by one.
-const NAMED: usize = 3;
-
-/// The most ways that the sentence describes.
-const DESCRIBED: usize = 3;
-
-/// The answer in one sentence, every part of which was measured.
+/// The answer in one sentence of at most sixty words, every part of which was measured.
 pub fn sentence(explanation: &Explanation) -> String {
     if explanation.verdict == Verdict::Same {
         return "A and B are the same, bit for bit.".to_owned();
     }
-    let mut clauses = Vec::new();
-    if !explanation.inputs.is_empty() {
-        let what: Vec<&str> = explanation.inputs.iter().map(|i| i.what.as_str()).collect();
-        clauses.push(format!("Your inputs differ: {}", what.join(", and ")));
-    }
-    let essential = explanation.inputs.iter().any(|i| i.kind.is_essential());
-    if essential {
-        clauses.extend(with_other_weights(explanation));
-        return format!("{}.", clauses.join("; "));
-    }
-    if let Some(side) = explanation
-        .unstable
+    if explanation
+        .inputs
         .iter()
-        .position(|side| side.as_ref().is_some_and(|differing| !differing.is_empty()))
+        .any(|input| input.kind.is_essential())
     {
-        let name = ["A", "B"][side];
-        clauses.push(format!(
-            "{name} does not agree with itself, so what separates it from the other cannot be told"
-        ));
-        return format!("{}.", clauses.join("; "));
+        return other_inputs(explanation);
     }
-    let given = !clauses.is_empty();
-    clauses.push(match (place(explanation), given) {
-        (Some(place), false) => format!("A and B part at {place}"),
-        (Some(place), true) => format!("beside that they part at {place}"),
-        (None, true) if explanation.on_other_inputs.is_some() => {
-            "every other stage of B makes of A's inputs what A made".to_owned()
-        }
-        (None, true) => "what else may separate them was not found".to_owned(),
-        (None, false) => {
-            "A and B differ, and what was kept does not tell where they part".to_owned()
-        }
-    });
-    let later: Vec<&Part> = explanation.parts.iter().collect();
-    let agreeing = later
-        .iter()
-        .filter(|part| matches!(part.role, Role::Untouched | Role::Absorbed))
-        .count();
-    clauses.push(format!("{agreeing} of {} artifacts agree", later.len()));
-    for closure in &explanation.closures {
-        let (agreeing, all) = closure.agreeing();
-        let many = match (agreeing, all) {
-            (_, 0) => continue,
-            (agreeing, all) if agreeing == all => "all that follow do".to_owned(),
-            (agreeing, all) => format!("{agreeing} of the {all} that follow do"),
-        };
-        clauses.push(format!("with A's `{}` swapped in, {many}", closure.swapped));
+    if let Some(text) = with_itself(explanation) {
+        return text;
     }
-    format!("{}.", clauses.join("; "))
+    let settings = explanation.inputs.iter().map(|input| input.what.as_str());
+    let settings: Vec<&str> = settings.collect();
+    let place = place(explanation);
+    let parts = match (&place, settings.as_slice()) {
+        (Some(place), []) => format!("A and B{} part at {place}", told_apart_by(explanation)),
+        (Some(place), settings) => format!(
+            "A and B were given other settings ({}), and part beside that at {place}",
+            settings.join("; ")
+        ),
+        (None, []) => "A and B differ, and what was kept does not tell where they part".to_owned(),
+        (None, settings) => {
+            let rest = match explanation.on_other_inputs {
+                Some(_) => "every other stage of B makes of A's inputs what A made",
+                None => "what else may separate them was not found",
+            };
+            format!(
+                "A and B were given other settings: {}; {rest}",
+                settings.join("; ")
+            )
+        }
+    };
+    format!("{parts}.")
 }
 
-/// Where modules part on equal inputs though the sides have other weights: there the weights differ.
-fn with_other_weights(explanation: &Explanation) -> Option<String> {
+/// The two did not start from the same.
+fn other_inputs(explanation: &Explanation) -> String {
+    let what: Vec<&str> = explanation.inputs.iter().map(|i| i.what.as_str()).collect();
+    let mut text = format!(
+        "A and B did not start from the same: {}",
+        what.join(", and ")
+    );
     let checkpoint = |kind| kind == InputKind::Checkpoint;
-    let mut inputs = explanation.inputs.iter();
-    inputs.find(|input| checkpoint(input.kind))?;
-    let departures = explanation.encoder.as_ref()?.departures.as_ref()?;
-    let first = departures.first()?;
-    let more = match departures.len() - 1 {
-        0 => String::new(),
-        n => format!(" and {n} more"),
+    let departures = explanation
+        .encoder
+        .as_ref()
+        .and_then(|encoder| encoder.departures.as_ref());
+    let first = departures.and_then(|departures| departures.first());
+    if let Some(first) = first
+        && explanation
+            .inputs
+            .iter()
+            .any(|input| checkpoint(input.kind))
+    {
+        text.push_str(&format!(
+            "; on equal inputs their outputs differ first at `{}` ({})",
+            first.module, first.operation
+        ));
+    }
+    text.push('.');
+    text
+}
+
+/// A side that does not agree with itself, and the modules that are why.
+fn with_itself(explanation: &Explanation) -> Option<String> {
+    let unstable = explanation
+        .unstable
+        .each_ref()
+        .map(|side| side.as_ref().is_some_and(|differing| !differing.is_empty()));
+    let who = match unstable {
+        [false, false] => return None,
+        [true, false] => "A does not agree with itself",
+        [false, true] => "B does not agree with itself",
+        [true, true] => "neither A nor B agrees with itself",
+    };
+    let forced = explanation
+        .encoder
+        .as_ref()
+        .and_then(|encoder| encoder.forced.as_ref());
+    let random = forced.map(|forced| {
+        let mut paths: Vec<String> = Vec::new();
+        for path in forced.random.iter().flatten().flatten() {
+            if !paths.contains(path) {
+                paths.push(path.clone());
+            }
+        }
+        paths
+    });
+    let modules = match random.as_deref() {
+        None => String::new(),
+        Some([]) => "; no module gives two results on the same inputs".to_owned(),
+        Some([only]) => format!("; on the same inputs `{only}` gives another result each time"),
+        Some([first, more @ ..]) => format!(
+            "; on the same inputs `{first}` and {} give another result each time",
+            several(more.len(), "more module")
+        ),
     };
     Some(format!(
-        "the outputs differ on equal inputs first at `{}` ({}){more}",
-        first.module, first.operation
+        "{who}, run twice{modules}, so what separates the two cannot be told."
     ))
 }
 
-/// Where they part.
+/// What the two describe themselves by, where one kind of option is all in which they do so differently and both
+/// were run.
+fn told_apart_by(explanation: &Explanation) -> String {
+    let was_run = explanation
+        .encoder
+        .as_ref()
+        .is_some_and(|encoder| encoder.forced.is_some());
+    let options = &explanation.options;
+    let Some(first) = options.first().filter(|_| was_run) else {
+        return String::new();
+    };
+    if options.iter().any(|option| option.kind != first.kind) {
+        return String::new();
+    }
+    format!(", which differ in {} alone,", described(options))
+}
+
+/// Options of one kind with their values on both sides.
+fn described(options: &[OptionDifference]) -> String {
+    let values =
+        |option: &OptionDifference| format!("{} ({}, {})", option.name, option.a, option.b);
+    // Much that comes with a version of PyTorch has a version of its own.
+    let torch = options.iter().find(|option| option.name == "torch");
+    match torch.filter(|option| option.kind == OptionKind::Version) {
+        Some(torch) => format!("the version of {}", values(torch)),
+        None => listed(options.iter().map(values)),
+    }
+}
+
+/// Where they part, and why there.
 fn place(explanation: &Explanation) -> Option<String> {
     let mut places = Vec::new();
     if let Some(encoder) = &explanation.encoder {
@@ -99,76 +154,81 @@ fn place(explanation: &Explanation) -> Option<String> {
     let told = !places.is_empty();
     let culprits = explanation.culprits().into_iter();
     let after = culprits.filter(|artifact| !(told && *artifact == "batches"));
-    places.extend(after.map(|artifact| format!("`{artifact}`")));
-    let (last, before) = places.split_last()?;
-    let ways = explanation
-        .encoder
-        .as_ref()
-        .and_then(|encoder| encoder.forced.as_ref())
-        .map_or(String::new(), ways);
-    Some(match before {
-        [] => format!("{last}{ways}"),
-        _ => format!("{}, and at {last}{ways}", before.join(", ")),
-    })
+    let after: Vec<String> = after
+        .map(|artifact| format!("`{artifact}` ({})", made_by(artifact)))
+        .collect();
+    places.extend((!after.is_empty()).then(|| listed(after.iter().map(String::clone))));
+    (!places.is_empty()).then(|| places.join("; and at "))
 }
 
 fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
-    let of_passages = encoder.batches.as_ref().map_or(String::new(), |batches| {
-        format!(
-            " for {} of {} passages{}",
-            count(batches.passages_differing),
-            count(batches.passages),
-            sizes(batches)
-        )
-    });
+    let passages = encoder.batches.as_ref().map_or(String::new(), of_passages);
     if let Some(forced) = &encoder.forced {
-        let modules = named(&forced.culprits)?;
-        return Some(format!("{modules}{of_passages}"));
+        return in_modules(forced, &passages).or_else(|| between(encoder));
+    }
+    if let Some(text) = between(encoder) {
+        return Some(text);
     }
     let first = encoder.departures.as_ref()?.first()?;
     Some(format!(
-        "`{}` ({}), for {} of the {} passages for which its inputs agree",
+        "`{}` ({}), for {} of the {} passages for which what it reads is the same",
         first.module, first.operation, first.passages, first.of
     ))
 }
 
-/// The culprits: each place where there are few, otherwise the first and how many more.
-fn named(culprits: &[Culprit]) -> Option<String> {
-    let first = culprits.first()?;
-    let groups = groups(culprits);
-    if groups.len() > NAMED {
-        return Some(format!(
-            "`{}` ({}) and {} ({})",
-            first.module,
-            first.operation,
-            several(culprits.len() - 1, "more module"),
-            kinds(culprits)
-        ));
-    }
-    let names: Vec<String> = groups
-        .iter()
-        .map(|group| {
-            let layers = match group.culprits.len() {
-                1 => String::new(),
-                _ => format!(", layers {}", group.layers()),
-            };
-            format!(
-                "`{}` ({}{layers})",
-                group.name(),
-                group.culprits[0].operation
-            )
-        })
-        .collect();
-    let (last, before) = names.split_last()?;
-    Some(match before {
-        [] => last.clone(),
-        _ => format!("{} and {last}", before.join(", ")),
-    })
+/// A module that does not hand on what another inside it computed.
+fn between(encoder: &EncoderFinding) -> Option<String> {
+    let found = encoder.in_between.first()?;
+    Some(format!(
+        "`{}`, which on {} does not hand on what `{}` computed, for {}",
+        found.module,
+        sides(found.sides),
+        found.of,
+        several(found.passages, "passage")
+    ))
 }
 
-/// The sizes of batches that differ, where they are not those that agree.
-fn sizes(batches: &Batches) -> String {
-    match (batches.rows_differing, batches.rows_same) {
+fn in_modules(forced: &Forced, passages: &str) -> Option<String> {
+    if let Some(absent) = forced.absent.first() {
+        let gives_back = match absent.gives_back {
+            true => " and which gives back what it reads",
+            false => "",
+        };
+        return Some(format!(
+            "{}, inside which {} runs nothing{gives_back}{passages}",
+            quoted(&absent.module),
+            sides(absent.sides)
+        ));
+    }
+    let cause = forced.causes.first()?;
+    let others = forced.culprits.len().saturating_sub(cause.modules.len());
+    let others = match others {
+        0 => String::new(),
+        others => format!(" and {}", several(others, "other module")),
+    };
+    Some(format!(
+        "{} ({}){others}{passages}: {}",
+        named(&cause.modules),
+        modules_in_short(cause),
+        in_short(cause, forced)
+    ))
+}
+
+/// For which passages the embeddings differ, by name where they are few, and the sizes of batches that differ, where
+/// they are not those that agree.
+fn of_passages(batches: &Batches) -> String {
+    let few: Vec<String> = batches.few_differing.iter().map(usize::to_string).collect();
+    let all = count(batches.passages);
+    let passages = match few.as_slice() {
+        [only] => format!(", for passage {only} of {all} alone"),
+        [] => format!(
+            ", for {} of {all} passages",
+            count(batches.passages_differing)
+        ),
+        few => format!(", for passages {} of {all} alone", few.join(", ")),
+    };
+    let sizes = match (batches.rows_differing, batches.rows_same) {
+        _ if !batches.same_shapes => String::new(),
         (Some((least, _)), Some((_, most))) if least > most => {
             format!(", in batches of {} rows and more", count(least))
         }
@@ -176,68 +236,15 @@ fn sizes(batches: &Batches) -> String {
             format!(", in batches of {} rows and fewer", count(most))
         }
         _ => String::new(),
-    }
-}
-
-/// In which ways the culprits compute, where the two sides have different ones.
-fn ways(forced: &Forced) -> String {
-    let orders = forced.orders.iter().filter(|orders| !orders.same());
-    let formulas = forced.formulas.iter();
-    let formulas = formulas.filter(|formulas| formulas.shared < formulas.samples);
-    let clauses: Vec<String> = cut_out(&forced.culprits)
-        .into_iter()
-        .chain(orders.map(in_which_order))
-        .chain(formulas.map(by_which_formula))
-        .collect();
-    let described = clauses.iter().take(DESCRIBED);
-    described.map(|clause| format!("; {clause}")).collect()
-}
-
-fn in_which_order(orders: &Orders) -> String {
-    let side = |orders: &[OrderSummary]| match orders {
-        [] => "an order that was not found".to_owned(),
-        [only] => only.label.replace("; ", ", "),
-        [most, ..] => format!(
-            "{} (for {} of {} sums)",
-            most.label.replace("; ", ", "),
-            count(most.sums),
-            count(orders.iter().map(|order| order.sums).sum::<usize>())
-        ),
     };
-    format!(
-        "of the {} products of {} in batches of {} rows A makes {}, B {}",
-        count(orders.inputs),
-        places(&orders.modules),
-        count(orders.rows),
-        side(&orders.a),
-        side(&orders.b)
-    )
+    passages + &sizes
 }
 
-fn by_which_formula(formulas: &Formulas) -> String {
-    let side = |way: &Way| {
-        if way.reproduced == formulas.samples {
-            format!("as {}", way.formula.replace("; ", ", "))
-        } else {
-            "in a way that is not among the known formulas".to_owned()
-        }
-    };
-    format!(
-        "A computes {} {}, B {}",
-        formulas.operation,
-        side(&formulas.a),
-        side(&formulas.b)
-    )
-}
-
-/// The operations of the culprits, each once, in order.
-fn kinds(culprits: &[Culprit]) -> String {
-    let mut kinds: Vec<String> = Vec::new();
-    for culprit in culprits {
-        let kind = culprit.operation.to_string();
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
-        }
+/// `A`, `B` or both.
+pub(super) fn sides(sides: [bool; 2]) -> &'static str {
+    match sides {
+        [true, false] => "A",
+        [false, true] => "B",
+        _ => "either side",
     }
-    kinds.join(", ")
 }

@@ -1,0 +1,180 @@
+//! What was found of a cause, in words.
+
+use concord_lab::explain::{
+    Cause, Contrast, Dimension, Forced, Formulas, Orders, ShapePair, Way, Why,
+};
+use concord_lab::reveal::OrderSummary;
+
+use super::sentence::sides;
+use crate::figures::count;
+
+/// How a stage after the encoder makes an artifact.
+pub(super) fn made_by(artifact: &str) -> &'static str {
+    match artifact {
+        "tensorize_output" => "the tokenizer",
+        "batches" => "the encoder",
+        "D" | "embs" | "doclens" => "gathering the kept tokens, rounding to f16",
+        "sampled_pids" | "local_sample_embs" | "plan" => "sampling",
+        "sample" | "sample_heldout" => "the split of the sample",
+        "centroids" => "k-means",
+        "bucket_cutoffs" | "bucket_weights" => "quantiles of the residuals",
+        "avg_residual" => "the mean of the residuals",
+        "codes" => "the nearest centroid",
+        "residuals" => "quantising the residuals",
+        "values" | "ivf" | "ivf_lengths" => "inverting the codes",
+        _ => "its stage",
+    }
+}
+
+/// Why, in few words, for the sentence.
+pub(super) fn in_short(cause: &Cause, forced: &Forced) -> String {
+    match &cause.why {
+        Why::CutOut { sides: on } => format!("{} gives back what it reads", sides(*on)),
+        Why::Random { sides: on } => format!("{} gives another result each time", sides(*on)),
+        Why::Shape {
+            dimension,
+            shapes,
+            wholly,
+            ..
+        } => {
+            let rest = match wholly {
+                true => "; in A's batches B computes what A does",
+                false => ", and their code differs as well",
+            };
+            format!(
+                "{} decides ({}){rest}",
+                of_dimension(*dimension),
+                pair(*shapes)
+            )
+        }
+        Why::Precision { a, b, .. } => format!("A computes in {a}, B in {b}"),
+        Why::Attention { a, b } => format!("A has the implementation {a}, B {b}"),
+        Why::Order { .. } => "the two add the products in other orders".to_owned(),
+        Why::Formula { formulas } => {
+            let known = formulas
+                .iter()
+                .filter_map(|&place| forced.formulas.get(place));
+            match known.clone().count() > 0 && known.clone().all(are_known) {
+                true => "the two compute by other formulas".to_owned(),
+                false => "asked alone, the two give other results".to_owned(),
+            }
+        }
+        Why::Unknown => "why is not known".to_owned(),
+    }
+}
+
+/// Why, with the orders and formulas that were found.
+pub(super) fn in_full(cause: &Cause, forced: &Forced) -> String {
+    let orders = |places: &[usize]| {
+        let found = places.iter().filter_map(|&place| forced.orders.get(place));
+        // What most modules do; the table has the others.
+        let most = found.max_by_key(|orders| orders.modules.len());
+        most.map(|orders| in_which_order(orders, places.len()))
+    };
+    match &cause.why {
+        Why::Shape {
+            dimension,
+            shapes,
+            orders: places,
+            ..
+        } => {
+            let order = orders(places).map_or(String::new(), |order| format!("; {order}"));
+            format!("by {} ({}){order}", of_dimension(*dimension), pair(*shapes))
+        }
+        Why::Precision { a, b, wholly } => {
+            let rest = match wholly {
+                None => "",
+                Some(true) => "; A in B's precision gives what B gives",
+                Some(false) => "; that is not all: A in B's precision still differs from B",
+            };
+            format!("A rounds to {a}, B to {b}{rest}")
+        }
+        Why::Order { orders: places } => orders(places).unwrap_or_else(|| in_short(cause, forced)),
+        Why::Formula { formulas } => {
+            let first = formulas
+                .first()
+                .and_then(|&place| forced.formulas.get(place));
+            first.map_or_else(|| in_short(cause, forced), by_which_formula)
+        }
+        Why::Unknown => {
+            "why is not known: asked alone, both give the same results, or could not be asked"
+                .to_owned()
+        }
+        Why::CutOut { .. } | Why::Random { .. } | Why::Attention { .. } => in_short(cause, forced),
+    }
+}
+
+fn of_dimension(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Rows => "the number of rows of the batch",
+        Dimension::PaddedLength => "the padded length of the batch",
+        Dimension::Passages => "the number of passages in the batch",
+        Dimension::Either => "the shape of the batch",
+    }
+}
+
+/// The batches of one passage on both sides.
+fn pair(shapes: ShapePair) -> String {
+    let rows = |shape: concord_lab::explain::BatchShape| {
+        let padded = shape.passages.saturating_mul(shape.tokens);
+        match padded == shape.rows {
+            true => format!(
+                "{} × {} = {}",
+                shape.passages,
+                shape.tokens,
+                count(shape.rows)
+            ),
+            false => count(shape.rows),
+        }
+    };
+    format!("A {}, B {}", rows(shapes.a), rows(shapes.b))
+}
+
+fn in_which_order(orders: &Orders, all: usize) -> String {
+    let side = |orders: &[OrderSummary]| match orders {
+        [] => "an order that was not found".to_owned(),
+        [only] => only.label.replace("; ", ", "),
+        [most, ..] => format!(
+            "{} for {} of {} sums",
+            most.label.replace("; ", ", "),
+            count(most.sums),
+            count(orders.iter().map(|order| order.sums).sum::<usize>())
+        ),
+    };
+    let [rows_a, rows_b] = orders.rows.map(count);
+    let (a, b) = (side(&orders.a), side(&orders.b));
+    let products = count(orders.inputs);
+    let more = match all {
+        0 | 1 => "",
+        _ => "; other widths in their own orders",
+    };
+    match orders.contrast {
+        Contrast::Shapes => {
+            format!(
+                "of {products} products A makes, at {rows_a} rows, {a}, and at {rows_b} rows {b}{more}"
+            )
+        }
+        Contrast::Sides => {
+            format!("of {products} products, at {rows_a} rows, A makes {a}, B {b}{more}")
+        }
+    }
+}
+
+fn by_which_formula(formulas: &Formulas) -> String {
+    let side = |way: &Way| match way.reproduced == formulas.samples {
+        true => format!("as {}", way.formula.replace("; ", ", ")),
+        false => "in a way that is not among the known formulas".to_owned(),
+    };
+    format!(
+        "A computes {} {}, B {}",
+        formulas.operation,
+        side(&formulas.a),
+        side(&formulas.b)
+    )
+}
+
+/// Whether the formulas of both sides were recognised.
+fn are_known(formulas: &Formulas) -> bool {
+    let all = formulas.samples;
+    formulas.a.reproduced == all && formulas.b.reproduced == all
+}
