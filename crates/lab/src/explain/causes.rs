@@ -44,8 +44,8 @@ pub enum Why {
     Precision {
         a: String,
         b: String,
-        /// Whether the first side with the second's precision gives what the second gives; `None` where the two differ in
-        /// nothing else.
+        /// Whether the first side with the second's precision gives what the second gives; `None` where that was not run,
+        /// because the two differ in nothing else or the one cannot have it.
         wholly: Option<bool>,
     },
     /// The two have other implementations of attention.
@@ -144,7 +144,7 @@ impl Evidence<'_> {
             (culprit.by_shape, culprit.shapes, self.shaped)
         {
             found.push(Why::Shape {
-                dimension: shaped.dimension(&culprit.module, culprit.operation),
+                dimension: shaped.dimension(&culprit.module, culprit.operation, shapes),
                 shapes,
                 wholly: !culprit.by_code(),
                 orders: self.orders_at(culprit, Contrast::Shapes),

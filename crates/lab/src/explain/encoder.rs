@@ -241,12 +241,15 @@ impl Look<'_> {
         differing: &dyn Fn(&str) -> BTreeSet<usize>,
         shaped: Option<&Shaped>,
     ) {
+        // The passages that show a culprit; where it differs by its shape, those that show that.
+        let showing = |path: &str| {
+            let by_shape = shaped.and_then(|shaped| shaped.in_b_batches.get(path));
+            by_shape.cloned().unwrap_or_else(|| differing(path))
+        };
         // Where one passage shows most culprits, all that it shows are asked at its shapes.
         let mut shown = BTreeMap::<usize, usize>::new();
-        for culprit in culprits.iter() {
-            for pid in differing(&culprit.module) {
-                *shown.entry(pid).or_default() += 1;
-            }
+        for pid in culprits.iter().flat_map(|culprit| showing(&culprit.module)) {
+            *shown.entry(pid).or_default() += 1;
         }
         let most = shown
             .iter()
@@ -257,7 +260,7 @@ impl Look<'_> {
                 |found: &BTreeMap<String, BTreeSet<usize>>| found.contains_key(&culprit.module);
             culprit.by_shape = shaped.map(|shaped| differs(&shaped.in_b_batches));
             culprit.in_same_shape = shaped.map(|shaped| differs(&shaped.in_a_batches));
-            let pids = differing(&culprit.module);
+            let pids = showing(&culprit.module);
             let pid = most
                 .filter(|pid| pids.contains(pid))
                 .or(pids.first().copied());

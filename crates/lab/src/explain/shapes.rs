@@ -49,6 +49,8 @@ pub enum Dimension {
     Passages,
     /// One of the two or both: they could not be changed one at a time.
     Either,
+    /// The place of the passage among the rows, the batch being as large.
+    Place,
 }
 
 /// What the probes of shapes gave.
@@ -91,10 +93,22 @@ pub(super) fn probe(
 }
 
 impl Shaped {
-    /// What of the shape decides at a module that differs by it.
-    pub(super) fn dimension(&self, module: &str, operation: Operation) -> Dimension {
+    /// What of the shape decides at a module that differs by it, for a passage that had these batches.
+    pub(super) fn dimension(
+        &self,
+        module: &str,
+        operation: Operation,
+        shapes: ShapePair,
+    ) -> Dimension {
+        if shapes.a == shapes.b {
+            return Dimension::Place;
+        }
         if operation == Operation::Linear {
-            return Dimension::Rows;
+            // It sees no more of a batch than its rows.
+            return match shapes.a.rows == shapes.b.rows {
+                true => Dimension::Place,
+                false => Dimension::Rows,
+            };
         }
         match &self.alone {
             Some((dimension, differing)) if differing.contains_key(module) => *dimension,

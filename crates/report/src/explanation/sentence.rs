@@ -200,14 +200,21 @@ fn in_modules(forced: &Forced, passages: &str) -> Option<String> {
             sides(absent.sides)
         ));
     }
-    let cause = forced.causes.first()?;
-    let others = forced.culprits.len().saturating_sub(cause.modules.len());
+    let (cause, rest) = forced.causes.split_first()?;
+    let others = forced.culprits.iter();
+    let others = others
+        .filter(|culprit| !cause.modules.contains(&culprit.module))
+        .count();
     let others = match others {
         0 => String::new(),
-        others => format!(" and {}", several(others, "other module")),
+        others => format!(
+            "; {} for {}",
+            several(others, "other module"),
+            several(rest.len(), "other reason")
+        ),
     };
     Some(format!(
-        "{} ({}){others}{passages}: {}",
+        "{} ({}){passages}: {}{others}",
         named(&cause.modules),
         modules_in_short(cause),
         in_short(cause, forced)

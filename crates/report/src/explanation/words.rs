@@ -110,6 +110,7 @@ fn of_dimension(dimension: Dimension) -> &'static str {
         Dimension::PaddedLength => "the padded length of the batch",
         Dimension::Passages => "the number of passages in the batch",
         Dimension::Either => "the shape of the batch",
+        Dimension::Place => "the passage's place in the batch",
     }
 }
 
@@ -131,18 +132,8 @@ fn pair(shapes: ShapePair) -> String {
 }
 
 fn in_which_order(orders: &Orders, all: usize) -> String {
-    let side = |orders: &[OrderSummary]| match orders {
-        [] => "an order that was not found".to_owned(),
-        [only] => only.label.replace("; ", ", "),
-        [most, ..] => format!(
-            "{} for {} of {} sums",
-            most.label.replace("; ", ", "),
-            count(most.sums),
-            count(orders.iter().map(|order| order.sums).sum::<usize>())
-        ),
-    };
     let [rows_a, rows_b] = orders.rows.map(count);
-    let (a, b) = (side(&orders.a), side(&orders.b));
+    let [a, b] = in_words(orders);
     let products = count(orders.inputs);
     let more = match all {
         0 | 1 => "",
@@ -158,6 +149,41 @@ fn in_which_order(orders: &Orders, all: usize) -> String {
             format!("of {products} products, at {rows_a} rows, A makes {a}, B {b}{more}")
         }
     }
+}
+
+/// The orders of both cases; of several the one that the other case does not have.
+fn in_words(orders: &Orders) -> [String; 2] {
+    let odd = |own: &[OrderSummary], other: &[OrderSummary]| {
+        let is_odd = |order: &&OrderSummary| other.iter().all(|theirs| theirs.hash != order.hash);
+        own.iter().find(is_odd).or(own.first()).cloned()
+    };
+    let odds = [odd(&orders.a, &orders.b), odd(&orders.b, &orders.a)];
+    let beginning = |order: &OrderSummary| {
+        let (beginning, _) = order.label.split_once("; ").unwrap_or((&order.label, ""));
+        beginning.to_owned()
+    };
+    // How parts are added inside is in the table, unless that is where the two differ.
+    let begins_alike = match &odds {
+        [Some(a), Some(b)] => beginning(a) == beginning(b),
+        _ => false,
+    };
+    let of = |odd: &Option<OrderSummary>, side: &[OrderSummary]| {
+        let Some(order) = odd else {
+            return "an order that was not found".to_owned();
+        };
+        let label = match begins_alike {
+            true => order.label.replace("; ", ", "),
+            false => beginning(order),
+        };
+        match side {
+            [_] => label,
+            several => {
+                let all = several.iter().map(|order| order.sums).sum::<usize>();
+                format!("{label} for {} of {} sums", count(order.sums), count(all))
+            }
+        }
+    };
+    [of(&odds[0], &orders.a), of(&odds[1], &orders.b)]
 }
 
 fn by_which_formula(formulas: &Formulas) -> String {
