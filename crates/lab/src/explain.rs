@@ -20,6 +20,7 @@ mod inputs;
 mod referee;
 mod reproducer;
 mod roles;
+mod script;
 mod stages;
 mod ways;
 
@@ -42,8 +43,9 @@ pub use equal_inputs::Departure;
 pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
 pub use referee::Errors;
-pub use reproducer::{Reproducer, reproducers};
+pub use reproducer::{Unshown, reproducers};
 pub use roles::{Part, Role};
+pub use script::Reproducer;
 pub use stages::{Closure, OnOtherInputs, Then};
 pub use ways::{Formulas, Orders, Way};
 
@@ -147,7 +149,8 @@ pub fn explain(
             ));
         }
     }
-    let inputs = inputs::differences(&report, &run_a, &run_b)?;
+    not_tested.extend(inputs::unstated(&report));
+    let inputs = inputs::differences(&report, &run_a, &run_b, [a.runner, b.runner])?;
     let given = inputs.iter().flat_map(|input| &input.given_to);
     let parts = roles::parts(&report, &given.map(String::as_str).collect());
     let mut explanation = Explanation {
