@@ -47,6 +47,11 @@ impl Remark {
         both || swapped(&self.name).is_some() || self.name == DEPARTURES
     }
 
+    /// Whether it is of something that one side alone states.
+    fn is_one_sided(&self) -> bool {
+        matches!(self.about, About::Input | About::Option) && !self.is_difference()
+    }
+
     fn unsealed(side: &Side) -> Remark {
         Remark {
             about: About::Unsealed,
@@ -60,7 +65,7 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
-        if !self.is_difference() {
+        if self.is_one_sided() {
             let what = match self.about {
                 About::Option => format!("option `{name}`"),
                 _ => format!("the {name}"),

@@ -35,6 +35,9 @@ struct Case {
     /// The lines that make its operands on each side.
     operands: [Vec<String>; 2],
     results: [Tensor; 2],
+    /// The rows and columns of each matrix of the results that both sides compute on the same numbers, where there are
+    /// others.
+    part: Option<[usize; 2]>,
 }
 
 impl Case {
@@ -42,7 +45,15 @@ impl Case {
     /// side with fewer has.
     fn common(&self) -> Result<[Vec<f32>; 2], ExplainError> {
         let wide = |tensor: &Tensor| -> Result<Vec<f32>, ExplainError> {
-            Ok(tensor.cast(DType::F32)?.as_slice::<f32>()?.to_vec())
+            let values = tensor.cast(DType::F32)?.as_slice::<f32>()?.to_vec();
+            let (Some([rows, columns]), &[.., height, width]) = (self.part, tensor.shape()) else {
+                return Ok(values);
+            };
+            let matrices = values.chunks(height.saturating_mul(width).max(1));
+            let rows = matrices.flat_map(|matrix| matrix.chunks(width.max(1)).take(rows));
+            Ok(rows
+                .flat_map(|row| row.iter().take(columns).copied())
+                .collect())
         };
         let [mut a, mut b] = [wide(&self.results[0])?, wide(&self.results[1])?];
         let common = a.len().min(b.len());
@@ -102,6 +113,7 @@ pub fn reproducers(
                     name: case.name,
                     operation: case.operation,
                     call: &case.call,
+                    part: case.part,
                     sides: [
                         side(torch_a, &case.operands[0], a),
                         side(torch_b, &case.operands[1], b),
@@ -181,26 +193,35 @@ fn shapes(forced: &Forced, [a, b]: [&Torch; 2]) -> Vec<[Shape; 2]> {
     let mut batches: Vec<_> = forced.batches.iter().collect();
     batches.sort_by_key(|batch| std::cmp::Reverse(batch.rows));
     let longest = batches.iter().map(|batch| batch.longest).max();
-    let shapes = batches.iter().map(|batch| {
+    let longest = longest.unwrap_or(1);
+    let mut shapes: Vec<[Shape; 2]> = Vec::new();
+    for batch in batches {
         let passages = batch.pids.len().max(1);
         let of_b = Shape {
             passages,
             tokens: (batch.rows / passages).max(1),
         };
-        let of_a = Shape {
-            passages: match a.batch() == b.batch() {
-                true => passages,
-                false => a.batch().min(a.passages()),
-            },
-            tokens: match (a.pad(), b.pad()) {
-                (Pad::List, Pad::Batch) => longest.unwrap_or(1),
-                (Pad::Batch, Pad::List) => batch.longest,
-                _ => of_b.tokens,
-            },
+        let same_batches = a.batch() == b.batch();
+        let passages = match same_batches {
+            true => passages,
+            false => a.batch().min(a.passages()),
         };
-        [of_a, of_b]
-    });
-    let shapes: Vec<_> = shapes.collect();
+        // A smaller batch of the same passages is padded to as few tokens as a passage has on average, or to as many
+        // as the longest.
+        let mean = (batch.tokens / batch.pids.len().max(1)).max(1);
+        let tokens = match (a.pad(), b.pad()) {
+            (Pad::List, Pad::Batch) => vec![longest],
+            (Pad::Batch, Pad::List) => vec![batch.longest, mean],
+            (Pad::Batch, Pad::Batch) if !same_batches => vec![of_b.tokens, mean, longest],
+            _ => vec![of_b.tokens],
+        };
+        for tokens in tokens {
+            let of_a = Shape { passages, tokens };
+            if !shapes.contains(&[of_a, of_b]) {
+                shapes.push([of_a, of_b]);
+            }
+        }
+    }
     match shapes.is_empty() {
         true => vec![
             [Shape {
@@ -265,6 +286,7 @@ fn cases(
             call,
             operands,
             results: y,
+            part: None,
         }]
     };
     let x = |of: usize, scale: f32| -> Result<[Tensor; 2], ExplainError> {
@@ -318,13 +340,12 @@ fn cases(
             let call = "torch.nn.functional.linear(x, w, bias)".to_owned();
             rows("linear", call, inputs, 2.0, others, y)
         }
-        // In another length the same numbers would not be those of the same tokens.
-        Operation::Attention if shapes[0].tokens != shapes[1].tokens => Vec::new(),
         Operation::Attention => attention(shapes, width, forced.heads, sides)?,
     })
 }
 
-/// The three steps of attention, each on numbers of its own; passages have as many tokens on both sides.
+/// The three steps of attention, each on numbers of its own. Where one side pads further, its operands are those of the
+/// other with padding behind them, which a mask makes count for nothing.
 fn attention(
     shapes: [Shape; 2],
     width: usize,
@@ -332,69 +353,144 @@ fn attention(
     sides: &mut [Operations; 2],
 ) -> Result<Vec<Case>, ExplainError> {
     let of_head = width / heads.max(1);
-    let [a, b] = sides;
+    let tokens = shapes[0].tokens.min(shapes[1].tokens);
+    let operand = |name, seed, scale, rows, columns, fill| Operand {
+        name,
+        seed,
+        scale,
+        matrices: heads,
+        rows,
+        columns,
+        fill,
+    };
+    let (long, wide) = (Size::Tokens, Size::Of(of_head));
+    let steps = [
+        (
+            "attention-softmax",
+            "torch.softmax(s, dim=-1)",
+            vec![operand("s", 3, 8.0, long, long, f32::MIN)],
+            [tokens, tokens],
+        ),
+        (
+            "attention-scores",
+            "torch.matmul(q, k)",
+            vec![
+                operand("q", 1, 2.0, long, wide, 0.0),
+                operand("k", 2, 2.0, wide, long, 0.0),
+            ],
+            [tokens, tokens],
+        ),
+        (
+            "attention-context",
+            "torch.matmul(p, v)",
+            vec![
+                operand("p", 4, 1.0, long, long, 0.0),
+                operand("v", 5, 2.0, long, wide, 0.0),
+            ],
+            [tokens, of_head],
+        ),
+    ];
+    let padded = shapes[0].tokens != shapes[1].tokens;
     let mut cases = Vec::new();
-    let mut step = |name, call: &str, operands: &dyn Fn(Shape) -> Vec<Operand>| {
-        let operands = shapes.map(operands);
-        let tensors = |side: usize| -> Result<Vec<Tensor>, ExplainError> {
-            let operands = operands[side].iter();
-            let made = operands.map(|of| Ok(numbers(of.seed, of.scale, &of.shape)?));
-            made.collect()
+    for (name, call, operands, part) in steps {
+        let mut results = Vec::new();
+        for (operations, shape) in sides.iter_mut().zip(shapes) {
+            let made = operands.iter().map(|of| of.tensor(shape, tokens));
+            let made: Vec<Tensor> = made.collect::<Result<_, _>>()?;
+            results.push(match made.as_slice() {
+                [a, b] => operations.matmul(a, b)?,
+                [s, ..] => operations.by_rows(RowOperation::Softmax, s)?,
+                [] => continue,
+            });
+        }
+        let Ok(results) = <[Tensor; 2]>::try_from(results) else {
+            continue;
         };
-        let result = |operations: &mut Operations, side| -> Result<Tensor, ExplainError> {
-            Ok(match tensors(side)?.as_slice() {
-                [s] => operations.by_rows(RowOperation::Softmax, s)?,
-                [p, v, ..] => operations.matmul(p, v)?,
-                [] => Tensor::vector(Vec::<f32>::new()),
-            })
-        };
-        let results = [result(a, 0)?, result(b, 1)?];
+        let lines = |shape| operands.iter().map(|of| of.line(shape, tokens)).collect();
         cases.push(Case {
             name,
             operation: Operation::Attention,
             call: call.to_owned(),
-            operands: operands.map(|operands| operands.iter().map(Operand::line).collect()),
+            operands: shapes.map(lines),
             results,
+            part: padded.then_some(part),
         });
-        Ok::<(), ExplainError>(())
-    };
-    let rows = |shape: Shape| [shape.passages, heads, shape.tokens, of_head];
-    let scores = |shape: Shape| [shape.passages, heads, shape.tokens, shape.tokens];
-    let columns = |shape: Shape| [shape.passages, heads, of_head, shape.tokens];
-    let operand = |name, seed, scale, shape: [usize; 4]| Operand {
-        name,
-        seed,
-        scale,
-        shape,
-    };
-    step("attention-softmax", "torch.softmax(s, dim=-1)", &|shape| {
-        vec![operand("s", 3, 8.0, scores(shape))]
-    })?;
-    step("attention-scores", "torch.matmul(q, k)", &|shape| {
-        vec![
-            operand("q", 1, 2.0, rows(shape)),
-            operand("k", 2, 2.0, columns(shape)),
-        ]
-    })?;
-    step("attention-context", "torch.matmul(p, v)", &|shape| {
-        vec![
-            operand("p", 4, 1.0, scores(shape)),
-            operand("v", 5, 2.0, rows(shape)),
-        ]
-    })?;
+    }
     Ok(cases)
 }
 
-/// An operand of a step of attention, by the rule that makes it.
+/// The size of a dimension of an operand.
+#[derive(Clone, Copy)]
+enum Size {
+    /// The tokens of a passage, padding included.
+    Tokens,
+    Of(usize),
+}
+
+impl Size {
+    fn of(self, tokens: usize) -> usize {
+        match self {
+            Size::Tokens => tokens,
+            Size::Of(size) => size,
+        }
+    }
+}
+
+/// An operand of a step of attention `(passages, matrices, rows, columns)`, by the rule that makes it.
 struct Operand {
     name: &'static str,
     seed: u64,
     scale: f32,
-    shape: [usize; 4],
+    matrices: usize,
+    rows: Size,
+    columns: Size,
+    /// What stands where there is padding.
+    fill: f32,
 }
 
 impl Operand {
-    fn line(&self) -> String {
-        made(self.name, self.seed, self.scale, &self.shape)
+    fn shape(&self, shape: Shape, tokens: usize) -> [usize; 4] {
+        let [rows, columns] = [self.rows, self.columns].map(|size| size.of(tokens));
+        [shape.passages, self.matrices, rows, columns]
+    }
+
+    /// The numbers for `tokens` tokens, with padding up to those of `shape`.
+    fn tensor(&self, shape: Shape, tokens: usize) -> Result<Tensor, ExplainError> {
+        let own = self.shape(shape, tokens);
+        let whole = numbers(self.seed, self.scale, &own)?;
+        if tokens == shape.tokens {
+            return Ok(whole);
+        }
+        let padded = self.shape(shape, shape.tokens);
+        let mut values = vec![self.fill; padded.iter().product()];
+        let (from, to) = (own[2] * own[3], padded[2] * padded[3]);
+        let matrices = whole.as_slice::<f32>()?.chunks(from.max(1));
+        for (matrix, place) in matrices.zip(values.chunks_mut(to.max(1))) {
+            let rows = matrix.chunks(own[3].max(1));
+            for (row, place) in rows.zip(place.chunks_mut(padded[3].max(1))) {
+                place[..row.len()].copy_from_slice(row);
+            }
+        }
+        Ok(Tensor::new(padded.to_vec(), values).map_err(OperationError::from)?)
+    }
+
+    /// The line of the script that makes it.
+    fn line(&self, shape: Shape, tokens: usize) -> String {
+        let line = made(self.name, self.seed, self.scale, &self.shape(shape, tokens));
+        let (own, padded) = (self.shape(shape, tokens), self.shape(shape, shape.tokens));
+        let [rows, columns] = [2, 3].map(|dimension| padded[dimension] - own[dimension]);
+        match (self.name, line.split_once(" = ")) {
+            (name, Some((_, numbers))) if rows + columns > 0 => {
+                // How Python writes the smallest number of f32, which is what a mask adds.
+                let fill = match self.fill == f32::MIN {
+                    true => "torch.finfo(torch.float32).min".to_owned(),
+                    false => format!("{:?}", self.fill),
+                };
+                format!(
+                    "{name} = torch.nn.functional.pad({numbers}, (0, {columns}, 0, {rows}), value={fill})"
+                )
+            }
+            _ => line,
+        }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Shown<'a> {
     pub operation: Operation,
     /// The line of Python that computes `y`.
     pub call: &'a str,
+    /// The rows and columns of each matrix of the result that both sides have, where one has others.
+    pub part: Option<[usize; 2]>,
     pub sides: [SideOfScript; 2],
 }
 
@@ -188,6 +190,9 @@ fn in_two_settings(
             )
         })
         .collect();
+    let part = shown.part.map_or(String::new(), |[rows, columns]| {
+        format!("[..., :{rows}, :{columns}]")
+    });
     let functions: String = named
         .iter()
         .map(|(name, side, _)| {
@@ -200,7 +205,7 @@ fn in_two_settings(
                 .map(|line| format!("    {line}\n"))
                 .collect();
             format!(
-                "def {name}():\n{threads}{operands}    with torch.no_grad(){}:\n        return {}\n\n\n",
+                "def {name}():\n{threads}{operands}    with torch.no_grad(){}:\n        return {}{part}\n\n\n",
                 side.autocast(),
                 shown.call
             )
