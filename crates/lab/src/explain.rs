@@ -11,12 +11,14 @@
 //! what only passes a difference on is never named. What the sides do not allow (a recorded run cannot
 //! be run again) is listed as not tested, instead of being guessed.
 
+mod attention;
 mod batches;
 mod culprit;
 mod encoder;
 mod equal_inputs;
 mod error;
 mod inputs;
+mod made_up;
 mod referee;
 mod reproducer;
 mod roles;

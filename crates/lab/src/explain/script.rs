@@ -248,3 +248,104 @@ print("torch", torch.__version__, "as", subject, found, "as expected" if found =
         of = a.values.len(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn side(subject: &str, rows: usize, values: &[f32]) -> SideOfScript {
+        SideOfScript {
+            subject: subject.to_owned(),
+            autocast: Amp::Off,
+            threads: None,
+            variables: BTreeMap::from([("CUDA_VISIBLE_DEVICES", OsString::new())]),
+            operands: vec![format!("x = numbers(1, 2.0, {rows}, 4)")],
+            values: values.to_vec(),
+        }
+    }
+
+    fn shown(sides: [SideOfScript; 2], part: Option<[usize; 2]>) -> Reproducer {
+        script(&Shown {
+            name: "gelu",
+            operation: Operation::Gelu,
+            call: "torch.nn.functional.gelu(x)",
+            part,
+            sides,
+        })
+    }
+
+    /// That Python can read it, where there is a Python.
+    fn is_python(script: &str) {
+        let check = "import ast, sys; ast.parse(sys.argv[1])";
+        match Command::new("python3").args(["-c", check, script]).status() {
+            Ok(status) => assert!(status.success(), "{script}"),
+            Err(_) => assert!(std::env::var_os("CI").is_none(), "there is no python3"),
+        }
+    }
+
+    #[test]
+    fn sides_that_differ_in_their_version_alone_have_one_computation() {
+        let sides = [
+            side("torch==2.7.1", 3, &[1.0, 2.0, 3.0]),
+            side("torch==2.8.0", 3, &[1.0, 2.5, 3.5]),
+        ];
+        let found = shown(sides, None);
+        assert_eq!((found.differing, found.of), (2, 3));
+        assert!(found.expected_a.ends_with("y[1] 40000000"));
+        assert!(found.expected_b.ends_with("y[1] 40200000"));
+        assert!(found.script.contains("\nx = numbers(1, 2.0, 3, 4)\n"));
+        assert!(!found.script.contains("subprocess"));
+        is_python(&found.script);
+    }
+
+    #[test]
+    fn sides_of_other_shapes_or_settings_compute_in_a_process_each() {
+        let held = |mut side: SideOfScript| {
+            side.variables.insert("ATEN_CPU_CAPABILITY", "avx2".into());
+            side
+        };
+        let threads = |mut side: SideOfScript| {
+            side.threads = NonZeroUsize::new(3);
+            side
+        };
+        let half = |mut side: SideOfScript| {
+            side.autocast = Amp::Bf16;
+            side
+        };
+        let plain = || side("torch==2.8.0,batch=8", 3, &[1.0, 2.0]);
+        let other = |rows| side("torch==2.8.0,batch=32", rows, &[1.0, 2.5]);
+        for (sides, said) in [
+            ([plain(), other(7)], "x = numbers(1, 2.0, 7, 4)"),
+            (
+                [plain(), held(other(3))],
+                "{\"ATEN_CPU_CAPABILITY\": \"avx2\"}",
+            ),
+            (
+                [held(plain()), held(other(3))],
+                "{\"ATEN_CPU_CAPABILITY\": \"avx2\"}",
+            ),
+            ([threads(plain()), other(3)], "torch.set_num_threads(3)"),
+            (
+                [plain(), half(other(3))],
+                "torch.autocast(\"cpu\", dtype=torch.bfloat16)",
+            ),
+        ] {
+            let found = shown(sides, Some([1, 2]));
+            for said in [
+                said,
+                "subprocess.run",
+                "return torch.nn.functional.gelu(x)[..., :1, :2]",
+            ] {
+                assert!(found.script.contains(said), "{said}: {}", found.script);
+            }
+            for expected in [&found.expected_a, &found.expected_b] {
+                assert!(found.script.contains(expected.as_str()));
+            }
+            // Nothing of a GPU, which no script uses.
+            assert!(!found.script.contains("CUDA"));
+            is_python(&found.script);
+        }
+    }
+}
