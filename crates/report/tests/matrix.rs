@@ -233,7 +233,7 @@ fn a_search_by_halving_ends_with_the_pair_and_what_differs_first() {
     };
     let sentence = bisection_sentence(Some(&inside), "torch==1.13.1", "torch==2.2.0");
     assert!(
-        sentence.contains("the bits change, first in what is inside the encoder; inside"),
+        sentence.contains("that differ, first in what is inside the encoder; inside"),
         "{sentence}"
     );
 }
