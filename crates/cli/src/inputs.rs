@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and the inputs they name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -313,13 +313,40 @@ pub fn checkpoint(name: &str) -> Result<Checkpoint, Failure> {
 /// The options of a subject that builds an index: `native`, with options.
 pub fn native_options(subject: &str) -> Result<NativeOptions, Failure> {
     match subject.parse()? {
-        SubjectSpec::Native(options) => Ok(options),
+        SubjectSpec::Native(options) => match options.own.given().next() {
+            None => Ok(options),
+            Some((name, _)) => Err(format!(
+                "{subject}: `{name}=` sets one side of a comparison apart, and an index has one side: give it by \
+                 --{}",
+                name.replace('_', "-")
+            )
+            .into()),
+        },
         SubjectSpec::Torch(_) | SubjectSpec::Recorded(_) => Err(format!(
             "{subject}: an index that stays is built by `native`, with options after commas; other subjects \
              are for record, diff and matrix"
         )
         .into()),
     }
+}
+
+/// Refuses options given for all subjects that would have no effect, because every subject that is run has its own
+/// of that name. Where some have none, the option is for those, and the specification counts for the others.
+pub fn refuse_overruled<'a>(
+    given: impl IntoIterator<Item = (String, String)>,
+    subjects: impl IntoIterator<Item = &'a SubjectSpec>,
+) -> Result<(), Failure> {
+    let own = subjects.into_iter().filter_map(SubjectSpec::own);
+    let own: Vec<BTreeMap<&str, String>> = own.map(|own| own.given().collect()).collect();
+    for (name, value) in given {
+        let all_have_it = own.iter().all(|own| own.contains_key(name.as_str()));
+        let says_it = own.iter().any(|own| own.get(name.as_str()) == Some(&value));
+        if !own.is_empty() && all_have_it && !says_it {
+            let because = format!("every subject that is run has its own {name}=");
+            return refuse([(name, value)], &because);
+        }
+    }
+    Ok(())
 }
 
 /// What commands that run subjects run them on.
@@ -341,10 +368,10 @@ pub struct SubjectInputs {
 }
 
 impl SubjectInputs {
-    /// That checkpoint, and the embedded collection.
-    pub fn of_checkpoint(checkpoint: &str) -> SubjectInputs {
+    /// That checkpoint, or the embedded one, and the embedded collection.
+    pub fn of_checkpoint(checkpoint: Option<&str>) -> SubjectInputs {
         SubjectInputs {
-            checkpoint: Some(checkpoint.to_owned()),
+            checkpoint: checkpoint.map(str::to_owned),
             collection: None,
             passages: None,
             patience: None,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use concord_engine::log::BuildLog;
 use concord_engine::native::Native;
 use concord_engine::origin::Origin;
-use concord_engine::settings::IndexSettings;
+use concord_engine::settings::{IndexSettings, OwnSettings};
 use concord_lab::{Side, SideKind};
 use concord_model::stages::Passages;
 use concord_subject::python::Downloads;
@@ -40,9 +40,9 @@ pub fn of_recorded(
             .into()
         })?;
     for side in sides {
-        check(&subjects, &settings, side)?;
+        check(&subjects, &OwnSettings::default(), &settings, side)?;
     }
-    subjects.referee(settings)
+    subjects.referee(&OwnSettings::default(), settings)
 }
 
 /// Refuses a tensor file, behind which there is nothing that could be run.
@@ -59,15 +59,16 @@ pub fn has_inputs(side: &Side) -> Result<(), Failure> {
 }
 
 /// Refuses a side that was made from something else than a referee that shares its inputs with these
-/// subjects.
+/// subjects, which have `own` for themselves.
 pub fn check(
     subjects: &Subjects<'_>,
+    own: &OwnSettings,
     settings: &IndexSettings,
     side: &Side,
 ) -> Result<(), Failure> {
     let name = side.name();
     let recorded = |input: &str| side.inputs().and_then(|inputs| inputs.get(input));
-    let checkpoint = subjects.checkpoint();
+    let checkpoint = subjects.checkpoint(own)?;
     if recorded("checkpoint").is_some_and(|hash| *hash != checkpoint.hash()) {
         return Err(format!(
             "--referee: {} is not the checkpoint that {name} was made with: give that one by --checkpoint",

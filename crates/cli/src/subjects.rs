@@ -1,6 +1,7 @@
 //! The subjects of a command, made from their specifications and the inputs that all of them share.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use concord_corpus::Collection;
 use concord_engine::embedded;
 use concord_engine::native::Native;
 use concord_engine::options::NativeOptions;
-use concord_engine::settings::IndexSettings;
+use concord_engine::settings::{IndexSettings, OwnSettings};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::precision::Precision;
 use concord_pipeline::Scratch;
@@ -19,7 +20,7 @@ use concord_subject::specification::{SubjectSpec, TorchOptions};
 use concord_subject::torch::{Torch, TorchInputs, check, recipe};
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, checkpoint};
 use crate::output::{Failure, status};
 
 /// The subjects of one command.
@@ -28,9 +29,12 @@ pub struct Subjects<'a> {
     compute: &'a ComputeArguments,
     environments: Environments,
     patience: Duration,
+    /// The one that subjects run on which name none.
     checkpoint: Arc<Checkpoint>,
+    /// Those that subjects name, by these names.
+    own_checkpoints: RefCell<BTreeMap<String, Arc<Checkpoint>>>,
     collection: Arc<Collection>,
-    /// The checkpoint's files, where it has no folder of its own. Written when they are first needed.
+    /// The embedded checkpoint's files, which have no folder of their own. Written when they are first needed.
     exported: OnceCell<Scratch>,
 }
 
@@ -48,6 +52,7 @@ impl<'a> Subjects<'a> {
             environments: environment::environments(downloads),
             patience: inputs.patience(),
             checkpoint: Arc::new(inputs.checkpoint()?),
+            own_checkpoints: RefCell::default(),
             collection: inputs.collection()?,
             exported: OnceCell::new(),
         })
@@ -59,16 +64,36 @@ impl<'a> Subjects<'a> {
         self
     }
 
-    pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
+    /// The checkpoint of a side that has this for itself, loaded when it is first asked for.
+    pub fn checkpoint(&self, own: &OwnSettings) -> Result<Arc<Checkpoint>, Failure> {
+        let Some(name) = &own.checkpoint else {
+            return Ok(Arc::clone(&self.checkpoint));
+        };
+        if let Some(loaded) = self.own_checkpoints.borrow().get(name) {
+            return Ok(Arc::clone(loaded));
+        }
+        let loaded = Arc::new(checkpoint(name)?);
+        let mut own = self.own_checkpoints.borrow_mut();
+        own.insert(name.clone(), Arc::clone(&loaded));
+        Ok(loaded)
+    }
+
+    /// Loads what these subjects name, so that what is wrong with one is said before another is run.
+    pub fn load<'s>(
+        &self,
+        subjects: impl IntoIterator<Item = &'s SubjectSpec>,
+    ) -> Result<(), Failure> {
+        let mut own = subjects.into_iter().filter_map(SubjectSpec::own);
+        own.try_for_each(|own| self.checkpoint(own).map(drop))
     }
 
     pub fn collection(&self) -> &Collection {
         &self.collection
     }
 
-    /// The native engine in double precision, which says what is near the truth, under these settings.
-    pub fn referee(&self, settings: IndexSettings) -> Result<Native, Failure> {
+    /// The native engine in double precision, which says what is near the truth, under these settings, for
+    /// sides that have `own` for themselves.
+    pub fn referee(&self, own: &OwnSettings, settings: IndexSettings) -> Result<Native, Failure> {
         let options = NativeOptions {
             // Not what --precision asks of the subjects.
             precision: Precision::F64,
@@ -76,12 +101,11 @@ impl<'a> Subjects<'a> {
                 .compute
                 .applied_to(NativeOptions::default(), self.index)?
         };
-        let (checkpoint, collection) = (&self.checkpoint, &self.collection);
         Ok(Native::new(
-            Arc::clone(checkpoint),
-            Arc::clone(collection),
+            self.checkpoint(own)?,
+            Arc::clone(&self.collection),
             options,
-            settings,
+            own.over(settings),
         )?)
     }
 
@@ -95,7 +119,7 @@ impl<'a> Subjects<'a> {
             SubjectSpec::Native(options) => {
                 let options = self.compute.applied_to(options, self.index)?;
                 let native = Native::new(
-                    Arc::clone(&self.checkpoint),
+                    self.checkpoint(&options.own)?,
                     Arc::clone(&self.collection),
                     options,
                     self.index.settings()?,
@@ -111,9 +135,10 @@ impl<'a> Subjects<'a> {
 
     fn torch(&self, options: TorchOptions) -> Result<Torch, Failure> {
         let options = self.compute.applied_to_torch(options, self.index)?;
+        let checkpoint = self.checkpoint(&options.own)?;
         let inputs = TorchInputs {
-            checkpoint: Arc::clone(&self.checkpoint),
-            folder: self.checkpoint_folder()?,
+            folder: self.checkpoint_folder(&checkpoint)?,
+            checkpoint,
             collection: Arc::clone(&self.collection),
             settings: self.index.settings()?,
         };
@@ -127,12 +152,12 @@ impl<'a> Subjects<'a> {
     }
 
     /// A folder with the checkpoint's files, as `transformers` reads them.
-    fn checkpoint_folder(&self) -> Result<PathBuf, Failure> {
-        if let Some(folder) = self.checkpoint.folder() {
+    fn checkpoint_folder(&self, checkpoint: &Checkpoint) -> Result<PathBuf, Failure> {
+        if let Some(folder) = checkpoint.folder() {
             return Ok(std::path::absolute(folder)?);
         }
-        if self.checkpoint.name() != embedded::CHECKPOINT {
-            let name = self.checkpoint.name();
+        let name = checkpoint.name();
+        if name != embedded::CHECKPOINT {
             return Err(format!(
                 "{name} is no folder: PyTorch subjects need a checkpoint whose files are in one"
             )
@@ -142,7 +167,7 @@ impl<'a> Subjects<'a> {
             Some(folder) => folder.path(),
             None => {
                 let folder = Scratch::new()?;
-                embedded::write_checkpoint(&self.checkpoint, &exported(folder.path()))?;
+                embedded::write_checkpoint(checkpoint, &exported(folder.path()))?;
                 self.exported.get_or_init(|| folder).path()
             }
         };

@@ -81,7 +81,8 @@ pub struct Native {
 }
 
 impl Native {
-    /// Prepares the graph.
+    /// Prepares the graph. What `options` have for this side alone comes before `settings`; to load the checkpoint
+    /// that they name is the caller's.
     ///
     /// # Errors
     /// When the settings do not go together.
@@ -100,7 +101,7 @@ impl Native {
             kmeans_niters,
             seed,
             swaps,
-        } = settings;
+        } = options.own.over(settings);
         let overrides = ConfigLayer {
             nbits,
             doc_maxlen,
@@ -320,6 +321,10 @@ impl Native {
 
     pub fn threads(&self) -> usize {
         self.compute.threads()
+    }
+
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     pub fn heads(&self) -> usize {

@@ -7,6 +7,8 @@ use concord_kernels::compute::{ComputeOptions, IsaError, MAX_THREADS};
 use concord_model::numerics::{Numerics, Patch, Variant, VariantError};
 use concord_model::precision::{Precision, UnknownPrecision};
 
+use crate::settings::{OwnSettings, SettingError};
+
 /// How the native engine computes. What is unset is left to whoever runs it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NativeOptions {
@@ -17,6 +19,8 @@ pub struct NativeOptions {
     pub compute: ComputeOptions,
     /// What is computed otherwise than the numeric contract says.
     pub numerics: Numerics,
+    /// What this side has for itself; it comes before what all sides are told.
+    pub own: OwnSettings,
 }
 
 /// Why text is no option of the native engine.
@@ -26,7 +30,7 @@ pub enum OptionError {
     #[error(
         "unknown option `{0}` of native: it has precision=, batch=, threads=, isa=, gemm=, gelu=, \
          layer_norm=, normalize=, ties=, and MODULE:VARIANT or MODULE:identity, also cluster:normalize= and \
-         compress:gemm="
+         compress:gemm=; for this side alone checkpoint=, nbits=, doc_maxlen=, kmeans_niters= and seed="
     )]
     Unknown(String),
     /// A number that is none, or zero.
@@ -41,6 +45,8 @@ pub enum OptionError {
     InstructionSet(#[from] IsaError),
     #[error(transparent)]
     Variant(#[from] VariantError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
 }
 
 /// The value of an option that counts something.
@@ -75,9 +81,19 @@ impl NativeOptions {
         options: impl IntoIterator<Item = &'a str>,
     ) -> Result<NativeOptions, OptionError> {
         let mut parsed = NativeOptions::default();
-        options
-            .into_iter()
-            .try_for_each(|option| parsed.set(option))?;
+        let mut before = "";
+        for option in options {
+            parsed
+                .set(option)
+                .map_err(|error| match (error, before.split_once('=')) {
+                    (OptionError::Unknown(rest), Some(("checkpoint", path))) => {
+                        let path = path.to_owned();
+                        SettingError::Comma { path, rest }.into()
+                    }
+                    (error, _) => error,
+                })?;
+            before = option;
+        }
         Ok(parsed)
     }
 
@@ -97,6 +113,7 @@ impl NativeOptions {
                 self.compute = self.compute.with_threads(Some(threads(value)?));
             }
             Some(("isa", value)) => self.compute = self.compute.with_isa(value)?,
+            Some((name, value)) if self.own.set(name, value)? => {}
             _ => match option.parse::<Variant>() {
                 Ok(variant) => self.numerics.variants.push(variant),
                 Err(VariantError::UnknownOption(option)) => {
@@ -121,6 +138,6 @@ impl fmt::Display for NativeOptions {
         for option in self.numerics.options() {
             write!(f, ",{option}")?;
         }
-        Ok(())
+        write!(f, "{}", self.own)
     }
 }

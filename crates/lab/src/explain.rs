@@ -11,6 +11,7 @@
 //! what only passes a difference on is never named. What the sides do not allow (a recorded run cannot
 //! be run again) is listed as not tested, instead of being guessed.
 
+mod attention;
 mod batches;
 mod causes;
 mod culprit;
@@ -19,12 +20,14 @@ mod encoder;
 mod equal_inputs;
 mod error;
 mod inputs;
+mod made_up;
 mod options;
 mod outputs;
 mod probes;
 mod referee;
 mod reproducer;
 mod roles;
+mod script;
 mod shapes;
 mod stages;
 mod ways;
@@ -51,8 +54,9 @@ pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
 pub use options::{OptionDifference, OptionKind};
 pub use referee::Errors;
-pub use reproducer::{Reproducer, reproducers};
+pub use reproducer::{Unshown, reproducers};
 pub use roles::{Part, Role};
+pub use script::Reproducer;
 pub use shapes::{BatchShape, Dimension, ShapePair};
 pub use stages::{Closure, OnOtherInputs, Then};
 pub use ways::{Contrast, Formulas, Orders, Way};
@@ -159,7 +163,8 @@ pub fn explain(
             ));
         }
     }
-    let inputs = inputs::differences(&report, &run_a, &run_b)?;
+    not_tested.extend(inputs::unstated(&report));
+    let inputs = inputs::differences(&report, &run_a, &run_b, [a.runner, b.runner])?;
     let given = inputs.iter().flat_map(|input| &input.given_to);
     let parts = roles::parts(&report, &given.map(String::as_str).collect());
     let mut explanation = Explanation {

@@ -78,7 +78,10 @@ impl PairReport {
         }
         let different = |row: &&DiffRow| row.outcome == Outcome::Different;
         let first_tap = rows(RowKind::Tap).find(different);
-        let remarks = |about| report.remarks.iter().filter(move |r| r.about == about);
+        let remarks = |about| {
+            let remarks = report.remarks.iter();
+            remarks.filter(move |remark| remark.about == about && remark.is_difference())
+        };
         let name = |side: &crate::diff::Compared| {
             side.subject.clone().unwrap_or_else(|| side.name.clone())
         };

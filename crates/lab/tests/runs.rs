@@ -302,7 +302,7 @@ fn inputs_and_options_that_differ_are_remarked_on() {
     );
     assert_eq!(
         report.remarks[3].to_string(),
-        "option `seed` differs (not given and 1)"
+        "option `seed` is not stated by A (B: 1)"
     );
     let unknown = Vec::new();
     assert_eq!(report.verdict, Verdict::CannotTell { unknown });

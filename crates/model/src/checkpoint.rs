@@ -6,13 +6,16 @@
 //! to `f32`, which is exact, so that two files which hold the same numbers are one checkpoint.
 
 mod content_hash;
+mod differences;
 mod dnn;
 mod error;
 mod files;
+mod files_hash;
 mod parts;
 mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use concord_tensor::BitHash;
 
@@ -37,6 +40,7 @@ pub struct Checkpoint {
     tokenizer_files: TokenizerFiles,
     word_pieces: WordPieces,
     notices: Vec<String>,
+    files_hash: Arc<OnceLock<Option<BitHash>>>,
 }
 
 impl Checkpoint {
@@ -138,6 +142,7 @@ impl Checkpoint {
             tokenizer_files: base.tokenizer_files,
             word_pieces: base.word_pieces,
             notices,
+            files_hash: Arc::default(),
         })
     }
 
@@ -229,6 +234,8 @@ impl Checkpoint {
     /// with the JSON of [`BertConfig`] and of the [`ConfigLayer`] without `checkpoint`; `pooler `
     /// and whether it is there; `file NAME HASH` for each tokenizer file used, `tensor NAME HASH`
     /// for each tensor, both by name.
+    ///
+    /// [`Checkpoint::files_hash`] is another.
     pub fn hash(&self) -> BitHash {
         let Checkpoint {
             bert,
@@ -238,5 +245,29 @@ impl Checkpoint {
             ..
         } = self;
         content_hash::of(bert, layer, tokenizer_files, weights)
+    }
+
+    /// The hash of names and contents of its files, by which the agent knows a checkpoint that Concord did not name
+    /// to it. Made when it is first asked for. `None` where its files lie in no folder, or cannot be read any more.
+    pub fn files_hash(&self) -> Option<BitHash> {
+        let folder = self.folder.as_deref();
+        *self.files_hash.get_or_init(|| files_hash::of(folder?).ok())
+    }
+
+    /// In what it differs from `other`, A and B in the words, each as what follows "they differ in": tensors, with the
+    /// first element of the first that is not the same; fields of the configurations; files of the tokenizer. Empty
+    /// for checkpoints of one [`hash`](Checkpoint::hash).
+    pub fn differences(&self, other: &Checkpoint) -> Vec<String> {
+        let of = |checkpoint: &'_ Checkpoint| differences::Described {
+            encoder: serde_json::to_value(&checkpoint.bert).unwrap_or_default(),
+            settings: serde_json::to_value(ConfigLayer {
+                checkpoint: None,
+                ..checkpoint.layer.clone()
+            })
+            .unwrap_or_default(),
+            tokenizer: checkpoint.tokenizer_files.hashes(),
+            has_pooler: checkpoint.has_pooler(),
+        };
+        differences::between([&self.weights, &other.weights], [&of(self), &of(other)])
     }
 }

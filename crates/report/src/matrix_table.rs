@@ -90,7 +90,7 @@ pub fn bisection_sentence(pair: Option<&PairReport>, first: &str, last: &str) ->
         )
     });
     format!(
-        "{} and {} are the two neighbours between which the bits change, first in {}{tap}.\n",
+        "{} and {} are two neighbours that differ, first in {}{tap}.\n",
         pair.a,
         pair.b,
         artifact.map_or("what is inside the encoder".to_owned(), |a| format!(

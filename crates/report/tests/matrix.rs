@@ -213,7 +213,7 @@ fn a_search_by_halving_ends_with_the_pair_and_what_differs_first() {
     let pair = different("torch==2.0.1", "torch==2.1.0");
     assert_eq!(
         bisection_sentence(Some(&pair), "torch==1.13.1", "torch==2.2.0"),
-        "torch==2.0.1 and torch==2.1.0 are the two neighbours between which the bits change, first in \
+        "torch==2.0.1 and torch==2.1.0 are two neighbours that differ, first in \
          `batches`; inside the encoder, first `bert.encoder.layer.0.attention.self`, for 97 of 1000 \
          passages.\n"
     );
@@ -223,7 +223,7 @@ fn a_search_by_halving_ends_with_the_pair_and_what_differs_first() {
     };
     assert_eq!(
         bisection_sentence(Some(&outside), "torch==1.13.1", "torch==2.2.0"),
-        "torch==2.0.1 and torch==2.1.0 are the two neighbours between which the bits change, first in \
+        "torch==2.0.1 and torch==2.1.0 are two neighbours that differ, first in \
          `batches`.\n"
     );
     // A module that no artifact depends on, or artifacts that nobody has.
@@ -233,7 +233,7 @@ fn a_search_by_halving_ends_with_the_pair_and_what_differs_first() {
     };
     let sentence = bisection_sentence(Some(&inside), "torch==1.13.1", "torch==2.2.0");
     assert!(
-        sentence.contains("the bits change, first in what is inside the encoder; inside"),
+        sentence.contains("that differ, first in what is inside the encoder; inside"),
         "{sentence}"
     );
 }

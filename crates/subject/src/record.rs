@@ -4,9 +4,17 @@ use std::path::Path;
 
 use concord_engine::native::Native;
 use concord_kernels::CONTRACT_VERSION;
+use concord_model::checkpoint::Checkpoint;
 use concord_pipeline::{Capture, DiskStore, Progress, RunManifest, RunWriter};
+use concord_tensor::BitHash;
 
 use crate::error::RecordError;
+
+/// What a manifest has beside the hash of a checkpoint's content, so that a run can be held against one of the agent's,
+/// which may know the checkpoint by its files alone.
+pub(crate) fn checkpoint_files(checkpoint: &Checkpoint) -> Option<(String, BitHash)> {
+    Some(("checkpoint_files".to_owned(), checkpoint.files_hash()?))
+}
 
 /// Runs `native` from the beginning and records it at `out`. Returns remarks for the user.
 ///
@@ -24,10 +32,12 @@ pub fn record(
     let notices = native.evaluate(&store, Some(&writer), progress, |evaluator| {
         Ok::<_, RecordError>(native.notices(Some(evaluator))?)
     })?;
+    let mut inputs = native.inputs();
+    inputs.extend(checkpoint_files(native.checkpoint()));
     let manifest = RunManifest::new(
         native.specification(),
         Some(CONTRACT_VERSION),
-        native.inputs(),
+        inputs,
         native.options(),
     );
     writer.finish(&manifest)?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use concord_engine::native::Native;
+use concord_model::checkpoint::Checkpoint;
 use concord_pipeline::{Capture, Forcing, Progress};
 
 use crate::error::RecordError;
@@ -73,6 +74,14 @@ impl Runner {
             (Runner::Native(_), Runner::Torch(_)) | (Runner::Torch(_), Runner::Native(_)) => {
                 Ok(None)
             }
+        }
+    }
+
+    /// The checkpoint that it runs on.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        match self {
+            Runner::Native(native) => native.checkpoint(),
+            Runner::Torch(torch) => torch.checkpoint(),
         }
     }
 

@@ -3,8 +3,11 @@
 mod after_encoder;
 mod variables;
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +16,7 @@ use concord_corpus::Collection;
 use concord_engine::graph;
 use concord_engine::native::{Native, NativeError};
 use concord_engine::options::NativeOptions;
-use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
+use concord_engine::settings::{DEFAULT_SEED, IndexSettings, OwnSettings};
 use concord_engine::swap::Swap;
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::ComputeOptions;
@@ -30,7 +33,8 @@ use crate::agent::{Agent, AgentError, AgentProgress, Fields};
 use crate::error::{RecordError, TorchError};
 use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
-use crate::specification::{Amp, Pad, TorchOptions};
+use crate::record::checkpoint_files;
+use crate::specification::{Amp, Attention, Pad, TorchOptions};
 
 use after_encoder::AfterEncoder;
 use variables::variables;
@@ -60,11 +64,15 @@ pub struct Torch {
     files: Scratch,
 }
 
+/// The passages of a batch, where nobody says otherwise; the agent's `Options` have the same.
+const AGENTS_BATCH: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+
 /// The passages in [`Torch::files`].
 const PASSAGES: &str = "passages.jsonl";
 
 impl Torch {
-    /// Prepares the subject. Its process is stopped after `patience` without output.
+    /// Prepares the subject. Its process is stopped after `patience` without output. What `options` have for this side
+    /// alone comes before the settings of `inputs`; to load the checkpoint that they name is the caller's.
     ///
     /// # Errors
     /// When the options do not go together.
@@ -75,6 +83,10 @@ impl Torch {
         patience: Duration,
     ) -> Result<Torch, TorchError> {
         check(&options, &inputs)?;
+        let inputs = TorchInputs {
+            settings: options.own.over(inputs.settings),
+            ..inputs
+        };
         let files = Scratch::new()?;
         write_passages(&files.path().join(PASSAGES), &inputs.collection)?;
         let departures = recipe(&options).departures();
@@ -109,6 +121,10 @@ impl Torch {
         Torch::new(options, environment, self.inputs.clone(), self.patience).map(Some)
     }
 
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.inputs.checkpoint
+    }
+
     pub fn heads(&self) -> usize {
         self.inputs.checkpoint.bert_config().num_attention_heads
     }
@@ -117,18 +133,39 @@ impl Torch {
         self.options.amp
     }
 
-    /// Whether `self` and `other` compute single operations with the same options, so that only the version
-    /// of PyTorch can make a difference.
-    pub fn computes_as(&self, other: &Torch) -> bool {
-        let of = |options: &TorchOptions| {
-            (
-                options.device.clone(),
-                options.amp,
-                options.threads,
-                options.isa,
-            )
+    pub fn attention(&self) -> Attention {
+        self.options.attention
+    }
+
+    /// The device, where it is not the CPU.
+    pub fn device(&self) -> Option<&str> {
+        self.options.device.as_deref()
+    }
+
+    /// Threads of one operation, where they are not left to PyTorch.
+    pub fn threads(&self) -> Option<NonZeroUsize> {
+        self.options.threads
+    }
+
+    /// The passages of a full batch.
+    pub fn batch(&self) -> usize {
+        self.options.batch.unwrap_or(AGENTS_BATCH).get()
+    }
+
+    /// What its process is started with, by name.
+    pub fn variables(&self) -> BTreeMap<&'static str, OsString> {
+        variables(&self.options)
+    }
+
+    /// The subject's specification as far as a single operation can depend on it: the same with either engine, on any
+    /// checkpoint and for any settings of the index.
+    pub fn operation_specification(&self) -> String {
+        let options = TorchOptions {
+            engine: Engine::Bert,
+            own: OwnSettings::default(),
+            ..self.options.clone()
         };
-        of(&self.options) == of(&other.options)
+        options.to_string().replace(",engine=bert", "")
     }
 
     /// What a request for a single operation has in common with the subject.
@@ -368,6 +405,7 @@ impl Torch {
                 return Err(TorchError::OtherInput(name.to_owned()));
             }
         }
+        inputs.extend(checkpoint_files(&self.inputs.checkpoint));
         for swap in &self.inputs.settings.swaps {
             inputs.insert(format!("swap {}", swap.artifact()), swap.hash());
         }
@@ -414,7 +452,7 @@ pub fn check(options: &TorchOptions, inputs: &TorchInputs) -> Result<(), TorchEr
         if !inputs.settings.swaps.is_empty() {
             return Err(TorchError::Swap);
         }
-        if inputs.settings.seed != DEFAULT_SEED {
+        if options.own.over(inputs.settings.clone()).seed != DEFAULT_SEED {
             return Err(TorchError::Seed);
         }
         if options.pad != Pad::default() {

@@ -9,6 +9,8 @@ use std::process::Command;
 
 use concord_model::architecture::head::HEAD;
 use concord_model::architecture::{Input, Row, TABLES};
+use concord_model::checkpoint::Checkpoint;
+use concord_model::hub::HubOptions;
 use concord_subject::agent::PROGRAM;
 use concord_subject::python::Engine;
 
@@ -155,4 +157,63 @@ fn python_reads_the_agents_file_and_it_gives_help_without_torch() {
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8(refused.stderr).unwrap();
     assert!(said.starts_with("concord_agent: No module named"), "{said}");
+}
+
+/// Python's answer to a program, if there is a Python.
+fn asked(program: &str) -> Option<String> {
+    let mut command = Command::new("python3");
+    let output = command.args(["-c", program]).output().ok()?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{error}");
+    Some(String::from_utf8(output.stdout).unwrap().trim().to_owned())
+}
+
+#[test]
+fn the_agent_hashes_the_files_of_a_checkpoint_as_concord_does() {
+    let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/checkpoint");
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(&original).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let mut hashes = BTreeSet::new();
+    for changed in ["", "README.md", "vocab.txt", "config.json"] {
+        if !changed.is_empty() {
+            let path = copy.path().join(changed);
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            fs::write(&path, text + "\n").unwrap();
+        }
+        let folder = copy.path().to_str().unwrap();
+        let checkpoint = Checkpoint::load(folder, &HubOptions::new("")).unwrap();
+        let hash = checkpoint.files_hash().unwrap().to_string();
+        let program = format!(
+            "import ast, hashlib, os\n\
+             tree = ast.parse(open({:?}).read())\n\
+             wanted = ('hash_text', 'checkpoint_files_hash')\n\
+             tree.body = [n for n in tree.body if getattr(n, 'name', '') in wanted]\n\
+             exec(compile(tree, 'agent', 'exec'))\n\
+             print(checkpoint_files_hash({folder:?}))",
+            agent_file(copy.path())
+        );
+        match asked(&program) {
+            Some(found) => assert_eq!(found, hash, "{changed}"),
+            None => assert!(std::env::var_os("CI").is_none(), "there is no python3"),
+        }
+        hashes.insert(hash);
+    }
+    // What nobody reads plays no part, and the others do.
+    assert_eq!(hashes.len(), 3);
+}
+
+/// The agent in a file beside the folder.
+fn agent_file(folder: &Path) -> PathBuf {
+    let path = folder.with_extension("py");
+    fs::write(&path, PROGRAM).unwrap();
+    path
+}
+
+#[test]
+fn the_agents_batch_is_what_concord_takes_it_for() {
+    // `Torch::batch` of a subject that names none.
+    assert!(PROGRAM.contains("\"batch\": 32,"));
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::slice;
 
 use clap::Args;
+use concord_engine::settings::OwnSettings;
 use concord_lab::diff::{judge, to_be_judged};
 use concord_lab::{DiffOptions, DiffProgress, DiffReport, Side, Verdict, diff};
 use concord_pipeline::{Capture, Progress, Scratch};
@@ -13,7 +14,9 @@ use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse, tolerance};
+use crate::inputs::{
+    ComputeArguments, IndexArguments, SubjectInputs, refuse, refuse_overruled, tolerance,
+};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::referee;
@@ -30,6 +33,7 @@ use crate::subjects::Subjects;
   concord diff run-a run-b --json
   concord diff a/centroids.pt b/centroids.pt
   concord diff native native,gemm=split-k:4
+  concord diff native native,checkpoint=./other
   concord diff torch==2.0.1 torch==2.1.0 --passages 100
   concord diff native native,gemm=chunk:112 --checkpoint ./checkpoint --collection collection.tsv
   concord diff torch==2.0.1,amp=bf16 torch==2.1.0,amp=bf16 --passages 100 --referee
@@ -90,13 +94,20 @@ impl DiffCommand {
         let is_subject = |asked: &GivenSide| matches!(asked, GivenSide::Subject(_));
         let subjects = if asked.iter().any(is_subject) {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
-            Some(Subjects::new(inputs, index, compute, Downloads::Keep)?)
+            refuse_overruled(inputs.given().chain(index.given()), specs(&asked))?;
+            let subjects = Subjects::new(inputs, index, compute, Downloads::Keep)?;
+            subjects.load(specs(&asked))?;
+            Some(subjects)
         } else {
             self.check_unused()?;
             None
         };
+        let own = match &subjects {
+            Some(subjects) if self.referee => self.own_of_all(&asked, subjects)?,
+            _ => OwnSettings::default(),
+        };
         if self.referee {
-            self.check(&asked, subjects.as_ref())?;
+            self.check(&asked, &own, subjects.as_ref())?;
         }
         let [a, b] = asked;
         let a = opened(&self.a, a, subjects.as_ref())?;
@@ -107,7 +118,7 @@ impl DiffCommand {
         let progress = TerminalProgress::new();
         let mut report = diff(&a.side, &b.side, &options, &mut |row| show(&progress, row))?;
         if self.referee {
-            self.judge(&mut report, [&a.side, &b.side], subjects.as_ref())?;
+            self.judge(&mut report, [&a.side, &b.side], &own, subjects.as_ref())?;
         }
         if self.json {
             print_json(&report)?;
@@ -142,17 +153,56 @@ impl DiffCommand {
     }
 
     /// Refuses what a referee cannot judge, as far as it can be told before anything is run.
-    fn check(&self, asked: &[GivenSide], subjects: Option<&Subjects<'_>>) -> Result<(), Failure> {
+    fn check(
+        &self,
+        asked: &[GivenSide],
+        own: &OwnSettings,
+        subjects: Option<&Subjects<'_>>,
+    ) -> Result<(), Failure> {
         for asked in asked {
             let GivenSide::Recorded(side) = asked else {
                 continue;
             };
             referee::has_inputs(side)?;
             if let Some(subjects) = subjects {
-                referee::check(subjects, &self.index.settings()?, side)?;
+                referee::check(subjects, own, &own.over(self.index.settings()?), side)?;
             }
         }
         Ok(())
+    }
+
+    /// What the subjects have for themselves, where the referee can share it with all of them.
+    fn own_of_all(
+        &self,
+        asked: &[GivenSide],
+        subjects: &Subjects<'_>,
+    ) -> Result<OwnSettings, Failure> {
+        let own: Vec<&OwnSettings> = specs(asked).filter_map(SubjectSpec::own).collect();
+        let [first, others @ ..] = own.as_slice() else {
+            return Ok(OwnSettings::default());
+        };
+        let runs_on = |own: &OwnSettings| -> Result<_, Failure> {
+            let settings = own.over(self.index.settings()?);
+            Ok([
+                ("checkpoint", subjects.checkpoint(own)?.hash().to_string()),
+                ("nbits", format!("{:?}", settings.nbits)),
+                ("doc_maxlen", format!("{:?}", settings.doc_maxlen)),
+                ("kmeans_niters", format!("{:?}", settings.kmeans_niters)),
+                ("seed", settings.seed.to_string()),
+            ])
+        };
+        let of_first = runs_on(first)?;
+        for other in others {
+            let differing = of_first.iter().zip(runs_on(other)?);
+            if let Some(((name, _), _)) = differing.into_iter().find(|(a, b)| *a != b) {
+                return Err(format!(
+                    "--referee: A and B are to be run with two values of {name}=, and a referee runs with one: leave \
+                     --referee out"
+                )
+                .into());
+            }
+        }
+        Ok((*first).clone())
     }
 
     /// Runs the referee, if it has something to say, and puts it into the report.
@@ -160,6 +210,7 @@ impl DiffCommand {
         &self,
         report: &mut DiffReport,
         sides: [&Side; 2],
+        own: &OwnSettings,
         subjects: Option<&Subjects<'_>>,
     ) -> Result<(), Failure> {
         let [a, b] = sides;
@@ -174,7 +225,7 @@ impl DiffCommand {
             return Ok(());
         };
         let native = match subjects {
-            Some(subjects) => subjects.referee(self.index.settings()?)?,
+            Some(subjects) => subjects.referee(own, self.index.settings()?)?,
             None => {
                 let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
                 referee::of_recorded(sides, inputs, index, compute)?
@@ -190,6 +241,14 @@ impl DiffCommand {
         judge(report, a, b, &truth.side, &mut |row| show(&progress, row))?;
         Ok(())
     }
+}
+
+/// The subjects among the sides.
+fn specs(asked: &[GivenSide]) -> impl Iterator<Item = &SubjectSpec> {
+    asked.iter().filter_map(|asked| match asked {
+        GivenSide::Subject(subject) => Some(subject),
+        GivenSide::Recorded(_) => None,
+    })
 }
 
 /// What lies at `name`, or the subject that it specifies.

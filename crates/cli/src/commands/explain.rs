@@ -4,17 +4,20 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use concord_lab::explain::{ExplainedSide, Explanation, Question, explain, reproducers};
+use concord_index::format::IndexTensors;
+use concord_lab::explain::{ExplainedSide, Explanation, Question, Unshown, explain, reproducers};
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
-use concord_pipeline::{Capture, ModulePattern, Scratch};
+use concord_pipeline::{Capture, ModulePattern, RecordedRun, Scratch};
 use concord_report::{explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse, warn_if_unsealed};
+use crate::inputs::{
+    ComputeArguments, IndexArguments, SubjectInputs, refuse, refuse_overruled, warn_if_unsealed,
+};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::subjects::Subjects;
@@ -23,9 +26,13 @@ use crate::subjects::Subjects;
 ///
 /// Subjects are run twice each, so that what differs from itself is not taken for a difference. Then every
 /// stage and every module of B is run on what A's had before it: what still differs is a cause.
+///
+/// What a subject says of itself (checkpoint=, nbits=, doc_maxlen=, kmeans_niters=, seed=) comes before the options of
+/// the same names, which are for the side that says nothing.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord explain torch==2.7.1 torch==2.8.0 --passages 1000
+  concord explain native native,checkpoint=./other,doc_maxlen=40
   concord explain native native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv
   concord explain run-of-yesterday native
   concord explain run-from-the-gpu other-run
@@ -65,9 +72,16 @@ struct Opened {
     runner: Option<Runner>,
 }
 
+/// A side before anything is run.
+enum Ready {
+    Recorded(PathBuf),
+    Runner(Box<Runner>),
+}
+
 impl ExplainCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let scratch = Scratch::new()?;
+        self.refuse_what_only_diff_takes()?;
         let specs = [self.subject(&self.a)?, self.subject(&self.b)?];
         let some_run = specs
             .iter()
@@ -79,12 +93,19 @@ impl ExplainCommand {
         } else {
             None
         };
+        let own = specs[0].own().cloned().unwrap_or_default();
         let [spec_a, spec_b] = specs;
-        let a = self.open(&self.a, spec_a, subjects.as_ref(), &scratch, "a")?;
-        let b = self.open(&self.b, spec_b, subjects.as_ref(), &scratch, "b")?;
-        let referee = match &subjects {
-            Some(subjects) if a.runner.is_some() && b.runner.is_some() && !self.no_referee => {
-                let referee = subjects.referee(self.index.settings()?)?;
+        // Both, before either is run: what is wrong with the second is then said at once.
+        let runner_a = ready(spec_a, subjects.as_ref())?;
+        let runner_b = ready(spec_b, subjects.as_ref())?;
+        let a = self.open(&self.a, runner_a, &scratch, "a")?;
+        let b = self.open(&self.b, runner_b, &scratch, "b")?;
+        let referee = match (&subjects, &a.runner, &b.runner) {
+            // Two checkpoints have no common truth.
+            (Some(subjects), Some(a), Some(b))
+                if !self.no_referee && a.checkpoint().hash() == b.checkpoint().hash() =>
+            {
+                let referee = subjects.referee(&own, self.index.settings()?)?;
                 Some(Runner::Native(Box::new(referee)))
             }
             _ => None,
@@ -130,6 +151,7 @@ impl ExplainCommand {
             refuse(given, "both sides are recorded runs, and nothing is run")?;
         }
         self.inputs.check_patience(specs.iter())?;
+        refuse_overruled(self.inputs.given().chain(self.index.given()), specs)?;
         if let Some(folder) = &self.reproducers {
             let is_new = match std::fs::read_dir(folder) {
                 Ok(mut entries) => entries.next().is_none(),
@@ -151,12 +173,59 @@ impl ExplainCommand {
         Ok(())
     }
 
+    /// Refuses an index or a tensor file, of which nothing can be run again, with the command that compares it.
+    fn refuse_what_only_diff_takes(&self) -> Result<(), Failure> {
+        let are_files = [&self.a, &self.b].map(|name| Path::new(name).is_file());
+        for name in [&self.a, &self.b] {
+            let path = Path::new(name);
+            let what = if IndexTensors::is_at(path) && !RecordedRun::is_at(path) {
+                "an index, which holds what a build ends with and not what its modules computed"
+            } else if path.is_file() {
+                "a file, which does not say from what its values were computed"
+            } else {
+                continue;
+            };
+            let diff = match are_files {
+                [a, b] if a != b => "`concord diff` compares it with another file".to_owned(),
+                _ => format!("`{}` compares what there is", self.as_diff()),
+            };
+            return Err(format!(
+                "{name} is {what}: {diff}; to find out why two builds differ, give `concord explain` the subjects, or \
+                 runs that `concord record` has made of them"
+            )
+            .into());
+        }
+        Ok(())
+    }
+
+    /// The command that compares the same two sides without asking why they differ.
+    fn as_diff(&self) -> String {
+        let mut words = vec!["concord".to_owned(), "diff".to_owned()];
+        words.extend([self.a.clone(), self.b.clone()].map(|side| quoted(&side)));
+        // Where both lie there, nothing is run, and options that say how would be refused.
+        if [&self.a, &self.b]
+            .iter()
+            .any(|side| !Path::new(side).exists())
+        {
+            let given = self.inputs.given().chain(self.index.all_given());
+            for (name, value) in given.chain(self.compute.given()) {
+                words.push(format!("--{}", name.replace('_', "-")));
+                words.push(quoted(&value));
+            }
+        }
+        words.join(" ")
+    }
+
     fn subject(&self, name: &str) -> Result<SubjectSpec, Failure> {
         match name.parse() {
+            Ok(SubjectSpec::Recorded(path)) if !RecordedRun::is_at(&path) => Err(format!(
+                "{name} is a folder, but no recorded run: there is no manifest.json with events.jsonl in it"
+            )
+            .into()),
             Ok(subject) => Ok(subject),
             Err(SpecError::Unknown(_)) => Err(format!(
                 "{name} is neither a recorded run nor a subject (`native` or `torch==2.4.1`, with options \
-                 after commas); indexes and files are for `concord diff`"
+                 after commas)"
             )
             .into()),
             Err(error) => Err(error.into()),
@@ -166,25 +235,22 @@ impl ExplainCommand {
     fn open(
         &self,
         name: &str,
-        subject: SubjectSpec,
-        subjects: Option<&Subjects<'_>>,
+        ready: Ready,
         scratch: &Scratch,
         side: &str,
     ) -> Result<Opened, Failure> {
         let name = name.to_owned();
-        let subjects = match (&subject, subjects) {
-            (SubjectSpec::Recorded(path), _) => {
+        let runner = match ready {
+            Ready::Recorded(run) => {
                 return Ok(Opened {
                     name,
-                    run: path.clone(),
+                    run,
                     again: None,
                     runner: None,
                 });
             }
-            (_, Some(subjects)) => subjects,
-            (_, None) => return Err(format!("{name} cannot be run").into()),
+            Ready::Runner(runner) => *runner,
         };
-        let runner = subjects.runner(subject)?;
         let run = scratch.path().join(side);
         record(&runner, &name, watched(), &run)?;
         let again = if self.once {
@@ -209,6 +275,24 @@ impl ExplainCommand {
     }
 }
 
+/// The side, ready to be run where it is a subject.
+fn ready(subject: SubjectSpec, subjects: Option<&Subjects<'_>>) -> Result<Ready, Failure> {
+    match (subject, subjects) {
+        (SubjectSpec::Recorded(run), _) => Ok(Ready::Recorded(run)),
+        (subject, Some(subjects)) => Ok(Ready::Runner(Box::new(subjects.runner(subject)?))),
+        (_, None) => Err("nothing can be run".into()),
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_=.,:/@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// Writes the scripts that show what was found.
 fn write_reproducers(
     folder: &Path,
@@ -222,30 +306,51 @@ fn write_reproducers(
         ));
         return Ok(());
     }
-    let forced = explanation
-        .encoder
-        .as_ref()
-        .and_then(|encoder| encoder.forced.as_ref());
-    let (Some(forced), Some(runner_a), Some(runner_b)) = (forced, &a.runner, &b.runner) else {
-        status(format_args!(
-            "no reproducers: they show modules of two PyTorch subjects that were run"
-        ));
-        return Ok(());
+    let [runner_a, runner_b] = match (&a.runner, &b.runner) {
+        (Some(a), Some(b)) => [a, b],
+        _ => {
+            let recorded = if a.runner.is_none() { a } else { b };
+            status(format_args!(
+                "no reproducers: {} is a recorded run, and a script is written where both sides are run and it was seen \
+                 to show the difference",
+                recorded.name
+            ));
+            return Ok(());
+        }
     };
-    if let (Runner::Torch(a), Runner::Torch(b)) = (runner_a, runner_b)
-        && !a.computes_as(b)
-    {
-        status(format_args!(
-            "no reproducers: the two differ in more than the version of PyTorch, and a script is the same for \
-             both"
-        ));
+    for (side, runner) in [(a, runner_a), (b, runner_b)] {
+        let why = match runner {
+            Runner::Native(_) => "computes without PyTorch, and a script is PyTorch's".to_owned(),
+            Runner::Torch(torch) => match torch.device() {
+                None => continue,
+                Some(device) => format!("computes on {device}, and a script on the CPU"),
+            },
+        };
+        status(format_args!("no reproducers: {} {why}", side.name));
         return Ok(());
     }
-    let (scripts, silent) = reproducers(forced, runner_a, runner_b)?;
-    for operation in silent {
-        status(format_args!(
-            "no reproducer for {operation}: it does not show on made-up numbers"
-        ));
+    let encoder = explanation.encoder.as_ref();
+    let forced = encoder.and_then(|encoder| encoder.forced.as_ref());
+    let forced = forced.filter(|forced| !forced.culprits.is_empty());
+    let Some(forced) = forced else {
+        let inputs = explanation
+            .inputs
+            .iter()
+            .find(|input| input.kind.is_essential());
+        let why = match inputs {
+            Some(_) => {
+                "the two did not start from the same, so their modules were not held against each other"
+            }
+            None => {
+                "no module of the encoder was seen to compute something else on the same inputs"
+            }
+        };
+        status(format_args!("no reproducers: {why}"));
+        return Ok(());
+    };
+    let (scripts, unshown) = reproducers(forced, runner_a, runner_b)?;
+    for Unshown { operation, why } in unshown {
+        status(format_args!("no reproducer for {operation}: {why}"));
     }
     for script in scripts {
         let place = folder.join(&script.name);

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use concord_engine::settings::OwnSettings;
 use concord_lab::matrix::{PairReport, bisect};
 use concord_lab::{DiffOptions, Side, Verdict, diff};
 use concord_model::stages::Passages;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse, refuse_overruled};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::subjects::{Subjects, show};
@@ -148,6 +149,7 @@ impl MatrixCommand {
             refuse([given], "every PyTorch subject names its own")?;
         }
         self.inputs.check_patience(specs.iter())?;
+        refuse_overruled(self.inputs.given().chain(self.index.given()), specs)?;
         if specs
             .iter()
             .all(|spec| matches!(spec, SubjectSpec::Recorded(_)))
@@ -188,6 +190,7 @@ impl<'a> Matrix<'a> {
         }
         command.check(&specs)?;
         let subjects = Subjects::new(inputs, index, compute, downloads)?;
+        subjects.load(&specs)?;
         let matrix = Matrix {
             command,
             subjects,
@@ -240,8 +243,9 @@ impl<'a> Matrix<'a> {
 
     fn common(&self) -> Result<Common, Failure> {
         let command = self.command;
+        let checkpoint = self.subjects.checkpoint(&OwnSettings::default())?;
         let mut inputs = BTreeMap::from([
-            ("checkpoint".to_owned(), self.subjects.checkpoint().hash()),
+            ("checkpoint".to_owned(), checkpoint.hash()),
             (
                 "collection".to_owned(),
                 Passages::new(self.subjects.collection()).hash(),
@@ -293,7 +297,29 @@ impl<'a> Matrix<'a> {
             status(format_args!("recording {name}"));
             self.record(subject, &out)?;
         }
-        Ok(Side::open(&out)?.named(&name))
+        let side = Side::open(&out)?.named(&name);
+        self.check_checkpoint(subject, &side)?;
+        Ok(side)
+    }
+
+    /// Refuses a run of an earlier call whose subject names a checkpoint that is another one now.
+    fn check_checkpoint(&self, subject: &SubjectSpec, side: &Side) -> Result<(), Failure> {
+        let own = subject.own().filter(|own| own.checkpoint.is_some());
+        let Some(own) = own else {
+            return Ok(());
+        };
+        let now = self.subjects.checkpoint(own)?;
+        let then = side.inputs().and_then(|inputs| inputs.get("checkpoint"));
+        if then == Some(&now.hash()) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is a run of {} on another checkpoint than {} is now: choose another --out, or remove it",
+            side.path().display(),
+            side.name(),
+            now.name()
+        )
+        .into())
     }
 
     fn record(&self, subject: &SubjectSpec, out: &Path) -> Result<(), Failure> {

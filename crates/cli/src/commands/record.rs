@@ -9,7 +9,9 @@ use concord_pipeline::{Capture, ModulePattern, RecordedRun};
 use concord_subject::python::Downloads;
 use serde_json::json;
 
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, seed, whole};
+use crate::inputs::{
+    ComputeArguments, IndexArguments, SubjectInputs, refuse_overruled, seed, whole,
+};
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
 use crate::subjects::Subjects;
@@ -36,6 +38,7 @@ enum Keep {
   concord record native --out run
   concord record torch==2.4.1,batch=8 --taps '*' --keep hashes --out torch-run
   concord record torch==1.13.1,engine=colbert --checkpoint ./checkpoint --out colbert-run
+  concord record native,nbits=4,doc_maxlen=40 --collection collection.tsv --out short
   concord record native,gemm=split-k:4 --checkpoint ./checkpoint --collection collection.tsv \\
       --taps bert.encoder.layer.0 --tap-passages 10 --keep all --out other-run")]
 pub struct RecordCommand {
@@ -74,6 +77,7 @@ impl RecordCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let subject = self.subject.parse()?;
         self.inputs.check_patience(std::iter::once(&subject))?;
+        refuse_overruled(self.inputs.given().chain(self.index.given()), [&subject])?;
         if self.keep == Keep::Taps && self.taps.is_empty() {
             return Err("--keep taps keeps the values of taps, and there are none: name modules by --taps, or all by \
                         --taps '*'"

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use concord_engine::embedded;
+use concord_engine::settings::OwnSettings;
 use concord_lab::formula::{ShortOperation, reveal_formula};
 use concord_lab::reveal::{
     LinearShape, OrderSummary, RecoverOptions, Revealed, label, reveal_linear, reveal_sum,
@@ -277,12 +278,20 @@ impl RevealCommand {
     /// The subject that `spec` names, with the embedded checkpoint.
     fn runner(&self, spec: &str, tokens: usize) -> Result<Runner, Failure> {
         let subject: SubjectSpec = spec.parse()?;
+        let mut own = subject.own().into_iter().flat_map(OwnSettings::given);
+        if let Some((name, value)) = own.next() {
+            return Err(format!(
+                "{name}={value} would have no effect: an operation is asked by itself, on numbers made up for it, \
+                 without a checkpoint and without an index"
+            )
+            .into());
+        }
         let index = IndexArguments::with_doc_maxlen(tokens.clamp(3, 64));
         let compute = ComputeArguments {
             threads: self.threads,
             ..ComputeArguments::default()
         };
-        let inputs = SubjectInputs::of_checkpoint(embedded::CHECKPOINT);
+        let inputs = SubjectInputs::of_checkpoint(Some(embedded::CHECKPOINT));
         let subjects = Subjects::new(&inputs, &index, &compute, Downloads::Keep)?;
         subjects.runner(subject)
     }

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
+use concord_engine::settings::OwnSettings;
 use concord_lab::sweep::{Sweep, sweep, texts};
 use concord_pipeline::Scratch;
 use concord_report::sweep_text;
 use concord_subject::python::Downloads;
+use concord_subject::specification::SubjectSpec;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs};
+use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse_overruled};
 use crate::output::{Failure, Outcome, print, print_json, status};
 use crate::subjects::Subjects;
 
@@ -49,8 +51,9 @@ pub struct SweepCommand {
 #[derive(Args)]
 struct SweepInputs {
     /// The checkpoint: a folder, an id of the Hugging Face hub (owner/name), or concord-mini
-    #[arg(long, value_name = "CHECKPOINT", default_value = concord_engine::embedded::CHECKPOINT)]
-    checkpoint: String,
+    /// [default: concord-mini]
+    #[arg(long, value_name = "CHECKPOINT")]
+    checkpoint: Option<String>,
     /// Threads [default: all, or PyTorch's choice]
     #[arg(long, value_name = "N", value_parser = crate::inputs::positive)]
     threads: Option<std::num::NonZeroUsize>,
@@ -112,22 +115,38 @@ impl SweepCommand {
         ))
     }
 
+    /// The subject, of whose own settings the checkpoint alone plays a part.
+    fn subject(&self) -> Result<SubjectSpec, Failure> {
+        let subject: SubjectSpec = self.subject.parse()?;
+        let mut own = subject.own().into_iter().flat_map(OwnSettings::given);
+        if let Some((name, value)) = own.find(|(name, _)| *name != "checkpoint") {
+            return Err(format!(
+                "{name}={value} would have no effect: a sweep makes its own passages, of as many tokens as --seq \
+                 says, and runs the encoder alone"
+            )
+            .into());
+        }
+        let checkpoint = self.inputs.checkpoint.clone();
+        let given = checkpoint.map(|checkpoint| ("checkpoint".to_owned(), checkpoint));
+        refuse_overruled(given, [&subject])?;
+        Ok(subject)
+    }
+
     fn sweep(&self, tokens: usize) -> Result<Sweep, Failure> {
-        let subject = self.subject.parse()?;
+        let subject = self.subject()?;
         let index = IndexArguments::with_doc_maxlen(tokens);
         let compute = ComputeArguments {
             threads: self.inputs.threads,
             ..ComputeArguments::default()
         };
-        let inputs = SubjectInputs::of_checkpoint(&self.inputs.checkpoint);
+        let inputs = SubjectInputs::of_checkpoint(self.inputs.checkpoint.as_deref());
         let largest = self.sizes.0.iter().copied().max().unwrap_or(1);
         let subjects = Subjects::new(&inputs, &index, &compute, Downloads::Keep)?;
-        let texts =
-            texts(subjects.checkpoint().word_pieces(), largest, tokens).ok_or_else(|| {
-                format!(
-                    "no passages of {tokens} tokens can be made of this checkpoint's vocabulary"
-                )
-            })?;
+        let own = subject.own().cloned().unwrap_or_default();
+        let checkpoint = subjects.checkpoint(&own)?;
+        let texts = texts(checkpoint.word_pieces(), largest, tokens).ok_or_else(|| {
+            format!("no passages of {tokens} tokens can be made of this checkpoint's vocabulary")
+        })?;
         let collection = Arc::new(Collection::from_passages(texts));
         let runner = subjects.on(collection).runner(subject)?;
         let scratch = Scratch::new()?;

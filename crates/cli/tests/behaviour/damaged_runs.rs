@@ -88,6 +88,46 @@ fn a_flipped_bit_in_another_file_of_a_run_is_named() {
 }
 
 #[test]
+fn a_flipped_bit_in_a_value_is_damage_wherever_explain_and_the_referee_read_it() {
+    let place = two_runs();
+    let live = format!("explain a native,gemm=split-k:4 {ON} --once");
+    let damaged = |name: &str, lines: &[&str]| {
+        let blob = blob(&place.path("a"), name);
+        let len = fs::metadata(&blob).unwrap().len() as usize;
+        flip(&blob, len - 1);
+        let file = blob.file_name().unwrap().to_str().unwrap();
+        for line in lines {
+            let ended = place.run(line).with_code(2);
+            assert!(ended.err.contains(file), "{name}: {line}: {}", ended.err);
+            assert!(ended.err.contains("is damaged"), "{}", ended.err);
+            assert_eq!(ended.out, "", "{line}");
+        }
+        flip(&blob, len - 1);
+    };
+    let referee = format!("diff a b --referee {ON}");
+    // Values that differ are read to be compared.
+    for name in ["embs", "D", "batches", "centroids"] {
+        let lines = [&live, "explain a b", "explain b a --json", &referee];
+        damaged(name, &lines);
+    }
+    // So are those of modules, where both sides have them.
+    damaged("linear", &["explain a b", "explain b a", &referee]);
+    // What is the same by its hash is read where a stage of the other side is given it.
+    for name in ["doclens", "sampled_pids"] {
+        damaged(name, &[&live]);
+    }
+    // And what nobody reads changes nothing that is said.
+    let whole = place.run(&live).with_code(1).out;
+    for name in ["tensorize_output", "passages", "plan"] {
+        let blob = blob(&place.path("a"), name);
+        let len = fs::metadata(&blob).unwrap().len() as usize;
+        flip(&blob, len - 1);
+        assert_eq!(place.run(&live).with_code(1).out, whole, "{name}");
+        flip(&blob, len - 1);
+    }
+}
+
+#[test]
 fn what_cannot_be_checked_is_said() {
     let place = two_runs();
     fs::remove_file(place.path("b/SHA256SUMS")).unwrap();

@@ -235,7 +235,7 @@ fn two_neighbours_that_differ_are_found_by_halving() {
     let ended = matrix(&place, &format!("{subjects} --until-different")).with_code(1);
     assert_eq!(
         ended.out.lines().last().unwrap(),
-        "native,batch=4 and native,gelu=tanh are the two neighbours between which the bits change, first \
+        "native,batch=4 and native,gelu=tanh are two neighbours that differ, first \
          in `batches`; inside the encoder, first \
          `bert.encoder.layer.0.intermediate.intermediate_act_fn`, for 8 of 8 passages."
     );

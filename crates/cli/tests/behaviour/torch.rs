@@ -186,6 +186,36 @@ fn torch_is_asked_for_what_the_command_line_says() {
 }
 
 #[test]
+fn what_a_torch_subject_has_for_itself_is_what_is_asked_of_it() {
+    let place = place();
+    environment(&place, "2.4.1", ANSWER);
+    crate::sides::copied(&place, "other");
+    let own = "checkpoint=./other,nbits=4,doc_maxlen=30,kmeans_niters=2,seed=7";
+    let line = format!(
+        "record torch==2.4.1,{own} --collection COLLECTION --passages 8 --keep hashes --out run"
+    );
+    run(&place, &line).with_code(0);
+    let request = json_of(&place.path("request"));
+    let folder = request["checkpoint"].as_str().unwrap();
+    assert!(folder.ends_with("other"), "{folder}");
+    for (name, value) in [("nbits", 4), ("doc_maxlen", 30), ("kmeans_niters", 2)] {
+        assert_eq!(request[name], json!(value), "{name}");
+    }
+    // The stages after the encoder have them as well, the seed among them.
+    let manifest = json_of(&place.path("run/manifest.json"));
+    assert_eq!(
+        manifest["subject"],
+        format!("torch==2.4.1,engine=bert,{own}")
+    );
+    for (name, value) in [("nbits", 4), ("kmeans_niters", 2), ("seed", 7)] {
+        assert_eq!(manifest["options"][name], json!(value), "{name}");
+    }
+    // The engine of colbert-ai has a seed of its own.
+    let colbert = format!("record torch==2.4.1,engine=colbert,seed=7 --out run2 {INPUTS}");
+    run(&place, &colbert).refused(&["--seed is for `native`"]);
+}
+
+#[test]
 fn hashes_alone_are_kept_where_no_values_are_asked_for() {
     let place = place();
     environment(&place, "2.4.1", ANSWER);

@@ -9,7 +9,7 @@ use super::names::merged;
 use super::passages::Passages;
 use super::progress::DiffProgress;
 use super::report::{Bits, DiffRow, Evidence, Outcome, Presence, RowKind, Spots, Unknown};
-use crate::side::{Artifact, Field, Side};
+use crate::side::{Artifact, Field, Side, SideKind};
 
 /// The row of the artifact of that name, which at least one side has.
 pub(super) fn row(
@@ -23,7 +23,9 @@ pub(super) fn row(
     let kind = RowKind::Artifact;
     let (of_a, of_b) = (a.artifact(name)?, b.artifact(name)?);
     let (Some(of_a), Some(of_b)) = (&of_a, &of_b) else {
-        let comparable = a.kind() == b.kind() || both_keep(a, b, name);
+        // Of two runs of PyTorch one may have ended with the encoder, as the agent's do by itself.
+        let same_kind = a.kind() == b.kind() && a.kind() != SideKind::ForeignRun;
+        let comparable = same_kind || both_keep(a, b, name);
         return Ok(one_sided(
             name,
             kind,

@@ -5,6 +5,7 @@ use std::fmt;
 
 use concord_engine::graph;
 use concord_engine::index_settings::{is_size, said_again};
+use concord_subject::torch::DEPARTURES;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -16,7 +17,8 @@ pub struct Remark {
     pub about: About,
     /// Its name: `checkpoint`, `nbits`, …
     pub name: String,
-    /// What the first side has; `None` where it says nothing of it.
+    /// What the first side has; `None` where it says nothing of it, which is no [difference](Remark::is_difference) but
+    /// for artifacts that were given.
     pub a: Option<String>,
     /// What the second has.
     pub b: Option<String>,
@@ -37,6 +39,19 @@ pub enum About {
 }
 
 impl Remark {
+    /// Whether the two are known to have been told differently. What one side does not state is not known of it; but
+    /// a side that names its inputs and no artifact among them has computed that artifact, and one that Concord
+    /// recorded says in what its environment departs from others.
+    pub fn is_difference(&self) -> bool {
+        let both = self.a.is_some() && self.b.is_some();
+        both || swapped(&self.name).is_some() || self.name == DEPARTURES
+    }
+
+    /// Whether it is of something that one side alone states.
+    fn is_one_sided(&self) -> bool {
+        matches!(self.about, About::Input | About::Option) && !self.is_difference()
+    }
+
     fn unsealed(side: &Side) -> Remark {
         Remark {
             about: About::Unsealed,
@@ -50,9 +65,28 @@ impl Remark {
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.name;
-        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "not given".to_owned());
+        if self.is_one_sided() {
+            let what = match self.about {
+                About::Option => format!("option `{name}`"),
+                _ => format!("the {name}"),
+            };
+            let (value, silent, says) = match (&self.a, &self.b) {
+                (Some(value), _) => (value.as_str(), "B", "A"),
+                (None, value) => (value.as_deref().unwrap_or_default(), "A", "B"),
+            };
+            return write!(f, "{what} is not stated by {silent} ({says}: {value})");
+        }
+        let none = if swapped(name).is_some() {
+            "computed"
+        } else {
+            "none"
+        };
+        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| none.to_owned());
         let (a, b) = (side(&self.a), side(&self.b));
         match self.about {
+            About::Input if name == CHECKPOINT_FILES => {
+                write!(f, "the files of the checkpoints differ ({a} and {b})")
+            }
             About::Input => write!(f, "the {name}s differ ({a} and {b})"),
             About::Option => write!(f, "option `{name}` differs ({a} and {b})"),
             About::Contract => {
@@ -70,6 +104,20 @@ impl fmt::Display for Remark {
     }
 }
 
+/// What a manifest calls an artifact that was given instead of computed: the artifact behind this.
+const SWAP: &str = "swap ";
+
+/// The artifact that an input stands for which was given instead of computed.
+pub(crate) fn swapped(input: &str) -> Option<&str> {
+    input.strip_prefix(SWAP)
+}
+
+/// The checkpoint by its content, whatever files it lies in.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+
+/// The checkpoint by its files, which is all that the agent by itself can say of it.
+pub(crate) const CHECKPOINT_FILES: &str = "checkpoint_files";
+
 /// Options that are written down only where the results depend on them.
 const WHERE_IT_MATTERS: [&str; 1] = ["batch"];
 
@@ -85,7 +133,8 @@ struct Told {
 ///
 /// Sides of different kinds do not name the same things, so of those only what both name is compared. An option
 /// that a build writes down only where its results depend on it, as they do on the batch in some variants, is no
-/// difference where the other has none: whatever it was there, default or not, has no part in the results.
+/// difference where the other has none: whatever it was there, default or not, has no part in the results. What one
+/// of two sides of a kind states and the other does not is told, and is no [difference](Remark::is_difference).
 ///
 /// Of two indexes the settings are compared by which they are read, but no sizes where `rows_differ`: they follow.
 pub(super) fn remarks(a: &Side, b: &Side, rows_differ: bool) -> Result<Vec<Remark>, SideError> {
@@ -106,7 +155,8 @@ pub(super) fn remarks(a: &Side, b: &Side, rows_differ: bool) -> Result<Vec<Remar
         .filter(unsealed)
         .map(Remark::unsealed)
         .collect();
-    let (a, b) = (told_a, told_b);
+    let (mut a, mut b) = (told_a, told_b);
+    one_rule(&mut a.inputs, &mut b.inputs);
     if let (Some(version_a), Some(version_b)) = (a.contract, b.contract)
         && version_a != version_b
     {
@@ -148,6 +198,19 @@ pub(super) fn remarks(a: &Side, b: &Side, rows_differ: bool) -> Result<Vec<Remar
     let mut said = said.into_iter();
     remarks.retain(|_| said.next() == Some(false));
     Ok(remarks)
+}
+
+/// Leaves two checkpoints one hash to be compared by: that of their content where both have it, and else that of
+/// their files where both have that.
+fn one_rule(a: &mut BTreeMap<String, String>, b: &mut BTreeMap<String, String>) {
+    let both = |name| a.contains_key(name) && b.contains_key(name);
+    let other = match (both(CHECKPOINT), both(CHECKPOINT_FILES)) {
+        (true, _) => CHECKPOINT_FILES,
+        (false, true) => CHECKPOINT,
+        (false, false) => return,
+    };
+    a.remove(other);
+    b.remove(other);
 }
 
 /// Which of the remarks are on settings by which two indexes are read and searched.

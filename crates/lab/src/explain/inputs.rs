@@ -1,15 +1,20 @@
 //! What two sides did not have in common before anything was computed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use concord_engine::graph;
+use concord_model::checkpoint::Checkpoint;
+use concord_model::hub::HubOptions;
 use concord_pipeline::artifact::{ORDER, PASSAGES, TENSORIZE_OUTPUT};
 use concord_pipeline::{ArtifactRecord, RecordedRun};
+use concord_subject::runner::Runner;
+use concord_subject::specification::SubjectSpec;
 use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
 use super::error::ExplainError;
-use crate::diff::{About, Bits, DiffReport};
+use crate::diff::{About, Bits, CHECKPOINT, CHECKPOINT_FILES, DiffReport, Remark, swapped};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,33 +50,30 @@ pub struct InputDifference {
     pub given_to: Vec<String>,
 }
 
-/// What a run calls an artifact that was given to it, before the artifact's name.
-const SWAP: &str = "swap ";
-
 fn owned(artifacts: impl Iterator<Item = &'static str>) -> Vec<String> {
     artifacts.map(str::to_owned).collect()
 }
 
+/// `runners`: the subjects, where they can be run, for the checkpoints that they have.
 pub(super) fn differences(
     report: &DiffReport,
     a: &RecordedRun,
     b: &RecordedRun,
+    runners: [Option<&Runner>; 2],
 ) -> Result<Vec<InputDifference>, ExplainError> {
     let mut found = Vec::new();
-    for remark in &report.remarks {
-        let sides = (
-            remark.a.clone().unwrap_or_else(|| "not given".to_owned()),
-            remark.b.clone().unwrap_or_else(|| "not given".to_owned()),
-        );
+    for remark in report.remarks.iter().filter(|r| r.is_difference()) {
+        let said = |side: &Option<String>| side.clone().unwrap_or_else(|| "computed".to_owned());
+        let sides = (said(&remark.a), said(&remark.b));
         let difference = match (remark.about, remark.name.as_str()) {
             (About::Input, "collection") => collection(a, b)?,
-            (About::Input, "checkpoint") => InputDifference {
+            (About::Input, CHECKPOINT | CHECKPOINT_FILES) => InputDifference {
                 kind: InputKind::Checkpoint,
-                what: format!("the checkpoints differ ({} and {})", sides.0, sides.1),
-                given_to: owned(graph::made_from_input("checkpoint")),
+                what: checkpoints(remark, [a, b], runners),
+                given_to: owned(graph::made_from_input(CHECKPOINT)),
             },
             (About::Input, name) => {
-                let swapped = name.strip_prefix(SWAP);
+                let swapped = swapped(name);
                 let artifact = swapped.filter(|artifact| ORDER.contains(artifact));
                 InputDifference {
                     kind: InputKind::Given,
@@ -123,6 +125,66 @@ pub(super) fn differences(
         }
     }
     Ok(found)
+}
+
+/// The input of which nobody can say whether both sides had the same, in words, if there is one: a side does not
+/// state it, or not by the rule that the other does.
+pub(super) fn unstated(report: &DiffReport) -> Option<String> {
+    let mut open = report.remarks.iter().filter(|remark| {
+        let is_input = matches!(remark.about, About::Input);
+        is_input && !remark.is_difference()
+    });
+    let first = open.next()?;
+    let name = match first.name.as_str() {
+        CHECKPOINT | CHECKPOINT_FILES => CHECKPOINT,
+        name => name,
+    };
+    let (silent, says) = if first.a.is_some() {
+        ("B", "A")
+    } else {
+        ("A", "B")
+    };
+    Some(format!(
+        "whether both had the same {name}, of which {silent} does not state the `{}` that {says} does",
+        first.name
+    ))
+}
+
+/// In what two checkpoints differ: by name where both are at hand, and else by their hashes, as the remark says.
+fn checkpoints(remark: &Remark, runs: [&RecordedRun; 2], runners: [Option<&Runner>; 2]) -> String {
+    /// More are not told one by one.
+    const TOLD: usize = 4;
+    let [a, b] = [0, 1].map(|side| match runners[side] {
+        Some(runner) => Some(runner.checkpoint().clone()),
+        None => named_by(runs[side]),
+    });
+    let differences = match (a, b) {
+        (Some(a), Some(b)) => a.differences(&b),
+        _ => Vec::new(),
+    };
+    if differences.is_empty() {
+        return remark.to_string();
+    }
+    let told = &differences[..differences.len().min(TOLD)];
+    let more = match differences.len() - told.len() {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    format!("the checkpoints differ in {}{more}", told.join("; "))
+}
+
+/// The checkpoint that the subject of a run names for itself, if it is a folder here and still the one that the run
+/// was made with.
+fn named_by(run: &RecordedRun) -> Option<Checkpoint> {
+    let subject: SubjectSpec = run.manifest().subject.parse().ok()?;
+    let name = subject.own()?.checkpoint.clone()?;
+    if !Path::new(&name).is_dir() {
+        return None;
+    }
+    // A folder is read without looking at the hub.
+    let checkpoint = Checkpoint::load(&name, &HubOptions::new("")).ok()?;
+    let recorded = run.manifest().inputs.get(CHECKPOINT)?;
+    (checkpoint.hash() == *recorded).then_some(checkpoint)
 }
 
 /// Whether two collections differ in their texts or only in their order.

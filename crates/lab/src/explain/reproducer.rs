@@ -3,51 +3,35 @@
 //! The numbers it computes on are made by a rule that every version of numpy follows to the bit, so no
 //! tensors have to go with it. That the difference shows on them is measured here, on both sides, before
 //! the script is written.
+//!
+//! Each side computes in its own shape: where batches are of other sizes, or padded otherwise, the rows that both
+//! have are computed on the same numbers.
 
 use concord_model::architecture::Operation;
-use concord_subject::operations::{OperationError, Operations, RowOperation};
+use concord_subject::operations::{Operations, RowOperation};
 use concord_subject::runner::Runner;
-use concord_tensor::{DType, Tensor};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use concord_subject::specification::Pad;
+use concord_subject::torch::Torch;
+use concord_tensor::Tensor;
 
+use super::attention::attention;
 use super::culprit::Culprit;
 use super::encoder::Forced;
 use super::error::ExplainError;
+use super::made_up::{Case, Shape, made, numbers};
+use super::script::{Reproducer, Shown, SideOfScript, script};
 
-/// A script and what it prints on both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reproducer {
+/// An operation of a culprit for which there is no script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unshown {
     pub operation: Operation,
-    /// A name for its folder.
-    pub name: String,
-    /// The Python script.
-    pub script: String,
-    /// What it prints on the first side.
-    pub expected_a: String,
-    /// On the second.
-    pub expected_b: String,
-    /// Elements of the result that differ.
-    pub differing: usize,
-    /// Of how many.
-    pub of: usize,
+    pub why: String,
 }
 
-/// The step whose result is looked at.
-struct Case {
-    name: &'static str,
-    operation: Operation,
-    /// The line of Python that computes `y`.
-    call: String,
-    /// The lines that make its operands.
-    operands: Vec<String>,
-    results: [Tensor; 2],
-}
-
-/// Scripts for the operations of the culprits, as far as the difference shows on made-up numbers. The
-/// second value names the operations for which it does not.
+/// Scripts for the operations of the culprits, as far as the difference shows on made-up numbers, and the operations for
+/// which there is none.
 ///
-/// Both sides must be PyTorch; others have no script.
+/// Both sides must be PyTorch on the CPU; others have no script.
 ///
 /// # Errors
 /// When a process cannot be asked.
@@ -55,291 +39,241 @@ pub fn reproducers(
     forced: &Forced,
     a: &Runner,
     b: &Runner,
-) -> Result<(Vec<Reproducer>, Vec<Operation>), ExplainError> {
+) -> Result<(Vec<Reproducer>, Vec<Unshown>), ExplainError> {
     let (Runner::Torch(torch_a), Runner::Torch(torch_b)) = (a, b) else {
         return Ok((Vec::new(), Vec::new()));
     };
+    let both = [torch_a.as_ref(), torch_b.as_ref()];
     let mut sides = [Operations::of(a, "")?, Operations::of(b, "")?];
-    let batch = forced.batches.iter().max_by_key(|batch| batch.rows);
-    let (passages, tokens) = batch.map_or((1, 1), |batch| (batch.pids.len(), batch.longest));
-    let (mut scripts, mut silent) = (Vec::new(), Vec::new());
-    let mut seen: Vec<Operation> = Vec::new();
+    let shapes = shapes(forced, both);
+    let (mut scripts, mut unshown) = (Vec::new(), Vec::new());
+    let mut operations: Vec<Operation> = Vec::new();
     for culprit in &forced.culprits {
-        if seen.contains(&culprit.operation) {
-            continue;
-        }
-        seen.push(culprit.operation);
-        let shape = Shape {
-            passages,
-            tokens,
-            width: culprit.width,
-            heads: forced.heads,
-        };
-        let cases = cases(culprit, forced, shape, &mut sides)?;
-        let shown: Vec<Case> = cases
-            .into_iter()
-            .filter(|case| case.results[0].hash() != case.results[1].hash())
-            .take(1)
-            .collect();
-        if shown.is_empty() && culprit.operation != Operation::Lookup {
-            silent.push(culprit.operation);
-        }
-        for case in shown {
-            let setting = Setting {
-                autocast: [torch_a.amp(), torch_b.amp()].map(|amp| amp.to_string()),
-                // A single operation is the same with either engine.
-                subjects: [a, b].map(|runner| runner.specification().replace(",engine=bert", "")),
-            };
-            scripts.push(script(&case, &setting)?);
+        if !operations.contains(&culprit.operation) {
+            operations.push(culprit.operation);
         }
     }
-    Ok((scripts, silent))
+    for operation in operations {
+        let mut culprits = forced.culprits.iter();
+        let culprits: Vec<&Culprit> = culprits
+            .by_ref()
+            .filter(|culprit| culprit.operation == operation)
+            .collect();
+        if let Some(why) = cannot_be_shown(operation, &culprits, both) {
+            unshown.push(Unshown { operation, why });
+            continue;
+        }
+        match shown(&culprits, forced, &shapes, &mut sides)? {
+            Some(case) => {
+                let [a, b] = case.common()?;
+                let side = |torch: &Torch, operands: &[String], values: Vec<f32>| SideOfScript {
+                    subject: torch.operation_specification(),
+                    autocast: torch.amp(),
+                    threads: torch.threads(),
+                    variables: torch.variables(),
+                    operands: operands.to_vec(),
+                    values,
+                };
+                scripts.push(script(&Shown {
+                    name: case.name,
+                    operation: case.operation,
+                    call: &case.call,
+                    part: case.part,
+                    sides: [
+                        side(torch_a, &case.operands[0], a),
+                        side(torch_b, &case.operands[1], b),
+                    ],
+                }));
+            }
+            None => unshown.push(Unshown {
+                operation,
+                why: "it does not show on made-up numbers".to_owned(),
+            }),
+        }
+    }
+    Ok((scripts, unshown))
 }
 
-#[derive(Clone, Copy)]
-struct Shape {
-    passages: usize,
-    tokens: usize,
-    width: usize,
-    heads: usize,
+/// Why a script of one operation cannot show what these culprits do, if that is clear from what they are.
+fn cannot_be_shown(
+    operation: Operation,
+    culprits: &[&Culprit],
+    sides: [&Torch; 2],
+) -> Option<String> {
+    if culprits.iter().all(|culprit| culprit.cut_out != [false; 2]) {
+        return Some("one side does not compute it".to_owned());
+    }
+    let [a, b] = sides.map(Torch::attention);
+    match operation {
+        Operation::Lookup => Some("it takes rows out of the checkpoint's tables".to_owned()),
+        Operation::Mask => Some("it takes what the tokenizer made".to_owned()),
+        Operation::Attention if a != b => Some(format!(
+            "A computes it by attention={a} and B by attention={b}, and a script shows one operation of PyTorch"
+        )),
+        _ => None,
+    }
 }
 
-struct Setting {
-    autocast: [String; 2],
-    subjects: [String; 2],
+/// The first step of a culprit, in the first shape, whose results are not the same.
+fn shown(
+    culprits: &[&Culprit],
+    forced: &Forced,
+    shapes: &[[Shape; 2]],
+    sides: &mut [Operations; 2],
+) -> Result<Option<Case>, ExplainError> {
+    let mut asked: Vec<(usize, usize)> = Vec::new();
+    for culprit in culprits
+        .iter()
+        .filter(|culprit| culprit.cut_out == [false; 2])
+    {
+        let sizes = (culprit.width, inputs(culprit, forced));
+        if asked.contains(&sizes) {
+            continue;
+        }
+        asked.push(sizes);
+        for &shape in shapes {
+            for case in cases(culprit, forced, shape, sides)? {
+                let [a, b] = case.common()?;
+                let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+                if !a.iter().zip(&b).all(same) {
+                    return Ok(Some(case));
+                }
+            }
+        }
+    }
+    Ok(None)
 }
 
-/// Numbers between −½ and ½ times `scale`, the same as `numbers` of the script makes.
-fn numbers(seed: u64, scale: f32, shape: &[usize]) -> Result<Tensor, OperationError> {
-    let count: usize = shape.iter().product();
-    let number = |at: usize| {
-        let mixed = (at as u64)
-            .wrapping_add(seed << 32)
-            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let unit = (mixed >> 40) as f32 / (1u32 << 24) as f32;
-        (unit - 0.5) * scale
-    };
-    Ok(Tensor::new(
-        shape.to_vec(),
-        (0..count).map(number).collect::<Vec<f32>>(),
-    )?)
+/// The shapes of the batches that were looked at, on both sides; the largest first. Where the first side makes batches
+/// of another size, the passages of its batch are as many as it puts into one.
+fn shapes(forced: &Forced, [a, b]: [&Torch; 2]) -> Vec<[Shape; 2]> {
+    let mut batches: Vec<_> = forced.batches.iter().collect();
+    batches.sort_by_key(|batch| std::cmp::Reverse(batch.rows));
+    let longest = batches.iter().map(|batch| batch.longest).max();
+    let longest = longest.unwrap_or(1);
+    let mut shapes: Vec<[Shape; 2]> = Vec::new();
+    for batch in batches {
+        let passages = batch.pids.len().max(1);
+        let of_b = Shape {
+            passages,
+            tokens: (batch.rows / passages).max(1),
+        };
+        let same_batches = a.batch() == b.batch();
+        let passages = match same_batches {
+            true => passages,
+            false => a.batch().min(a.passages()),
+        };
+        // A smaller batch of the same passages is padded to as few tokens as a passage has on average, or to as many
+        // as the longest.
+        let mean = (batch.tokens / batch.pids.len().max(1)).max(1);
+        let tokens = match (a.pad(), b.pad()) {
+            (Pad::List, Pad::Batch) => vec![longest],
+            (Pad::Batch, Pad::List) => vec![batch.longest, mean],
+            (Pad::Batch, Pad::Batch) if !same_batches => vec![of_b.tokens, mean, longest],
+            _ => vec![of_b.tokens],
+        };
+        for tokens in tokens {
+            let of_a = Shape { passages, tokens };
+            if !shapes.contains(&[of_a, of_b]) {
+                shapes.push([of_a, of_b]);
+            }
+        }
+    }
+    match shapes.is_empty() {
+        true => vec![
+            [Shape {
+                passages: 1,
+                tokens: 1,
+            }; 2],
+        ],
+        false => shapes,
+    }
 }
 
-/// The line of the script that makes such numbers.
-fn made(name: &str, seed: u64, scale: f32, shape: &[usize]) -> String {
-    let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
-    format!("{name} = numbers({seed}, {scale:?}, {})", shape.join(", "))
+/// What a linear layer adds up, where its order of additions is known; else the width of what it makes.
+fn inputs(culprit: &Culprit, forced: &Forced) -> usize {
+    let mut orders = forced.orders.iter();
+    let orders = orders.find(|orders| orders.modules.contains(&culprit.module));
+    orders.map_or(culprit.width, |orders| orders.inputs)
 }
 
+/// A step that takes rows `(passages, tokens, …)`, on both sides.
 fn cases(
     culprit: &Culprit,
     forced: &Forced,
-    shape: Shape,
+    shapes: [Shape; 2],
     sides: &mut [Operations; 2],
 ) -> Result<Vec<Case>, ExplainError> {
-    let Shape {
-        passages,
-        tokens,
-        width,
-        heads,
-    } = shape;
-    let batch = [passages, tokens, width];
-    let mut on_rows =
-        |operation: RowOperation<'_>, x: &Tensor| -> Result<[Tensor; 2], ExplainError> {
-            let [a, b] = sides;
-            Ok([a.by_rows(operation, x)?, b.by_rows(operation, x)?])
-        };
-    Ok(match culprit.operation {
+    let width = culprit.width;
+    let operation = culprit.operation;
+    let batch = |of: usize| shapes.map(|shape| [shape.passages, shape.tokens, of]);
+    // What an operation makes of its first operand, which is as large as the batch, and of others that are the same on
+    // both sides.
+    let rows = |name, call: String, of, scale, others: Vec<String>, y: [Tensor; 2]| {
+        let operands = batch(of).map(|shape| {
+            let first = made("x", 1, scale, &shape);
+            [vec![first], others.clone()].concat()
+        });
+        vec![Case {
+            name,
+            operation,
+            call,
+            operands,
+            results: y,
+            part: None,
+        }]
+    };
+    let x = |of: usize, scale: f32| -> Result<[Tensor; 2], ExplainError> {
+        let [a, b] = batch(of);
+        Ok([numbers(1, scale, &a)?, numbers(1, scale, &b)?])
+    };
+    let [a, b] = sides;
+    let mut on_rows = |operation: RowOperation<'_>, [x, y]: [Tensor; 2]| {
+        let both = [a.by_rows(operation, &x)?, b.by_rows(operation, &y)?];
+        Ok::<_, ExplainError>(both)
+    };
+    Ok(match operation {
         Operation::Lookup | Operation::Mask => Vec::new(),
-        Operation::Linear => {
-            let orders = forced
-                .orders
-                .iter()
-                .find(|orders| orders.modules.contains(&culprit.module));
-            let inputs = orders.map_or(width, |orders| orders.inputs);
-            let x = numbers(1, 2.0, &[passages, tokens, inputs])?;
-            let w = numbers(2, 0.2, &[width, inputs])?;
-            let bias = numbers(3, 0.2, &[width])?;
-            let [a, b] = sides;
-            vec![Case {
-                name: "linear",
-                operation: Operation::Linear,
-                call: "torch.nn.functional.linear(x, w, bias)".to_owned(),
-                operands: vec![
-                    made("x", 1, 2.0, &[passages, tokens, inputs]),
-                    made("w", 2, 0.2, &[width, inputs]),
-                    made("bias", 3, 0.2, &[width]),
-                ],
-                results: [a.layer(&x, &w, &bias)?, b.layer(&x, &w, &bias)?],
-            }]
-        }
         Operation::LayerNorm => {
-            let x = numbers(1, 2.0, &batch)?;
             let (gamma, beta) = (numbers(2, 1.0, &[width])?, numbers(3, 0.2, &[width])?);
-            let operation = RowOperation::LayerNorm {
+            let layer_norm = RowOperation::LayerNorm {
                 gamma: gamma.as_slice()?,
                 beta: beta.as_slice()?,
                 eps: 1e-12,
             };
-            vec![Case {
-                name: "layer-norm",
-                operation: Operation::LayerNorm,
-                call: format!("torch.nn.functional.layer_norm(x, ({width},), gamma, beta, 1e-12)"),
-                operands: vec![
-                    made("x", 1, 2.0, &batch),
-                    made("gamma", 2, 1.0, &[width]),
-                    made("beta", 3, 0.2, &[width]),
-                ],
-                results: on_rows(operation, &x)?,
-            }]
+            let others = vec![
+                made("gamma", 2, 1.0, &[width]),
+                made("beta", 3, 0.2, &[width]),
+            ];
+            let call = format!("torch.nn.functional.layer_norm(x, ({width},), gamma, beta, 1e-12)");
+            let y = on_rows(layer_norm, x(width, 2.0)?)?;
+            rows("layer-norm", call, width, 2.0, others, y)
         }
-        Operation::Gelu => vec![Case {
-            name: "gelu",
-            operation: Operation::Gelu,
-            call: "torch.nn.functional.gelu(x)".to_owned(),
-            operands: vec![made("x", 1, 8.0, &batch)],
-            results: on_rows(RowOperation::Gelu, &numbers(1, 8.0, &batch)?)?,
-        }],
-        Operation::Normalize => vec![Case {
-            name: "normalize",
-            operation: Operation::Normalize,
-            call: "torch.nn.functional.normalize(x, p=2, dim=-1)".to_owned(),
-            operands: vec![made("x", 1, 2.0, &batch)],
-            results: on_rows(RowOperation::Normalize, &numbers(1, 2.0, &batch)?)?,
-        }],
-        Operation::Attention => attention(passages, tokens, width, heads, sides)?,
-    })
-}
-
-/// The three steps of attention, each on numbers of its own.
-fn attention(
-    passages: usize,
-    tokens: usize,
-    width: usize,
-    heads: usize,
-    sides: &mut [Operations; 2],
-) -> Result<Vec<Case>, ExplainError> {
-    let of_head = width / heads.max(1);
-    let rows = [passages, heads, tokens, of_head];
-    let scores = [passages, heads, tokens, tokens];
-    let columns = [passages, heads, of_head, tokens];
-    let [a, b] = sides;
-    let case = |name, call: &str, operands, results| Case {
-        name,
-        operation: Operation::Attention,
-        call: call.to_owned(),
-        operands,
-        results,
-    };
-    let (q, k) = (numbers(1, 2.0, &rows)?, numbers(2, 2.0, &columns)?);
-    let s = numbers(3, 8.0, &scores)?;
-    let (p, v) = (numbers(4, 1.0, &scores)?, numbers(5, 2.0, &rows)?);
-    Ok(vec![
-        case(
-            "attention-softmax",
-            "torch.softmax(s, dim=-1)",
-            vec![made("s", 3, 8.0, &scores)],
-            [
-                a.by_rows(RowOperation::Softmax, &s)?,
-                b.by_rows(RowOperation::Softmax, &s)?,
-            ],
-        ),
-        case(
-            "attention-scores",
-            "torch.matmul(q, k)",
-            vec![made("q", 1, 2.0, &rows), made("k", 2, 2.0, &columns)],
-            [a.matmul(&q, &k)?, b.matmul(&q, &k)?],
-        ),
-        case(
-            "attention-context",
-            "torch.matmul(p, v)",
-            vec![made("p", 4, 1.0, &scores), made("v", 5, 2.0, &rows)],
-            [a.matmul(&p, &v)?, b.matmul(&p, &v)?],
-        ),
-    ])
-}
-
-fn script(case: &Case, setting: &Setting) -> Result<Reproducer, ExplainError> {
-    let wide = |tensor: &Tensor| -> Result<Vec<f32>, ExplainError> {
-        Ok(tensor.cast(DType::F32)?.as_slice::<f32>()?.to_vec())
-    };
-    let (a, b) = (wide(&case.results[0])?, wide(&case.results[1])?);
-    let places = || {
-        let pairs = a.iter().zip(&b).enumerate();
-        pairs.filter(|(_, (a, b))| a.to_bits() != b.to_bits())
-    };
-    let differing = places().count();
-    let place = places().next().map_or(0, |(at, _)| at);
-    let hash = |values: &[f32]| {
-        let mut hasher = Sha256::new();
-        values
-            .iter()
-            .for_each(|value| hasher.update(value.to_le_bytes()));
-        let digest = hasher.finalize();
-        digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
-    };
-    let line = |values: &[f32]| {
-        format!(
-            "sha256 {} y[{place}] {:08x}",
-            hash(values),
-            values[place].to_bits()
-        )
-    };
-    let (expected_a, expected_b) = (line(&a), line(&b));
-    let [subject_a, subject_b] = &setting.subjects;
-    let autocast = match setting.autocast[1].as_str() {
-        "bf16" => ", torch.autocast(\"cpu\", dtype=torch.bfloat16)",
-        "fp16" => ", torch.autocast(\"cpu\", dtype=torch.float16)",
-        _ => "",
-    };
-    let script = format!(
-        r#"#!/usr/bin/env python3
-"""`{call}` has other bits in {subject_b} than in {subject_a}.
-
-{differing} of {of} elements differ. Needs torch and numpy alone; computes on the CPU.
-"""
-import hashlib
-
-import numpy as np
-import torch
-
-
-def numbers(seed, scale, *shape):
-    """Numbers from -scale/2 to scale/2, the same to the bit in every version."""
-    n = np.arange(np.prod(shape), dtype=np.uint64) + np.uint64(seed << 32)
-    n = n * np.uint64(0x9E3779B97F4A7C15)
-    n = (n ^ (n >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
-    unit = (n >> np.uint64(40)).astype(np.float32) / np.float32(1 << 24)
-    return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
-
-
-{operands}
-with torch.no_grad(){autocast}:
-    y = {call}.float().contiguous().numpy().reshape(-1)
-found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], {place}, y.view(np.uint32)[{place}])
-expected = {{
-    "{subject_a}": "{expected_a}",
-    "{subject_b}": "{expected_b}",
-}}
-print("torch", torch.__version__, found)
-print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")
-"#,
-        call = case.call,
-        of = a.len(),
-        operands = case.operands.join("\n"),
-    );
-    Ok(Reproducer {
-        operation: case.operation,
-        name: case.name.to_owned(),
-        script,
-        expected_a,
-        expected_b,
-        differing,
-        of: a.len(),
+        Operation::Gelu => {
+            let y = on_rows(RowOperation::Gelu, x(width, 8.0)?)?;
+            let call = "torch.nn.functional.gelu(x)".to_owned();
+            rows("gelu", call, width, 8.0, Vec::new(), y)
+        }
+        Operation::Normalize => {
+            let y = on_rows(RowOperation::Normalize, x(width, 2.0)?)?;
+            let call = "torch.nn.functional.normalize(x, p=2, dim=-1)".to_owned();
+            rows("normalize", call, width, 2.0, Vec::new(), y)
+        }
+        Operation::Linear => {
+            let inputs = inputs(culprit, forced);
+            let (w, bias) = (
+                numbers(2, 0.2, &[width, inputs])?,
+                numbers(3, 0.2, &[width])?,
+            );
+            let [x_a, x_b] = x(inputs, 2.0)?;
+            let y = [a.layer(&x_a, &w, &bias)?, b.layer(&x_b, &w, &bias)?];
+            let others = vec![
+                made("w", 2, 0.2, &[width, inputs]),
+                made("bias", 3, 0.2, &[width]),
+            ];
+            let call = "torch.nn.functional.linear(x, w, bias)".to_owned();
+            rows("linear", call, inputs, 2.0, others, y)
+        }
+        Operation::Attention => attention(shapes, width, forced.heads, sides)?,
     })
 }

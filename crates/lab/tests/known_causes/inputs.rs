@@ -1,7 +1,7 @@
 //! Sides that did not start from the same: the input is named, and no stage is called a culprit.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use concord_engine::settings::IndexSettings;
 use concord_lab::explain::{Explanation, InputKind, Operation};
@@ -94,14 +94,20 @@ fn settings_are_named_and_their_stages_are_not_blamed() {
     }
 }
 
-/// A copy of the golden checkpoint with one number of one tensor changed.
-fn altered(folder: &Path, weight: &str) -> Made {
+/// A copy of the golden checkpoint.
+fn copied(folder: &Path) -> PathBuf {
     let copy = folder.join("altered");
     fs::create_dir(&copy).unwrap();
     for entry in fs::read_dir(golden("checkpoint")).unwrap() {
         let entry = entry.unwrap();
         fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
     }
+    copy
+}
+
+/// A copy of the golden checkpoint with one number of one tensor changed.
+fn altered(folder: &Path, weight: &str) -> Made {
+    let copy = copied(folder);
     let file = copy.join("model.safetensors");
     let mut bytes = fs::read(&file).unwrap();
     let header_length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
@@ -113,6 +119,39 @@ fn altered(folder: &Path, weight: &str) -> Made {
     Made {
         checkpoint: copy,
         ..Made::by("native")
+    }
+}
+
+#[test]
+fn fields_of_the_configuration_are_named() {
+    for (file, from, to, named) in [
+        (
+            "config.json",
+            "1e-12",
+            "1e-6",
+            "layer_norm_eps of config.json (1e-12 and 1e-6)",
+        ),
+        (
+            "config.json",
+            "\"gelu\"",
+            "\"gelu_new\"",
+            "hidden_act of config.json (gelu_erf and gelu_tanh)",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let other = copied(folder.path());
+        let path = other.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace(from, to)).unwrap();
+        let other = Made {
+            checkpoint: other,
+            ..Made::by("native")
+        };
+        let explanation = explained(&Made::by("native"), &other, Sides::Runner);
+        assert_eq!(kinds(&explanation), [InputKind::Checkpoint], "{named}");
+        let expected = format!("the checkpoints differ in {named}");
+        assert_eq!(explanation.inputs[0].what, expected);
+        assert!(explanation.culprits().is_empty(), "{named}");
     }
 }
 
@@ -136,5 +175,12 @@ fn one_altered_weight_is_named_as_another_checkpoint_with_its_module() {
         let departures = explanation.encoder.unwrap().departures.unwrap();
         assert_eq!(departures[0].module, module);
         assert_eq!(departures.len(), 1, "{departures:?}");
+        // Where both can be run, their checkpoints are at hand, and the number itself is named.
+        let explanation = explained(&Made::by("native"), &other, Sides::Runner);
+        assert_eq!(kinds(&explanation), [InputKind::Checkpoint], "{weight}");
+        let what = &explanation.inputs[0].what;
+        let named = format!("the checkpoints differ in 1 tensor: `{weight}` at [0");
+        assert!(what.starts_with(&named), "{what}");
+        assert!(what.contains("(1 of "), "{what}");
     }
 }

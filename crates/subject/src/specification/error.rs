@@ -1,13 +1,15 @@
 //! Why text specifies no subject.
 
 use concord_engine::options::OptionError;
+use concord_engine::settings::SettingError;
 use concord_model::numerics::VariantError;
 
 use crate::python::{UnknownEngine, VersionError};
 
 /// The options of a PyTorch subject, for messages.
 const TORCH_OPTIONS: &str = "engine=, device=, amp=, batch=, threads=, pad=, attention=, isa=, \
-                             and MODULE:identity";
+                             and MODULE:identity; for this side alone checkpoint=, nbits=, doc_maxlen=, \
+                             kmeans_niters= and seed=";
 
 /// Why text specifies no subject.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,4 +51,6 @@ pub enum SpecError {
     Engine(#[from] UnknownEngine),
     #[error(transparent)]
     Variant(#[from] VariantError),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
 }

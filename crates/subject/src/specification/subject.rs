@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use concord_engine::options::NativeOptions;
+use concord_engine::settings::OwnSettings;
 
 use super::error::SpecError;
 use super::torch::{PREFIX, TorchOptions};
@@ -15,6 +16,17 @@ pub enum SubjectSpec {
     Torch(TorchOptions),
     /// A recorded run in a folder.
     Recorded(PathBuf),
+}
+
+impl SubjectSpec {
+    /// What the subject has for its side alone; a recorded run is as it was recorded.
+    pub fn own(&self) -> Option<&OwnSettings> {
+        match self {
+            SubjectSpec::Native(options) => Some(&options.own),
+            SubjectSpec::Torch(options) => Some(&options.own),
+            SubjectSpec::Recorded(_) => None,
+        }
+    }
 }
 
 impl FromStr for SubjectSpec {
@@ -73,6 +85,14 @@ mod tests {
         let text = "native,batch=7,gelu=tanh,bert.encoder.layer.*.output.dense:identity";
         assert_eq!(native(text).to_string(), text);
         assert_eq!(native("native,threads=2,isa=scalar").to_string(), "native");
+        let own = "native,batch=7,gelu=tanh,checkpoint=./other place,nbits=4,doc_maxlen=40,kmeans_niters=2,seed=7";
+        assert_eq!(native(own).to_string(), own);
+        let reordered = native("native,seed=7,doc_maxlen=40,gelu=tanh");
+        assert_eq!(
+            reordered.to_string(),
+            "native,gelu=tanh,doc_maxlen=40,seed=7"
+        );
+        assert_eq!(reordered.own.seed, Some(7));
         let referee = native("native,precision=f64");
         assert_eq!(referee.precision, Precision::F64);
         assert_eq!(referee.to_string(), "native,precision=f64");
@@ -89,6 +109,14 @@ mod tests {
             ("native,gemm=fast", "matrixmultiply"),
             ("native,isa=mmx", "avx512"),
             ("native,linear:", "MODULE:VARIANT"),
+            ("native,speed=9", "doc_maxlen="),
+            ("native,checkpoint=a,b/c", "`b/c` after `checkpoint=a`"),
+            ("native,checkpoint=a,b=c", "part of the path"),
+            ("native,checkpoint=", "names no checkpoint"),
+            ("native,nbits=", "`nbits=`: a whole number"),
+            ("native,doc_maxlen=-1", "`doc_maxlen=-1`"),
+            ("native,kmeans_niters=2.5", "`kmeans_niters=2.5`"),
+            ("native,seed=4294967296", "from 0 to 4294967295"),
         ] {
             let error = text.parse::<SubjectSpec>().unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use concord_engine::options::{number, threads};
+use concord_engine::settings::{OwnSettings, SettingError};
 use concord_model::numerics::{Change, Patch};
 
 use super::error::SpecError;
@@ -67,6 +68,8 @@ pub struct TorchOptions {
     pub isa: Option<Capability>,
     /// Modules that are cut out.
     pub patches: Vec<Patch>,
+    /// What this side has for itself; it comes before what all sides are told.
+    pub own: OwnSettings,
 }
 
 /// How the specifications of PyTorch subjects begin.
@@ -119,6 +122,7 @@ impl TorchOptions {
             attention: Attention::default(),
             isa: None,
             patches: Vec::new(),
+            own: OwnSettings::default(),
         }
     }
 
@@ -130,7 +134,19 @@ impl TorchOptions {
             return Err(SpecError::SeveralVersions(version.to_owned()));
         }
         let mut options = TorchOptions::new(version.parse()?);
-        parts.try_for_each(|part| options.set(part))?;
+        let mut before = "";
+        for part in parts {
+            options
+                .set(part)
+                .map_err(|error| match (error, before.split_once('=')) {
+                    (SpecError::UnknownTorchOption(rest), Some(("checkpoint", path))) => {
+                        let path = path.to_owned();
+                        SettingError::Comma { path, rest }.into()
+                    }
+                    (error, _) => error,
+                })?;
+            before = part;
+        }
         Ok(options)
     }
 
@@ -155,6 +171,7 @@ impl TorchOptions {
             ("pad", value) => self.pad = value.parse()?,
             ("attention", value) => self.attention = value.parse()?,
             ("isa", value) => self.isa = Some(value.parse()?),
+            (name, value) if self.own.set(name, value)? => {}
             _ => return Err(unknown()),
         }
         Ok(())
@@ -188,7 +205,7 @@ impl fmt::Display for TorchOptions {
         for patch in &self.patches {
             write!(f, ",{patch}")?;
         }
-        Ok(())
+        write!(f, "{}", self.own)
     }
 }
 
@@ -210,6 +227,7 @@ mod tests {
             "torch==2.4.1,engine=bert",
             "torch==1.13.1,engine=colbert,device=cuda:1,amp=fp16,batch=8,threads=2",
             "torch==2.15.0,engine=bert,pad=list,attention=sdpa,isa=avx2,linear:identity",
+            "torch==2.8.0,engine=bert,batch=8,checkpoint=./other,nbits=4,doc_maxlen=40,kmeans_niters=2,seed=7",
         ] {
             assert_eq!(torch(text).to_string(), text);
         }
@@ -229,6 +247,10 @@ mod tests {
             ("torch==2.4.1,isa=neon", "scalar, avx2, avx512"),
             ("torch==2.4.1,linear:gemm=split-k:3", "identity"),
             ("torch==2.4.1,precision=f16", "amp="),
+            ("torch==2.4.1,checkpoint=a,b", "`b` after `checkpoint=a`"),
+            ("torch==2.4.1,checkpoint=", "no checkpoint"),
+            ("torch==2.4.1,nbits=two", "`nbits=two`: a whole number"),
+            ("torch==2.4.1,seed=-1", "from 0 to 4294967295"),
         ] {
             let error = text.parse::<SubjectSpec>().unwrap_err().to_string();
             assert!(error.contains(said), "{text}: {error}");
