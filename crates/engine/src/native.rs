@@ -314,6 +314,15 @@ impl Native {
         self.options.numerics.at(module)
     }
 
+    /// Whether the module at `module` is cut out.
+    pub fn is_cut_out(&self, module: &str) -> bool {
+        self.options.numerics.is_identity(module)
+    }
+
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
     /// The precision of the encoder.
     pub fn precision(&self) -> Precision {
         self.options.precision

@@ -15,6 +15,7 @@ mod progress;
 mod published;
 mod recipe;
 mod settings;
+mod transformers;
 mod uv;
 mod version;
 
@@ -26,5 +27,6 @@ pub use make::Finished;
 pub use progress::Progress;
 pub use recipe::{Departure, OLDEST, PYTHON, Recipe};
 pub use settings::{Downloads, Settings, Wheels};
+pub use transformers::{TransformersError, TransformersVersion, USUAL, WITH_SDPA};
 pub use uv::Uv;
 pub use version::{TorchRange, TorchVersion, VersionError};

@@ -7,17 +7,18 @@ use clap::Args;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, explain, reproducers};
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
-use concord_pipeline::{Capture, ModulePattern, Scratch};
+use concord_pipeline::{Capture, ModulePattern, RecordedRun, RunError, Scratch};
 use concord_report::{explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
+use concord_tensor::BitHash;
 
 use crate::environment;
 use crate::inputs::{ComputeArguments, IndexArguments, SubjectInputs, refuse, warn_if_unsealed};
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
-use crate::subjects::Subjects;
+use crate::subjects::{Subjects, share_transformers};
 
 /// Explain where two builds part, and why.
 ///
@@ -68,7 +69,10 @@ struct Opened {
 impl ExplainCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let scratch = Scratch::new()?;
-        let specs = [self.subject(&self.a)?, self.subject(&self.b)?];
+        let mut specs = [self.subject(&self.a)?, self.subject(&self.b)?];
+        let mut names = [self.a.clone(), self.b.clone()];
+        let [spec_a, spec_b] = &mut specs;
+        share_transformers(spec_a, spec_b, &mut names);
         let some_run = specs
             .iter()
             .any(|spec| !matches!(spec, SubjectSpec::Recorded(_)));
@@ -79,9 +83,12 @@ impl ExplainCommand {
         } else {
             None
         };
+        if let Some(subjects) = &subjects {
+            specs.iter().try_for_each(|spec| subjects.check(spec))?;
+        }
         let [spec_a, spec_b] = specs;
-        let a = self.open(&self.a, spec_a, subjects.as_ref(), &scratch, "a")?;
-        let b = self.open(&self.b, spec_b, subjects.as_ref(), &scratch, "b")?;
+        let a = self.open(&names[0], spec_a, subjects.as_ref(), &scratch, "a")?;
+        let b = self.open(&names[1], spec_b, subjects.as_ref(), &scratch, "b")?;
         let referee = match &subjects {
             Some(subjects) if a.runner.is_some() && b.runner.is_some() && !self.no_referee => {
                 let referee = subjects.referee(self.index.settings()?)?;
@@ -187,18 +194,9 @@ impl ExplainCommand {
         let runner = subjects.runner(subject)?;
         let run = scratch.path().join(side);
         record(&runner, &name, watched(), &run)?;
-        let again = if self.once {
-            None
-        } else {
-            let again = scratch.path().join(format!("{side}-again"));
-            // Unwatched: that its artifacts are the same then also says that watching changed nothing.
-            record(
-                &runner,
-                &format!("{name} once more"),
-                Capture::default(),
-                &again,
-            )?;
-            Some(again)
+        let again = match self.once {
+            true => None,
+            false => Some(recorded_again(&runner, &name, &run, scratch, side)?),
         };
         Ok(Opened {
             name,
@@ -207,6 +205,53 @@ impl ExplainCommand {
             runner: Some(runner),
         })
     }
+}
+
+/// The subject run once more, to hold it against its first `run`.
+///
+/// Unwatched: that its artifacts are the same then also says that watching changed nothing, and it costs least. Where
+/// they are not, it is run a third time, watched, because only modules say where it does not repeat itself.
+fn recorded_again(
+    runner: &Runner,
+    name: &str,
+    run: &Path,
+    scratch: &Scratch,
+    side: &str,
+) -> Result<PathBuf, Failure> {
+    let again = scratch.path().join(format!("{side}-again"));
+    record(
+        runner,
+        &format!("{name} once more"),
+        Capture::default(),
+        &again,
+    )?;
+    if same_artifacts(run, &again)? {
+        return Ok(again);
+    }
+    let watched = scratch.path().join(format!("{side}-watched-again"));
+    let capture = Capture {
+        taps: vec![ModulePattern::new("*")],
+        ..Capture::default()
+    };
+    let name = format!("{name} a third time, because it does not repeat itself");
+    record(runner, &name, capture, &watched)?;
+    // Otherwise it repeats itself while it is watched: what is unlike is what it makes unwatched.
+    Ok(match same_artifacts(run, &watched)? {
+        true => again,
+        false => watched,
+    })
+}
+
+/// Whether two runs of one subject have the same artifacts.
+fn same_artifacts(a: &Path, b: &Path) -> Result<bool, Failure> {
+    let hashes = |run: &Path| -> Result<Vec<(String, BitHash)>, RunError> {
+        let run = RecordedRun::open(run)?;
+        let artifacts = run.artifacts().iter();
+        Ok(artifacts
+            .map(|artifact| (artifact.name.clone(), artifact.hash))
+            .collect())
+    };
+    Ok(hashes(a)? == hashes(b)?)
 }
 
 /// Writes the scripts that show what was found.

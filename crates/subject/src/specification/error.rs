@@ -3,11 +3,11 @@
 use concord_engine::options::OptionError;
 use concord_model::numerics::VariantError;
 
-use crate::python::{UnknownEngine, VersionError};
+use crate::python::{TransformersError, UnknownEngine, VersionError};
 
 /// The options of a PyTorch subject, for messages.
 const TORCH_OPTIONS: &str = "engine=, device=, amp=, batch=, threads=, pad=, attention=, isa=, \
-                             and MODULE:identity";
+                             transformers==, dropout=, and MODULE:identity";
 
 /// Why text specifies no subject.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,8 @@ pub enum SpecError {
     SeveralVersions(String),
     #[error(transparent)]
     Version(#[from] VersionError),
+    #[error(transparent)]
+    Transformers(#[from] TransformersError),
     #[error(transparent)]
     Engine(#[from] UnknownEngine),
     #[error(transparent)]
