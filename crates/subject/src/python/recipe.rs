@@ -8,10 +8,8 @@ use super::engine::Engine;
 use super::transformers::{TransformersVersion, USUAL};
 use super::version::TorchVersion;
 
-/// The oldest version of PyTorch that there is a recipe for.
-pub const OLDEST: TorchVersion = TorchVersion::new(1, 13, 0);
-
-/// The Python that every environment has; all versions of PyTorch from [`OLDEST`] on were built for it.
+/// The Python that every environment has; all versions of PyTorch from [`OLDEST`](super::version::OLDEST) on were
+/// built for it.
 pub const PYTHON: &str = "3.11";
 
 /// The packages that every engine has beside PyTorch and `transformers`, the same for all their versions.

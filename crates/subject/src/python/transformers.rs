@@ -3,8 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::recipe::OLDEST;
-use super::version::{TorchVersion, three_numbers};
+use super::version::{OLDEST, TorchVersion, three_numbers};
 
 /// A release of `transformers`, `4.48.3`, in the order of release numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,6 +15,9 @@ pub struct TorchVersion {
     patch: u16,
 }
 
+/// The oldest version of PyTorch that there is a recipe for.
+pub const OLDEST: TorchVersion = TorchVersion::new(1, 13, 0);
+
 /// The versions from one to another, both included: `2.0.1..2.2.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TorchRange {
