@@ -8,7 +8,7 @@ import sys
 from .checkpoint import read_json
 from .errors import UserError
 from .libraries import MISSING
-from .options import ENGINES, Options, ProbeOptions
+from .options import DROPOUTS, ENGINES, Options, ProbeOptions
 from .passages import GROUP
 from .probing import probe
 from .recording import record
@@ -61,6 +61,12 @@ def _add_common(add):
     add("--taps", action="append", metavar="MODULE", help="tap there and inside; * is any run of characters between dots (default: *)")
     add("--pids", type=lambda text: [int(pid) for pid in text.split(",")], metavar="PID,…", help="tap these passages only (default: all)")
     add("--attention", choices=("eager", "sdpa"), help="the attention implementation (default: eager)")
+    add(
+        "--dropout",
+        choices=DROPOUTS,
+        help="on leaves the model in training mode, in which it drops values at random, with another seed each time: "
+        "a fault that is known, to try the search for faults with (default: off)",
+    )
     add("--deterministic", action="store_true", default=None, help="PyTorch's deterministic algorithms only")
     add("--doc-maxlen", type=int, metavar="N", help="the most tokens of a passage (default: the checkpoint's)")
     add("--checkpoint-hash", metavar="HASH", help="the hash by which Concord knows the checkpoint, for the manifest")

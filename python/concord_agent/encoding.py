@@ -9,7 +9,7 @@ from .taps import listening
 
 def record_bert(run, options, settings, passages, device, progress):
     """Plain BERT with the ColBERT head: the artifacts from ``passages`` to ``embs``."""
-    model = Model(options.checkpoint, settings, options.device, options.patches, options.attention)
+    model = Model(options.checkpoint, settings, options.device, options.patches, options.attention, options.dropout)
     record_passages(run, passages)
     with listening(run, options, model.net) as taps:
         for chunk, texts in enumerate(groups(passages)):

@@ -24,7 +24,7 @@ def attention_of(bert):
 class Model:
     """A checkpoint on a device: plain BERT with the ColBERT head."""
 
-    def __init__(self, checkpoint, settings, device="cpu", patches=(), attention="eager"):
+    def __init__(self, checkpoint, settings, device="cpu", patches=(), attention="eager", dropout="off"):
         transformers = importlib.import_module("transformers")
         self.settings, self.device = settings, checked_device(device)
         config = read_json(os.path.join(checkpoint, "config.json"))
@@ -45,7 +45,7 @@ class Model:
         positions = config.max_position_embeddings
         if settings["doc_maxlen"] > positions:
             raise UserError("doc_maxlen %d is more than the %d positions" % (settings["doc_maxlen"], positions))
-        self.net.eval().to(self.device)
+        self.net.train(dropout == "on").to(self.device)
         self.tokenizer = DocTokenizer(checkpoint, settings)
         self.cut = apply_patches(self.net, patches)
         self.layers = len(self.net.bert.encoder.layer)

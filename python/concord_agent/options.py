@@ -25,6 +25,9 @@ from .settings import (
 #: Plain BERT with the head, or colbert-ai's indexer.
 ENGINES = ("bert", "colbert")
 
+#: Whether the model is left in training mode, in which it drops values at random.
+DROPOUTS = ("off", "on")
+
 
 class Options:
     """What a recording is asked for. Every name is an option of the command line and of a request."""
@@ -46,6 +49,7 @@ class Options:
         "taps": None,
         "pids": None,
         "attention": "eager",
+        "dropout": "off",
         "deterministic": False,
         "doc_maxlen": None,
         "nbits": None,
@@ -68,6 +72,7 @@ class Options:
             ("amp", tuple(AMPS)),
             ("pad", ("batch", "list")),
             ("capture", CAPTURES),
+            ("dropout", DROPOUTS),
         ):
             if getattr(self, name) not in words:
                 raise UserError("unknown %s %r: choose one of %s" % (name, getattr(self, name), ", ".join(words)))
@@ -75,6 +80,8 @@ class Options:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise UserError("%s %r: a whole number from 1 on is needed" % (name, value))
+        if self.dropout == "on" and self.engine == "colbert":
+            raise UserError("engine=colbert has no dropout=on: it is for engine=bert")
         whole = lambda pid: isinstance(pid, int) and not isinstance(pid, bool) and pid >= 0
         if self.pids is not None and not (isinstance(self.pids, list) and all(map(whole, self.pids))):
             raise UserError("pids %r: numbers of passages are needed, from 0 on" % (self.pids,))
@@ -87,6 +94,10 @@ class Options:
             self.taps = []
         elif self.taps is None:
             self.taps = ["*"]
+
+    def seed(self):
+        """The seed of every generator; ``None`` is another each time, as a model in training has it."""
+        return None if self.dropout == "on" else SEED
 
     def settings(self):
         """ColBERT's settings for it."""
@@ -107,6 +118,9 @@ class Options:
             word += ",pad=%s" % self.pad
         if self.threads is not None:
             word += ",threads=%d" % self.threads
+        for name, default in (("attention", "eager"), ("dropout", "off")):
+            if getattr(self, name) != default:
+                word += ",%s=%s" % (name, getattr(self, name))
         return ",".join([word] + list(self.patches))
 
     def manifest(self, settings, passages, attention, more):
@@ -128,7 +142,7 @@ class Options:
             "numerics": list(self.patches),
             "attention": attention,
             "doc_maxlen": settings["doc_maxlen"],
-            "seed": SEED,
+            "seed": self.seed(),
             "torch": torch.__version__,
             "torch_git": torch.version.git_version,
             "transformers": version_of("transformers"),
@@ -145,6 +159,8 @@ class Options:
         if device.type == "cuda":
             options["cuda"] = torch.version.cuda
             options["cudnn"] = torch.backends.cudnn.version()
+        if self.dropout == "on":
+            options["dropout"] = self.dropout
         options.update(more)
         return manifest_of(self.subject(), inputs, options)
 

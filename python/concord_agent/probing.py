@@ -26,7 +26,7 @@ def probe(options, progress=quiet, models=None):
             if pid >= len(passages):
                 raise UserError("batch %d, pid %d: the collection has %d passages" % (batch["number"], pid, len(passages)))
     settings = options.settings()
-    apply_settings(options.threads, deterministic=options.deterministic)
+    apply_settings(options.threads, options.seed(), deterministic=options.deterministic)
 
     def fill(run):
         model = (models or Replayer()).model(vars(options))

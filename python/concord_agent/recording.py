@@ -17,6 +17,6 @@ def record(options, progress=quiet):
         if pid >= len(passages):
             raise UserError("pid %d: the collection has %d passages" % (pid, len(passages)))
     settings = options.settings()
-    apply_settings(options.threads, deterministic=options.deterministic)
+    apply_settings(options.threads, options.seed(), deterministic=options.deterministic)
     engine = {"bert": record_bert, "colbert": record_colbert}[options.engine]
     return written(options, lambda run: engine(run, options, settings, passages, device, progress))

@@ -28,12 +28,13 @@ class Replayer:
             request.get("device") or "cpu",
             tuple([patches] if isinstance(patches, str) else patches),
             request.get("attention") or "eager",
+            request.get("dropout") or "off",
             request.get("doc_maxlen"),
         )
         if key != self._key:
-            settings = colbert_settings(key[0], {"doc_maxlen": key[4]})
+            settings = colbert_settings(key[0], {"doc_maxlen": key[5]})
             self._model, self._key = None, None
-            self._model = Model(key[0], settings, key[1], key[2], key[3])
+            self._model = Model(key[0], settings, *key[1:5])
             self._key = key
         return self._model
 

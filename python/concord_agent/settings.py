@@ -34,8 +34,10 @@ ENVIRONMENT = (
 def apply_settings(threads=None, seed=SEED, default_dtype="f32", deterministic=False):
     """Sets what could move the bits beside the version, and returns what is now set.
 
-    ``threads``: of one operation; ``None`` is PyTorch's own choice. TF32 is switched off.
+    ``threads``: of one operation; ``None`` is PyTorch's own choice. ``seed``: ``None`` is another each time. TF32 is
+    switched off.
     """
+    seed = int.from_bytes(os.urandom(4), "little") if seed is None else seed
     torch.set_num_threads(threads or THREADS)
     random.seed(seed)
     numpy.random.seed(seed)

@@ -133,7 +133,16 @@ impl<'a> Subjects<'a> {
         }
     }
 
-    fn torch(&self, options: TorchOptions) -> Result<Torch, Failure> {
+    /// Whether these options go together, as far as that can be told without making or running anything. With
+    /// several subjects it is asked of all before the first is run.
+    pub fn check(&self, subject: &SubjectSpec) -> Result<(), Failure> {
+        if let SubjectSpec::Torch(options) = subject {
+            self.checked(options.clone())?;
+        }
+        Ok(())
+    }
+
+    fn checked(&self, options: TorchOptions) -> Result<(TorchOptions, TorchInputs), Failure> {
         let options = self.compute.applied_to_torch(options, self.index)?;
         let checkpoint = self.checkpoint(&options.own)?;
         let inputs = TorchInputs {
@@ -142,8 +151,13 @@ impl<'a> Subjects<'a> {
             collection: Arc::clone(&self.collection),
             settings: self.index.settings()?,
         };
-        // Whatever can be said without an environment is said before one is made.
         check(&options, &inputs)?;
+        Ok((options, inputs))
+    }
+
+    fn torch(&self, options: TorchOptions) -> Result<Torch, Failure> {
+        // Whatever can be said without an environment is said before one is made.
+        let (options, inputs) = self.checked(options)?;
         let environment = self
             .environments
             .ensure(&recipe(&options), &mut |progress| show(&progress))?;
@@ -172,6 +186,22 @@ impl<'a> Subjects<'a> {
             }
         };
         Ok(exported(folder))
+    }
+}
+
+/// Gives two PyTorch subjects one version of `transformers` where one of them takes another than the usual and
+/// neither was told which, so that they differ in what was asked for alone. Says so, and in `names` too.
+pub fn share_transformers(a: &mut SubjectSpec, b: &mut SubjectSpec, names: &mut [String; 2]) {
+    let (SubjectSpec::Torch(a), SubjectSpec::Torch(b)) = (a, b) else {
+        return;
+    };
+    if let Some(version) = TorchOptions::have_in_common(a, b) {
+        status(format_args!(
+            "both run with transformers {version}, because one of them takes it"
+        ));
+        for name in names {
+            name.push_str(&format!(",transformers=={version}"));
+        }
     }
 }
 

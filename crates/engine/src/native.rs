@@ -336,6 +336,11 @@ impl Native {
         self.options.numerics.at(module)
     }
 
+    /// Whether the module at `module` is cut out.
+    pub fn is_cut_out(&self, module: &str) -> bool {
+        self.options.numerics.is_identity(module)
+    }
+
     /// The precision of the encoder.
     pub fn precision(&self) -> Precision {
         self.options.precision

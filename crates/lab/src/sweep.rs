@@ -1,17 +1,20 @@
 //! Which shapes of a batch change the bits of a module.
 //!
 //! Passages of one length are run in batches of every size asked for, and each time the rows are held
-//! against the rows that the same passages have in the largest batch. Before the module, every module's
-//! output is replaced by what the largest batch had there, so that the inputs are the same in all and the
-//! module answers for itself. The largest batch is among those that are run again, and has to agree with itself.
+//! against the rows that the same passages have in the largest batch. What the module reads of others is
+//! replaced by what the largest batch had there, so that its inputs are the same in all and it answers for
+//! itself. What is inside a module is part of it and is not replaced: a layer is run as a whole, and comes out
+//! other where something inside it does, unless what follows there rounds the difference away; it is told
+//! where inside it the difference begins. The largest batch is run twice side by side with the others, and has
+//! to agree with itself.
 
 mod error;
+mod extent;
+mod texts;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use concord_model::architecture;
-use concord_model::tokenizer::WordPieces;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
@@ -19,6 +22,10 @@ use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
 pub use error::SweepError;
+pub use extent::Extent;
+pub use texts::texts;
+
+use extent::Swept;
 
 /// A shape, and how it came out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +38,10 @@ pub struct Shape {
     pub rows: usize,
     /// Passages whose rows are those they have in the largest batch.
     pub same: usize,
+    /// The first of the modules inside at which rows are not those of the largest batch, in the order of
+    /// computation: all that it read was the same, so it departs by itself. There also where what follows
+    /// rounds the difference away before it is out.
+    pub begins_at: Option<String>,
 }
 
 impl Shape {
@@ -45,6 +56,11 @@ impl Shape {
 pub struct Sweep {
     pub subject: String,
     pub module: String,
+    /// The modules whose outputs it reads, which were the same for all shapes; none where it reads tokens
+    /// alone.
+    pub held: Vec<String>,
+    /// The modules that computed for it: itself, or those inside it, in order.
+    pub computing: Vec<String>,
     /// The batch size that the others are held against.
     pub reference: usize,
     /// The shapes, in the order asked for.
@@ -88,124 +104,103 @@ impl Sweep {
     }
 }
 
-/// `count` texts that the tokenizer makes `tokens` tokens of, marker and special tokens included, all
-/// different. Their words are pieces of the vocabulary, drawn in a fixed order.
-///
-/// Returns `None` if the vocabulary has too few whole words, or `tokens` leaves no room for any.
-pub fn texts(pieces: &WordPieces, count: usize, tokens: usize) -> Option<Vec<String>> {
-    // `[CLS]`, the marker, `[SEP]`.
-    let words = tokens.checked_sub(3).filter(|&words| words > 0)?;
-    let whole = (0..=pieces.highest_id())
-        .filter_map(|id| pieces.token_of(id))
-        .filter(|piece| piece.len() > 2 && piece.bytes().all(|byte| byte.is_ascii_lowercase()));
-    let vocabulary: Vec<String> = whole.collect();
-    if vocabulary.len() < 100 {
-        return None;
-    }
-    // Steps that share no factor with most lengths walk through the whole vocabulary.
-    let text = |passage: usize| {
-        let word =
-            |place: usize| &vocabulary[(passage * 7_919 + place * 104_729) % vocabulary.len()];
-        let words: Vec<&str> = (0..words).map(|place| word(place).as_str()).collect();
-        words.join(" ")
-    };
-    Some((0..count).map(text).collect())
-}
-
-/// Sweeps `module`, the path of one that computes something itself, over batches of these sizes. The subject's
-/// passages all have `tokens` tokens, and there are as many as the largest size. `scratch` is an empty folder.
+/// Sweeps the module at the path `module` over batches of these sizes. The subject's passages all have `tokens`
+/// tokens, and there are as many as the largest size. `scratch` is an empty folder.
 ///
 /// # Errors
 /// When the subject cannot be run, or the module not be judged.
 pub fn sweep(
     runner: &Runner,
     module: &str,
+    extent: Extent,
     sizes: &[usize],
     tokens: usize,
     scratch: &Path,
-    done: &mut dyn FnMut(&Shape),
 ) -> Result<Sweep, SweepError> {
+    let swept = Swept::of(runner, module, extent)?;
     let reference = sizes.iter().copied().max().unwrap_or(0);
     let all: Vec<usize> = (0..reference).collect();
-    let capture = |taps: &[&str], values| Capture {
-        artifact_values: false,
-        taps: taps.iter().map(|path| ModulePattern::new(*path)).collect(),
-        tap_values: values,
-        passages: None,
-    };
-    let whole = scratch.join("reference");
-    let batch = |number, pids: &[usize]| ProbeBatch {
+    let batch = |number, size: usize| ProbeBatch {
         number,
-        pids: pids.to_vec(),
+        pids: all[..size].to_vec(),
         pad: None,
     };
-    runner.probe(&[batch(0, &all)], None, capture(&["*"], true), &whole)?;
-    let run = RecordedRun::open(&whole)?;
-    check_module(&run, module)?;
-    let expected = hashes(&run, module, 0);
-    let forcing = Forcing::new(&run, Vec::new())?;
-    let batches: Vec<ProbeBatch> = sizes
-        .iter()
+    let given = match swept.held.is_empty() {
+        true => None,
+        false => {
+            let folder = scratch.join("given");
+            let held = capture(&swept.held, true);
+            runner.probe(&[batch(0, reference)], None, held, &folder)?;
+            Some(RecordedRun::open(&folder)?)
+        }
+    };
+    let held = swept.held.iter().map(ModulePattern::new).collect();
+    let forcing = given.as_ref().map(|run| Forcing::new(run, held));
+    let forcing = forcing.transpose()?;
+    // Once more what the others are held against.
+    let last = sizes.len();
+    let sizes_run = sizes.iter().copied().chain([reference]);
+    let batches: Vec<ProbeBatch> = sizes_run
         .enumerate()
-        .map(|(number, &size)| batch(number, &all[..size]))
+        .map(|(number, size)| batch(number, size))
         .collect();
     let out = scratch.join("sweep");
-    runner.probe(&batches, Some(&forcing), capture(&[module], false), &out)?;
+    let taps = capture(&[module.to_owned()], false);
+    runner.probe(&batches, forcing.as_ref(), taps, &out)?;
     let run = RecordedRun::open(&out)?;
+    let expected = hashes(&run, module, last);
+    let inside: Vec<(&String, Hashes)> = swept
+        .computing
+        .iter()
+        .map(|path| (path, hashes(&run, path, last)))
+        .collect();
     let mut shapes = Vec::new();
     for (number, &size) in sizes.iter().enumerate() {
-        let found = hashes(&run, module, number);
-        let same = |pid: &&usize| found.contains_key(pid) && expected.get(pid) == found.get(pid);
+        let same = same_passages(&expected, &hashes(&run, module, number), size);
+        let departs = |(path, expected): &&(&String, Hashes)| {
+            same_passages(expected, &hashes(&run, path, number), size) < size
+        };
         let shape = Shape {
             batch: size,
             tokens,
             rows: size * tokens,
-            same: all[..size].iter().filter(same).count(),
+            same,
+            begins_at: inside.iter().find(departs).map(|(path, _)| (*path).clone()),
         };
-        if size == reference && !shape.is_same() {
+        if size == reference && (!shape.is_same() || shape.begins_at.is_some()) {
             return Err(SweepError::Unsteady {
-                module: module.to_owned(),
+                module: shape.begins_at.unwrap_or_else(|| module.to_owned()),
                 batch: size,
-                same: shape.same,
             });
         }
-        done(&shape);
         shapes.push(shape);
     }
     Ok(Sweep {
         subject: runner.specification(),
         module: module.to_owned(),
+        held: swept.held,
+        computing: swept.computing,
         reference,
         shapes,
     })
 }
 
-/// Refuses what names no module, or none that answers for itself; `run` tapped all that there are.
-fn check_module(run: &RecordedRun, module: &str) -> Result<(), SweepError> {
-    let paths = run.taps().iter().map(|tap| tap.tap.as_str());
-    let architecture = architecture::of_paths(paths.clone());
-    if module.contains('*') {
-        let pattern = ModulePattern::new(module);
-        let tapped: BTreeSet<&str> = paths.collect();
-        let matching = architecture.computing().map(|module| module.path.as_str());
-        let matching = matching.filter(|path| tapped.contains(path) && pattern.covers(path));
-        return Err(SweepError::Pattern {
-            pattern: module.to_owned(),
-            matching: matching.map(str::to_owned).collect(),
-        });
-    }
-    match architecture.module(module) {
-        Some(found) if found.hands_on() => Err(SweepError::HandsOn {
-            module: module.to_owned(),
-            computes: found.reads.first().cloned().unwrap_or_default(),
-        }),
-        _ => Ok(()),
+/// Taps there and inside.
+fn capture(paths: &[String], values: bool) -> Capture {
+    Capture {
+        artifact_values: false,
+        taps: paths.iter().map(ModulePattern::new).collect(),
+        tap_values: values,
+        passages: None,
     }
 }
 
-/// The hashes that a module's rows have in a batch, by passage; several where it is called several times.
-fn hashes(run: &RecordedRun, module: &str, batch: usize) -> BTreeMap<usize, Vec<BitHash>> {
-    let mut found = BTreeMap::<usize, Vec<BitHash>>::new();
+/// The hashes of a module's rows, by passage; several where it is called several times.
+type Hashes = BTreeMap<usize, Vec<BitHash>>;
+
+/// The hashes that a module's rows have in a batch.
+fn hashes(run: &RecordedRun, module: &str, batch: usize) -> Hashes {
+    let mut found = Hashes::new();
     let taps = run.taps().iter();
     for tap in taps.filter(|tap| tap.tap == module && tap.batch == batch) {
         for rows in &tap.passages {
@@ -213,6 +208,12 @@ fn hashes(run: &RecordedRun, module: &str, batch: usize) -> BTreeMap<usize, Vec<
         }
     }
     found
+}
+
+/// How many of the first `size` passages have the rows that are expected.
+fn same_passages(expected: &Hashes, found: &Hashes, size: usize) -> usize {
+    let same = |pid: &usize| found.contains_key(pid) && expected.get(pid) == found.get(pid);
+    (0..size).filter(same).count()
 }
 
 #[cfg(test)]
@@ -225,6 +226,7 @@ mod tests {
             tokens,
             rows: batch * tokens,
             same: if same { batch } else { 0 },
+            begins_at: None,
         }
     }
 
@@ -233,6 +235,8 @@ mod tests {
         let sweep = Sweep {
             subject: "native".into(),
             module: "linear".into(),
+            held: Vec::new(),
+            computing: vec!["linear".into()],
             reference: 4,
             shapes: vec![
                 shape(1, 10, false),

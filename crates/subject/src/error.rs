@@ -10,6 +10,7 @@ use concord_model::tokenizer::TokenizerError;
 use concord_pipeline::{EvaluateError, ForcingError, RunError, StageError, StoreError};
 
 use crate::agent::AgentError;
+use crate::python::TransformersError;
 
 /// Why a run could not be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,12 @@ pub enum TorchError {
     /// `colbert-ai` pads in its own way.
     #[error("engine=colbert pads as colbert-ai does: pad= is for engine=bert")]
     Pad,
+    /// `colbert-ai` loads its model in evaluation mode.
+    #[error("engine=colbert has no dropout=on: it is for engine=bert")]
+    Dropout,
+    /// No environment has these versions and options together.
+    #[error(transparent)]
+    Transformers(#[from] TransformersError),
     /// The agent read something else than it was given.
     #[error("PyTorch's process has another {0} than it was given, which is a fault of Concord's")]
     OtherInput(String),

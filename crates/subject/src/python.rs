@@ -15,6 +15,7 @@ mod progress;
 mod published;
 mod recipe;
 mod settings;
+mod transformers;
 mod uv;
 mod version;
 
@@ -24,7 +25,8 @@ pub use environments::{Environment, Environments, Listed, Unfinished};
 pub use error::{EnvironmentError, size};
 pub use make::Finished;
 pub use progress::Progress;
-pub use recipe::{Departure, OLDEST, PYTHON, Recipe};
+pub use recipe::{Departure, PYTHON, Recipe};
 pub use settings::{Downloads, Settings, Wheels};
+pub use transformers::{TransformersError, TransformersVersion, USUAL, WITH_SDPA};
 pub use uv::Uv;
-pub use version::{TorchRange, TorchVersion, VersionError};
+pub use version::{OLDEST, TorchRange, TorchVersion, VersionError};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use concord_engine::native::Native;
+use concord_model::architecture::Architecture;
 use concord_model::checkpoint::Checkpoint;
 use concord_pipeline::{Capture, Forcing, Progress};
 
@@ -106,6 +107,23 @@ impl Runner {
         match self {
             Runner::Native(native) => native.heads(),
             Runner::Torch(torch) => torch.heads(),
+        }
+    }
+
+    /// The modules of its checkpoint, those that its options cut out among them.
+    pub fn architecture(&self) -> Architecture {
+        match self {
+            Runner::Native(native) => native.checkpoint().architecture(),
+            Runner::Torch(torch) => torch.architecture(),
+        }
+    }
+
+    /// Whether its options cut the module at `module` out, so that it gives back what it reads and nothing
+    /// inside it is run.
+    pub fn is_cut_out(&self, module: &str) -> bool {
+        match self {
+            Runner::Native(native) => native.is_cut_out(module),
+            Runner::Torch(torch) => torch.is_cut_out(module),
         }
     }
 

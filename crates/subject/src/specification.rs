@@ -8,4 +8,4 @@ mod torch;
 pub use error::SpecError;
 pub use range::expand;
 pub use subject::SubjectSpec;
-pub use torch::{Amp, Attention, Capability, PREFIX as TORCH, Pad, TorchOptions};
+pub use torch::{Amp, Attention, Capability, Dropout, PREFIX as TORCH, Pad, TorchOptions};

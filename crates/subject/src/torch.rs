@@ -20,8 +20,9 @@ use concord_engine::settings::{DEFAULT_SEED, IndexSettings, OwnSettings};
 use concord_engine::swap::Swap;
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::ComputeOptions;
+use concord_model::architecture::Architecture;
 use concord_model::checkpoint::Checkpoint;
-use concord_model::numerics::Numerics;
+use concord_model::numerics::{Change, Numerics};
 use concord_model::stages::Passages;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{
@@ -34,7 +35,7 @@ use crate::error::{RecordError, TorchError};
 use crate::probe::{self, ProbeBatch};
 use crate::python::{Departure, Engine, Environment, Recipe};
 use crate::record::checkpoint_files;
-use crate::specification::{Amp, Attention, Pad, TorchOptions};
+use crate::specification::{Amp, Attention, Dropout, Pad, TorchOptions};
 
 use after_encoder::AfterEncoder;
 use variables::variables;
@@ -127,6 +128,16 @@ impl Torch {
 
     pub fn heads(&self) -> usize {
         self.inputs.checkpoint.bert_config().num_attention_heads
+    }
+
+    pub(crate) fn architecture(&self) -> Architecture {
+        self.inputs.checkpoint.architecture()
+    }
+
+    pub(crate) fn is_cut_out(&self, module: &str) -> bool {
+        let patches = self.options.patches.iter();
+        let mut cut = patches.filter(|patch| patch.change == Change::Identity);
+        cut.any(|patch| patch.at.names(module))
     }
 
     pub fn amp(&self) -> Amp {
@@ -326,6 +337,7 @@ impl Torch {
             ("pad", json!(options.pad.to_string())),
             ("threads", json!(options.threads)),
             ("attention", json!(options.attention.to_string())),
+            ("dropout", json!(options.dropout.to_string())),
             ("patches", json!(patches)),
             ("capture", json!(values)),
             ("keep", json!(keep)),
@@ -458,13 +470,18 @@ pub fn check(options: &TorchOptions, inputs: &TorchInputs) -> Result<(), TorchEr
         if options.pad != Pad::default() {
             return Err(TorchError::Pad);
         }
+        if options.dropout != Dropout::Off {
+            return Err(TorchError::Dropout);
+        }
     }
+    let sdpa = options.attention == Attention::Sdpa;
+    options.transformers().check(options.version, sdpa)?;
     Ok(())
 }
 
 /// What the environment of these options is made of.
 pub fn recipe(options: &TorchOptions) -> Recipe {
-    Recipe::new(options.version, options.engine)
+    Recipe::new(options.version, options.engine).with_transformers(options.transformers())
 }
 
 fn unit(stage: &str) -> &'static str {

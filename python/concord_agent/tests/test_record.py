@@ -153,6 +153,23 @@ class Capture(Folder):
         self.assertEqual(run.value("batches", "D_").shape[0], run.value("batches", "mask_").shape[0])
         self.assertEqual(len(list(run.folder.glob("blobs/*/*"))), 2 + len({tap["blob"] for tap in run.taps}))
 
+    def test_dropout_that_is_left_on_does_not_repeat_itself_from_the_first_dropout_on(self):
+        runs = [record(self.folder / str(n), passages=40, dropout="on") for n in range(2)]
+        first, second = (run.tap_hashes() for run in runs)
+        differing = [path for path in agent.module_paths(2) if any(first[key] != second[key] for key in first if key[0] == path)]
+        # The dropout of the embeddings comes after their layer normalisation, and before what they give on.
+        self.assertEqual(differing[:2], ["bert.embeddings", "bert.encoder.layer.0.attention.self.query"])
+        self.assertNotEqual(runs[0].hash("embs"), runs[1].hash("embs"))
+        manifest = runs[0].manifest
+        self.assertRegex(manifest["subject"], ",dropout=on$")
+        self.assertEqual((manifest["options"]["dropout"], manifest["options"]["seed"]), ("on", None))
+        off = record(self.folder / "off", passages=40, dropout="off")
+        usual = record(self.folder / "usual", passages=40)
+        self.assertEqual(off.tap_hashes(), usual.tap_hashes())
+        self.assertEqual(off.manifest, usual.manifest)
+        with self.assertRaisesRegex(agent.UserError, "unknown dropout 'yes'"):
+            record(self.folder / "yes", dropout="yes")
+
     def test_taps_of_some_passages_are_those_of_all_passages(self):
         whole = record(self.folder / "whole", passages=70)
         run = record(self.folder / "some", passages=70, pids=[64, 3, 5, 3])

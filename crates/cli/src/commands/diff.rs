@@ -20,7 +20,7 @@ use crate::inputs::{
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
 use crate::referee;
-use crate::subjects::Subjects;
+use crate::subjects::{Subjects, share_transformers};
 
 /// Compare two runs, indexes, tensor files or subjects, artifact by artifact.
 ///
@@ -90,7 +90,11 @@ struct Opened {
 impl DiffCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         // What is wrong with the second is said before the first is run.
-        let asked = [asked(&self.a)?, asked(&self.b)?];
+        let mut asked = [asked(&self.a)?, asked(&self.b)?];
+        let mut names = [self.a.clone(), self.b.clone()];
+        if let [GivenSide::Subject(a), GivenSide::Subject(b)] = &mut asked {
+            share_transformers(a, b, &mut names);
+        }
         let is_subject = |asked: &GivenSide| matches!(asked, GivenSide::Subject(_));
         let subjects = if asked.iter().any(is_subject) {
             let (inputs, index, compute) = (&self.inputs, &self.index, &self.compute);
@@ -106,12 +110,19 @@ impl DiffCommand {
             Some(subjects) if self.referee => self.own_of_all(&asked, subjects)?,
             _ => OwnSettings::default(),
         };
+        if let Some(subjects) = &subjects {
+            for side in &asked {
+                if let GivenSide::Subject(subject) = side {
+                    subjects.check(subject)?;
+                }
+            }
+        }
         if self.referee {
             self.check(&asked, &own, subjects.as_ref())?;
         }
         let [a, b] = asked;
-        let a = opened(&self.a, a, subjects.as_ref())?;
-        let b = opened(&self.b, b, subjects.as_ref())?;
+        let a = opened(&names[0], a, subjects.as_ref())?;
+        let b = opened(&names[1], b, subjects.as_ref())?;
         let mut options = DiffOptions::default();
         options.tolerance.rtol = self.rtol;
         options.tolerance.atol = self.atol;

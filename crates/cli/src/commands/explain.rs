@@ -8,11 +8,12 @@ use concord_index::format::IndexTensors;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, Unshown, explain, reproducers};
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
-use concord_pipeline::{Capture, ModulePattern, RecordedRun, Scratch};
+use concord_pipeline::{Capture, ModulePattern, RecordedRun, RunError, Scratch};
 use concord_report::{explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
+use concord_tensor::BitHash;
 
 use crate::environment;
 use crate::inputs::{
@@ -20,7 +21,7 @@ use crate::inputs::{
 };
 use crate::output::{Failure, Outcome, print, print_json, status, warn};
 use crate::progress::TerminalProgress;
-use crate::subjects::Subjects;
+use crate::subjects::{Subjects, share_transformers};
 
 /// Explain where two builds part, and why.
 ///
@@ -82,7 +83,10 @@ impl ExplainCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let scratch = Scratch::new()?;
         self.refuse_what_only_diff_takes()?;
-        let specs = [self.subject(&self.a)?, self.subject(&self.b)?];
+        let mut specs = [self.subject(&self.a)?, self.subject(&self.b)?];
+        let mut names = [self.a.clone(), self.b.clone()];
+        let [spec_a, spec_b] = &mut specs;
+        share_transformers(spec_a, spec_b, &mut names);
         let some_run = specs
             .iter()
             .any(|spec| !matches!(spec, SubjectSpec::Recorded(_)));
@@ -93,13 +97,16 @@ impl ExplainCommand {
         } else {
             None
         };
+        if let Some(subjects) = &subjects {
+            specs.iter().try_for_each(|spec| subjects.check(spec))?;
+        }
         let own = specs[0].own().cloned().unwrap_or_default();
         let [spec_a, spec_b] = specs;
         // Both, before either is run: what is wrong with the second is then said at once.
         let runner_a = ready(spec_a, subjects.as_ref())?;
         let runner_b = ready(spec_b, subjects.as_ref())?;
-        let a = self.open(&self.a, runner_a, &scratch, "a")?;
-        let b = self.open(&self.b, runner_b, &scratch, "b")?;
+        let a = self.open(&names[0], runner_a, &scratch, "a")?;
+        let b = self.open(&names[1], runner_b, &scratch, "b")?;
         let referee = match (&subjects, &a.runner, &b.runner) {
             // Two checkpoints have no common truth.
             (Some(subjects), Some(a), Some(b))
@@ -253,18 +260,9 @@ impl ExplainCommand {
         };
         let run = scratch.path().join(side);
         record(&runner, &name, watched(), &run)?;
-        let again = if self.once {
-            None
-        } else {
-            let again = scratch.path().join(format!("{side}-again"));
-            // Unwatched: that its artifacts are the same then also says that watching changed nothing.
-            record(
-                &runner,
-                &format!("{name} once more"),
-                Capture::default(),
-                &again,
-            )?;
-            Some(again)
+        let again = match self.once {
+            true => None,
+            false => Some(recorded_again(&runner, &name, &run, scratch, side)?),
         };
         Ok(Opened {
             name,
@@ -291,6 +289,53 @@ fn quoted(word: &str) -> String {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
+}
+
+/// The subject run once more, to hold it against its first `run`.
+///
+/// Unwatched: that its artifacts are the same then also says that watching changed nothing, and it costs least. Where
+/// they are not, it is run a third time, watched, because only modules say where it does not repeat itself.
+fn recorded_again(
+    runner: &Runner,
+    name: &str,
+    run: &Path,
+    scratch: &Scratch,
+    side: &str,
+) -> Result<PathBuf, Failure> {
+    let again = scratch.path().join(format!("{side}-again"));
+    record(
+        runner,
+        &format!("{name} once more"),
+        Capture::default(),
+        &again,
+    )?;
+    if same_artifacts(run, &again)? {
+        return Ok(again);
+    }
+    let watched = scratch.path().join(format!("{side}-watched-again"));
+    let capture = Capture {
+        taps: vec![ModulePattern::new("*")],
+        ..Capture::default()
+    };
+    let name = format!("{name} a third time, because it does not repeat itself");
+    record(runner, &name, capture, &watched)?;
+    // Otherwise it repeats itself while it is watched: what is unlike is what it makes unwatched.
+    Ok(match same_artifacts(run, &watched)? {
+        true => again,
+        false => watched,
+    })
+}
+
+/// Whether two runs of one subject have the same artifacts.
+fn same_artifacts(a: &Path, b: &Path) -> Result<bool, Failure> {
+    let hashes = |run: &Path| -> Result<Vec<(String, BitHash)>, RunError> {
+        let run = RecordedRun::open(run)?;
+        let artifacts = run.artifacts().iter();
+        Ok(artifacts
+            .map(|artifact| (artifact.name.clone(), artifact.hash))
+            .collect())
+    };
+    Ok(hashes(a)? == hashes(b)?)
 }
 
 /// Writes the scripts that show what was found.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use concord_corpus::Collection;
 use concord_engine::settings::OwnSettings;
-use concord_lab::sweep::{Sweep, sweep, texts};
+use concord_lab::sweep::{Extent, Sweep, sweep, texts};
 use concord_pipeline::Scratch;
 use concord_report::sweep_text;
 use concord_subject::python::Downloads;
@@ -20,20 +20,26 @@ use crate::subjects::Subjects;
 /// Find out which shapes of a batch change the bits of a module.
 ///
 /// Passages of one length are run in batches of every size, and each time their rows at the module are
-/// held against those they have in the largest batch, on the same inputs.
+/// held against those they have in the largest batch, on the same inputs. A module is run with all that is
+/// inside it.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord sweep torch==1.13.1 --module bert.encoder.layer.0.intermediate.dense --batch 1..32 --seq 71
   concord sweep torch==2.4.1,amp=bf16 --module linear --batch 1..8 --seq 16,32,64
-  concord sweep native --module bert.encoder.layer.0.attention.self --batch 1..8
+  concord sweep torch==2.8.0 --module bert.encoder.layer.0 --batch 1..32
+  concord sweep torch==2.8.0 --module bert.encoder.layer.0.attention.self --alone --batch 1..8
 
 Ends with 0 if no shape has other bits, 1 if one has, 2 on trouble.")]
 pub struct SweepCommand {
     /// The subject: native or torch==VERSION, with options after commas
     subject: String,
-    /// The module: the path of one that computes something itself, no pattern
+    /// The module: a path such as bert.encoder.layer.0, no pattern
     #[arg(long, value_name = "PATH")]
     module: String,
+    /// What the module computes itself, on the same outputs of the modules inside it: of attention.self, the
+    /// scores, softmax and weighted sums without the projections
+    #[arg(long)]
+    alone: bool,
     /// The sizes of batches: a range, or sizes with commas between them
     #[arg(long = "batch", value_name = "SIZES", value_parser = numbers, default_value = "1..32")]
     sizes: Numbers,
@@ -153,10 +159,14 @@ impl SweepCommand {
         let found = sweep(
             &runner,
             &self.module,
+            if self.alone {
+                Extent::Alone
+            } else {
+                Extent::Whole
+            },
             &self.sizes.0,
             tokens,
             scratch.path(),
-            &mut |_| (),
         )?;
         if found.shapes.is_empty() {
             status(format_args!("no sizes were given"));

@@ -35,7 +35,31 @@ fn a_pattern_is_refused_with_the_modules_that_it_names() {
 }
 
 #[test]
-fn a_module_that_only_hands_on_is_refused_with_the_one_that_computes() {
+fn a_container_is_run_with_what_is_inside_it() {
+    let place = Workplace::new();
+    let layer = "bert.encoder.layer.0";
+    let subject = format!("native,{layer}.output.dense:gemm=split-k:4@24");
+    let sweep = |module: &str| format!("sweep {subject} --module {module} --batch 1..3 --seq 12");
+    for module in ["bert", "bert.encoder", layer, "bert.encoder.layer.0.output"] {
+        let ended = place.run(&sweep(module)).with_code(1);
+        assert!(
+            ended.out.contains("1 of 3 shapes have other bits."),
+            "{}",
+            ended.out
+        );
+        let begins = format!("Of 1 shapes the first other bits are at {layer}.output.dense.");
+        assert!(ended.out.contains(&begins), "{}", ended.out);
+    }
+    let ended = place.done(&sweep("bert.embeddings"));
+    assert!(
+        ended.out.contains("do not depend on the shape"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn alone_a_module_that_only_hands_on_is_refused_with_the_one_that_computes() {
     let place = Workplace::new();
     for (module, computes) in [
         ("bert.encoder", "output.LayerNorm"),
@@ -45,9 +69,10 @@ fn a_module_that_only_hands_on_is_refused_with_the_one_that_computes() {
         ),
         ("bert", "output.LayerNorm"),
     ] {
+        let alone = format!("{} --alone", sweep(module));
         place
-            .run(&sweep(module))
-            .refused(&["computes nothing itself", computes]);
+            .run(&alone)
+            .refused(&["computes nothing alone", "as a whole", computes]);
     }
     place.run(&sweep("liner")).refused(&["liner"]);
 }

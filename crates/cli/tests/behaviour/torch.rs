@@ -46,10 +46,24 @@ fn place() -> Workplace {
     place.done(&format!(
         "record native --taps * --keep all --out native {INPUTS}"
     ));
-    let encoded = place.path("encoded");
+    cut_at_embeddings(&place, "native", "encoded");
+    place
+}
+
+/// The run of a native subject, up to the embeddings.
+fn encoded_of(place: &Workplace, subject: &str, name: &str) -> std::path::PathBuf {
+    let whole = format!("{name}-whole");
+    place.done(&format!(
+        "record {subject} --taps * --keep all --out {whole} {INPUTS}"
+    ));
+    cut_at_embeddings(place, &whole, name)
+}
+
+fn cut_at_embeddings(place: &Workplace, whole: &str, name: &str) -> std::path::PathBuf {
+    let encoded = place.path(name);
     let copied = Command::new("cp")
         .arg("-r")
-        .args([place.path("native"), encoded.clone()])
+        .args([place.path(whole), encoded.clone()])
         .status();
     assert!(copied.unwrap().success());
     let kept: String = events(&encoded)
@@ -64,7 +78,7 @@ fn place() -> Workplace {
     fs::write(encoded.join("events.jsonl"), kept).unwrap();
     // The hashes are of all events.
     fs::remove_file(encoded.join("SHA256SUMS")).unwrap();
-    place
+    encoded
 }
 
 fn json_of(path: &Path) -> Value {
@@ -446,4 +460,66 @@ fn an_embedded_checkpoint_is_written_for_torch_and_gone_afterwards() {
     let request = json_of(&place.path("request"));
     let folder = Path::new(request["checkpoint"].as_str().unwrap());
     assert!(folder.is_absolute() && !folder.exists());
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_before_anything_is_run() {
+    let place = Workplace::new();
+    for command in ["explain", "diff"] {
+        for (subject, said) in [
+            ("torch==2.1.0,attention=sdpa", "torch 2.1.1 or later"),
+            (
+                "torch==2.8.0,attention=sdpa,transformers==4.38.2",
+                "write transformers==4.48.3",
+            ),
+            ("torch==2.1.0,transformers==4.57.6", "takes 2.2.0 or later"),
+            ("torch==2.8.0,engine=colbert,dropout=on", "engine=bert"),
+        ] {
+            run(&place, &format!("{command} native {subject} {INPUTS}")).refused(&[said]);
+        }
+    }
+}
+
+/// Hands out the run `encoded` the first time, and then the run `other`.
+const RANDOM: &str = r#"
+part() { printf '%s' "$line" | sed "s/.*\"$1\":\"\([^\"]*\)\".*/\1/"; }
+read -r line
+say "$line" >> "$here/requests"
+if test -e "$here/asked"; then cp -r "$here/other" "$(part out)"; else cp -r "$here/encoded" "$(part out)"; fi
+: > "$here/asked"
+say '{"id": 1, "ok": {}}'
+read -r line"#;
+
+#[test]
+fn a_subject_that_does_not_repeat_itself_is_watched_once_more() {
+    let place = place();
+    let moved = "bert.encoder.layer.0.attention.self";
+    encoded_of(
+        &place,
+        &format!("native,{moved}.key:gemm=split-k:4"),
+        "other",
+    );
+    environment(&place, "2.4.1", RANDOM);
+    let explain = format!("explain native torch==2.4.1 --no-referee --json {INPUTS}");
+    let found: Value = serde_json::from_str(&run(&place, &explain).with_code(0).out).unwrap();
+    let unstable: Vec<&str> = found["unstable"][1]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let first = unstable.iter().find(|name| name.starts_with("bert."));
+    assert_eq!(first, Some(&format!("{moved}.key").as_str()));
+    assert!(unstable.contains(&"embs"));
+    assert_eq!(found["unstable"][0], json!([]));
+    let requests = fs::read_to_string(place.path("requests")).unwrap();
+    let taps = requests.lines().map(|line| {
+        let request: Value = serde_json::from_str(line).unwrap();
+        request["taps"].clone()
+    });
+    let watched = json!(["*"]);
+    assert_eq!(
+        taps.collect::<Vec<_>>(),
+        [watched.clone(), json!([]), watched]
+    );
 }

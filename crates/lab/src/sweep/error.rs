@@ -13,22 +13,30 @@ pub enum SweepError {
         /// The modules that it names and that can be swept.
         matching: Vec<String>,
     },
-    /// It computes nothing itself, so that on the same inputs it cannot but come out the same.
     #[error(
-        "`{module}` computes nothing itself, it hands on what is computed inside it, which a sweep keeps the same: \
-         sweep `{computes}`, whose output it hands on, or another module inside it"
+        "`{module}` names no module of this checkpoint, whose modules run from bert.embeddings over \
+         bert.encoder.layer.0 to .{last} to linear and normalize", last = layers.saturating_sub(1)
+    )]
+    NoSuchModule {
+        module: String,
+        /// The layers of the checkpoint.
+        layers: usize,
+    },
+    /// It is never run.
+    #[error("`{module}` is not run, because it lies inside `{cut}`, which is cut out")]
+    CutOut { module: String, cut: String },
+    /// It has nothing to compute alone, so that it cannot but come out the same.
+    #[error(
+        "`{module}` computes nothing alone, it hands on what is computed inside it: sweep it as a whole, or \
+         `{computes}`, whose output it hands on"
     )]
     HandsOn { module: String, computes: String },
     /// What is the same does not come out the same.
     #[error(
-        "{same} of the {batch} passages of the largest batch have the same bits at `{module}` when it is run again on \
-         the same inputs: the subject does not repeat itself, so that shapes cannot be judged"
+        "the largest batch, of {batch}, was run twice on the same inputs and does not come out the same at \
+         `{module}`: the subject does not repeat itself, so that shapes cannot be judged"
     )]
-    Unsteady {
-        module: String,
-        batch: usize,
-        same: usize,
-    },
+    Unsteady { module: String, batch: usize },
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
@@ -41,7 +49,7 @@ pub enum SweepError {
 fn choice(matching: &[String]) -> String {
     const SHOWN: usize = 12;
     match matching {
-        [] => "it names none that computes something".to_owned(),
+        [] => "it names none".to_owned(),
         [only] => format!("choose {only}"),
         all => {
             let shown = all[..all.len().min(SHOWN)].join(", ");

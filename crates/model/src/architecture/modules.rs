@@ -55,6 +55,15 @@ impl Architecture {
         self.modules.iter().find(|module| module.path == path)
     }
 
+    /// The module at `path` and those inside it, in the order in which they compute.
+    pub fn within<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a Module> {
+        let inside = move |module: &&Module| {
+            let rest = module.path.strip_prefix(path);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.modules.iter().filter(inside)
+    }
+
     /// All tensors that the model computes with. The pooler's are not among them: ColBERT does not use it.
     pub fn parameters(&self) -> impl Iterator<Item = &Parameter> {
         self.modules.iter().flat_map(|module| &module.parameters)

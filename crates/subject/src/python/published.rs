@@ -9,9 +9,9 @@ use concord_pipeline::publish::{write_json, writing};
 use serde::{Deserialize, Serialize};
 
 use super::error::{EnvironmentError, reading};
-use super::recipe::{OLDEST, PYTHON};
+use super::recipe::PYTHON;
 use super::uv::{Cause, Uv, cause};
-use super::version::TorchVersion;
+use super::version::{OLDEST, TorchVersion};
 
 /// How long an answer of the index is good for.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);

@@ -5,21 +5,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
+use super::transformers::{TransformersVersion, USUAL};
 use super::version::TorchVersion;
 
-/// The oldest version of PyTorch that there is a recipe for.
-pub const OLDEST: TorchVersion = TorchVersion::new(1, 13, 0);
-
-/// The Python that every environment has; all versions of PyTorch from [`OLDEST`] on were built for it.
+/// The Python that every environment has; all versions of PyTorch from [`OLDEST`](super::version::OLDEST) on were
+/// built for it.
 pub const PYTHON: &str = "3.11";
 
-/// The packages that every engine has beside PyTorch, the same for all its versions.
-const COMMON: [&str; 4] = [
-    "transformers==4.38.2",
-    "numpy==1.26.4",
-    "safetensors==0.8.0",
-    "tokenizers==0.15.2",
-];
+/// The packages that every engine has beside PyTorch and `transformers`, the same for all their versions.
+const COMMON: [&str; 2] = ["numpy==1.26.4", "safetensors==0.8.0"];
 
 /// What `colbert-ai` needs besides.
 ///
@@ -101,17 +95,31 @@ impl fmt::Display for Departure {
 /// What an environment for a version of PyTorch and an engine is made of.
 ///
 /// Everything but PyTorch and what it brings of CUDA and Triton is the same in all of them, so that a
-/// difference between two is PyTorch's; [`Recipe::departures`] has the exceptions.
+/// difference between two is PyTorch's; [`Recipe::departures`] has the exceptions. Another version of
+/// `transformers` is had by asking for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recipe {
     torch: TorchVersion,
     engine: Engine,
+    transformers: TransformersVersion,
 }
 
 impl Recipe {
-    /// The recipe for `torch` and `engine`.
+    /// The recipe for `torch` and `engine`, with the usual `transformers`.
     pub fn new(torch: TorchVersion, engine: Engine) -> Recipe {
-        Recipe { torch, engine }
+        Recipe {
+            torch,
+            engine,
+            transformers: USUAL,
+        }
+    }
+
+    /// The same with that version of `transformers`, and of `tokenizers`, which goes with it.
+    pub fn with_transformers(self, transformers: TransformersVersion) -> Recipe {
+        Recipe {
+            transformers,
+            ..self
+        }
     }
 
     pub fn torch(&self) -> TorchVersion {
@@ -122,9 +130,13 @@ impl Recipe {
         self.engine
     }
 
-    /// The name of its environment, `torch-2.4.1-bert`.
+    /// The name of its environment, `torch-2.4.1-bert`, with `transformers` where it is not the usual one.
     pub fn name(&self) -> String {
-        format!("torch-{}-{}", self.torch, self.engine)
+        let usual = format!("torch-{}-{}", self.torch, self.engine);
+        match self.transformers {
+            USUAL => usual,
+            other => format!("{usual}-transformers-{other}"),
+        }
     }
 
     /// The version of Python, as `uv` takes it.
@@ -138,11 +150,15 @@ impl Recipe {
             Engine::Bert => &[],
             Engine::Colbert => &COLBERT,
         };
-        let others = COMMON.iter().chain(engine).map(|&pin| pin.to_owned());
-        [format!("torch=={}", self.torch)]
-            .into_iter()
-            .chain(others)
-            .collect()
+        let own = [
+            format!("torch=={}", self.torch),
+            format!("transformers=={}", self.transformers),
+        ];
+        let tokenizers = format!("tokenizers=={}", self.transformers.tokenizers());
+        let pins = |pins: &[&str]| pins.iter().map(|&pin| pin.to_owned()).collect::<Vec<_>>();
+        // An environment is known by these lines as they are, so that another order would make all anew.
+        let own = own.into_iter().chain(pins(&COMMON)).chain([tokenizers]);
+        own.chain(pins(engine)).collect()
     }
 
     /// The versions of the packages that those need, as far as they need them.
@@ -168,7 +184,30 @@ impl Recipe {
                 reason: exception.reason.to_owned(),
             })
         };
-        HELD.iter().filter_map(departure).collect()
+        let mut departures: Vec<Departure> = HELD.iter().filter_map(departure).collect();
+        if self.transformers != USUAL {
+            let departure =
+                |package: &str, usual: String, here: String, reason: String| Departure {
+                    package: package.to_owned(),
+                    usual,
+                    here,
+                    reason,
+                };
+            let asked = "the subject asks for it".to_owned();
+            let (usual, here) = (USUAL.to_string(), self.transformers.to_string());
+            departures.push(departure("transformers", usual, here, asked));
+            let (usual, here) = (USUAL.tokenizers(), self.transformers.tokenizers());
+            if usual != here {
+                let reason = format!("transformers {} goes with it", self.transformers);
+                departures.push(departure(
+                    "tokenizers",
+                    usual.to_owned(),
+                    here.to_owned(),
+                    reason,
+                ));
+            }
+        }
+        departures
     }
 
     /// The bytes on disk that the environment takes, with wheels for the CPU alone or with the default ones.
@@ -211,6 +250,42 @@ mod tests {
             assert_ne!(old.requirements()[0], new.requirements()[0]);
             assert!(old.departures().is_empty() && new.departures().is_empty());
         }
+    }
+
+    #[test]
+    fn environments_that_are_there_are_kept() {
+        let pins = [
+            "transformers==4.38.2",
+            "numpy==1.26.4",
+            "safetensors==0.8.0",
+            "tokenizers==0.15.2",
+        ];
+        let requirements = recipe("2.8.0", Engine::Bert).requirements();
+        assert_eq!(requirements[1..], pins.map(str::to_owned));
+        let requirements = recipe("2.8.0", Engine::Colbert).requirements();
+        assert_eq!(requirements[5..], COLBERT.map(str::to_owned));
+    }
+
+    #[test]
+    fn another_transformers_has_an_environment_and_pins_of_its_own() {
+        let usual = recipe("2.8.0", Engine::Bert);
+        let other = usual.with_transformers("4.57.6".parse().unwrap());
+        assert_eq!(usual, usual.with_transformers(USUAL));
+        assert_eq!(usual.name(), "torch-2.8.0-bert");
+        assert_eq!(other.name(), "torch-2.8.0-bert-transformers-4.57.6");
+        assert!(
+            other
+                .requirements()
+                .contains(&"tokenizers==0.22.1".to_owned())
+        );
+        let told: Vec<String> = other.departures().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "transformers 4.57.6 instead of 4.38.2: the subject asks for it",
+                "tokenizers 0.22.1 instead of 0.15.2: transformers 4.57.6 goes with it",
+            ]
+        );
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct TorchVersion {
     patch: u16,
 }
 
+/// The oldest version of PyTorch that there is a recipe for.
+pub const OLDEST: TorchVersion = TorchVersion::new(1, 13, 0);
+
 /// The versions from one to another, both included: `2.0.1..2.2.0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TorchRange {
@@ -64,17 +67,22 @@ impl FromStr for TorchVersion {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<TorchVersion, VersionError> {
-        let number = |part: &str| -> Option<u16> {
-            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-            let parsed: Result<u16, ParseIntError> = part.parse();
-            parsed.ok().filter(|_| digits)
-        };
-        let parts: Option<Vec<u16>> = text.split('.').map(number).collect();
-        match parts.as_deref() {
-            Some(&[major, minor, patch]) => Ok(TorchVersion::new(major, minor, patch)),
-            _ => Err(VersionError::NotAVersion(text.to_owned())),
+        match three_numbers(text) {
+            Some([major, minor, patch]) => Ok(TorchVersion::new(major, minor, patch)),
+            None => Err(VersionError::NotAVersion(text.to_owned())),
         }
     }
+}
+
+/// The numbers of a release, `2.4.1`.
+pub(super) fn three_numbers(text: &str) -> Option<[u16; 3]> {
+    let number = |part: &str| -> Option<u16> {
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let parsed: Result<u16, ParseIntError> = part.parse();
+        parsed.ok().filter(|_| digits)
+    };
+    let parts: Option<Vec<u16>> = text.split('.').map(number).collect();
+    parts?.try_into().ok()
 }
 
 impl fmt::Display for TorchVersion {

@@ -4,12 +4,12 @@ use concord_engine::options::OptionError;
 use concord_engine::settings::SettingError;
 use concord_model::numerics::VariantError;
 
-use crate::python::{UnknownEngine, VersionError};
+use crate::python::{TransformersError, UnknownEngine, VersionError};
 
 /// The options of a PyTorch subject, for messages.
 const TORCH_OPTIONS: &str = "engine=, device=, amp=, batch=, threads=, pad=, attention=, isa=, \
-                             and MODULE:identity; for this side alone checkpoint=, nbits=, doc_maxlen=, \
-                             kmeans_niters= and seed=";
+                             transformers==, dropout=, and MODULE:identity; for this side alone checkpoint=, \
+                             nbits=, doc_maxlen=, kmeans_niters= and seed=";
 
 /// Why text specifies no subject.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,8 @@ pub enum SpecError {
     SeveralVersions(String),
     #[error(transparent)]
     Version(#[from] VersionError),
+    #[error(transparent)]
+    Transformers(#[from] TransformersError),
     #[error(transparent)]
     Engine(#[from] UnknownEngine),
     #[error(transparent)]

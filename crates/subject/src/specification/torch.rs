@@ -9,7 +9,7 @@ use concord_engine::settings::{OwnSettings, SettingError};
 use concord_model::numerics::{Change, Patch};
 
 use super::error::SpecError;
-use crate::python::{Engine, TorchVersion};
+use crate::python::{Engine, TorchVersion, TransformersVersion, USUAL, WITH_SDPA};
 
 /// Autocast of PyTorch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +41,17 @@ pub enum Attention {
     Sdpa,
 }
 
+/// Whether the model drops values at random, as it does while it is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dropout {
+    /// The model is in evaluation mode.
+    #[default]
+    Off,
+    /// It is left in training mode, with another seed each time: a fault that is known, to try a search for
+    /// faults with.
+    On,
+}
+
 /// The instruction set that PyTorch and the libraries inside it are held to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
@@ -66,6 +77,9 @@ pub struct TorchOptions {
     pub pad: Pad,
     pub attention: Attention,
     pub isa: Option<Capability>,
+    /// The version of `transformers`; see [`TorchOptions::transformers`].
+    pub transformers: Option<TransformersVersion>,
+    pub dropout: Dropout,
     /// Modules that are cut out.
     pub patches: Vec<Patch>,
     /// What this side has for itself; it comes before what all sides are told.
@@ -106,6 +120,7 @@ macro_rules! choices {
 choices!(Amp, "amp", "none" => Off, "fp16" => F16, "bf16" => Bf16);
 choices!(Pad, "pad", "batch" => Batch, "list" => List);
 choices!(Attention, "attention", "eager" => Eager, "sdpa" => Sdpa);
+choices!(Dropout, "dropout", "off" => Off, "on" => On);
 choices!(Capability, "isa", "scalar" => Scalar, "avx2" => Avx2, "avx512" => Avx512);
 
 impl TorchOptions {
@@ -121,9 +136,44 @@ impl TorchOptions {
             pad: Pad::default(),
             attention: Attention::default(),
             isa: None,
+            transformers: None,
+            dropout: Dropout::default(),
             patches: Vec::new(),
             own: OwnSettings::default(),
         }
+    }
+
+    /// The version of `transformers` that it has: the one that is asked for, or the usual one, or where that
+    /// lacks the attention that is asked for one that has it.
+    pub fn transformers(&self) -> TransformersVersion {
+        let fitting = match self.attention {
+            Attention::Eager => USUAL,
+            Attention::Sdpa => WITH_SDPA,
+        };
+        self.transformers.unwrap_or(fitting)
+    }
+
+    /// Gives two subjects that leave the version of `transformers` open one version, where what one of them
+    /// asks for takes another than the usual: then they differ in nothing that was not asked for. Returns the
+    /// version if it is not what one of them has by itself.
+    pub fn have_in_common(
+        a: &mut TorchOptions,
+        b: &mut TorchOptions,
+    ) -> Option<TransformersVersion> {
+        if a.transformers.is_some() || b.transformers.is_some() {
+            return None;
+        }
+        let (of_a, of_b) = (a.transformers(), b.transformers());
+        let newest = of_a.max(of_b);
+        let fits = |options: &TorchOptions| {
+            let sdpa = options.attention == Attention::Sdpa;
+            newest.check(options.version, sdpa).is_ok()
+        };
+        if of_a == of_b || !fits(a) || !fits(b) {
+            return None;
+        }
+        (a.transformers, b.transformers) = (Some(newest), Some(newest));
+        Some(newest)
     }
 
     /// Reads a text that begins with [`PREFIX`].
@@ -171,6 +221,12 @@ impl TorchOptions {
             ("pad", value) => self.pad = value.parse()?,
             ("attention", value) => self.attention = value.parse()?,
             ("isa", value) => self.isa = Some(value.parse()?),
+            ("dropout", value) => self.dropout = value.parse()?,
+            // As a requirement of Python has it, or as an option.
+            ("transformers", value) => {
+                let version = value.strip_prefix('=').unwrap_or(value);
+                self.transformers = Some(version.parse()?);
+            }
             (name, value) if self.own.set(name, value)? => {}
             _ => return Err(unknown()),
         }
@@ -202,6 +258,13 @@ impl fmt::Display for TorchOptions {
         if let Some(isa) = self.isa {
             write!(f, ",isa={isa}")?;
         }
+        // What the attention took is told like what was asked for.
+        if self.transformers.is_some() || self.transformers() != USUAL {
+            write!(f, ",transformers=={}", self.transformers())?;
+        }
+        if self.dropout != Dropout::default() {
+            write!(f, ",dropout={}", self.dropout)?;
+        }
         for patch in &self.patches {
             write!(f, ",{patch}")?;
         }
@@ -226,8 +289,9 @@ mod tests {
         for text in [
             "torch==2.4.1,engine=bert",
             "torch==1.13.1,engine=colbert,device=cuda:1,amp=fp16,batch=8,threads=2",
-            "torch==2.15.0,engine=bert,pad=list,attention=sdpa,isa=avx2,linear:identity",
+            "torch==2.15.0,engine=bert,pad=list,attention=sdpa,isa=avx2,transformers==4.57.6,linear:identity",
             "torch==2.8.0,engine=bert,batch=8,checkpoint=./other,nbits=4,doc_maxlen=40,kmeans_niters=2,seed=7",
+            "torch==2.8.0,engine=bert,transformers==4.38.2,dropout=on",
         ] {
             assert_eq!(torch(text).to_string(), text);
         }
@@ -236,8 +300,47 @@ mod tests {
     }
 
     #[test]
+    fn what_an_attention_takes_of_transformers_is_part_of_the_word() {
+        let sdpa = torch("torch==2.8.0,attention=sdpa");
+        let word = "torch==2.8.0,engine=bert,attention=sdpa,transformers==4.48.3";
+        assert_eq!(sdpa.to_string(), word);
+        assert_eq!(torch(word).to_string(), word);
+        let eager = torch("torch==2.8.0,transformers=4.48.3");
+        assert_eq!(
+            eager.to_string(),
+            "torch==2.8.0,engine=bert,transformers==4.48.3"
+        );
+    }
+
+    #[test]
+    fn two_subjects_differ_in_transformers_only_where_it_was_asked_for() {
+        let common = |a: &str, b: &str| {
+            let (mut a, mut b) = (torch(a), torch(b));
+            let told = TorchOptions::have_in_common(&mut a, &mut b);
+            (
+                told.map(|version| version.to_string()),
+                a.transformers(),
+                b.transformers(),
+            )
+        };
+        let sdpa = "torch==2.8.0,attention=sdpa";
+        let told = Some(WITH_SDPA.to_string());
+        assert_eq!(
+            common("torch==2.8.0", sdpa),
+            (told.clone(), WITH_SDPA, WITH_SDPA)
+        );
+        assert_eq!(common(sdpa, "torch==1.13.1"), (told, WITH_SDPA, WITH_SDPA));
+        assert_eq!(common(sdpa, sdpa), (None, WITH_SDPA, WITH_SDPA));
+        assert_eq!(common("torch==2.8.0", "torch==2.7.1"), (None, USUAL, USUAL));
+        let asked = "torch==2.8.0,transformers==4.38.2";
+        assert_eq!(common(asked, sdpa), (None, USUAL, WITH_SDPA));
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_what_there_is() {
         for (text, said) in [
+            ("torch==2.8.0,transformers==4.48", "three numbers"),
+            ("torch==2.8.0,dropout=0.1", "off, on"),
             ("torch==2.4", "three numbers"),
             ("torch==2.0.1..2.2.0,batch=8", "`concord matrix`"),
             ("torch==2.4.1,speed=9", "engine="),
