@@ -15,7 +15,7 @@ use concord_model::tokenizer::WordPieces;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
-use concord_tensor::BitHash;
+use concord_tensor::RowsHash;
 use serde::{Deserialize, Serialize};
 
 pub use error::SweepError;
@@ -204,8 +204,8 @@ fn check_module(run: &RecordedRun, module: &str) -> Result<(), SweepError> {
 }
 
 /// The hashes that a module's rows have in a batch, by passage; several where it is called several times.
-fn hashes(run: &RecordedRun, module: &str, batch: usize) -> BTreeMap<usize, Vec<BitHash>> {
-    let mut found = BTreeMap::<usize, Vec<BitHash>>::new();
+fn hashes(run: &RecordedRun, module: &str, batch: usize) -> BTreeMap<usize, Vec<RowsHash>> {
+    let mut found = BTreeMap::<usize, Vec<RowsHash>>::new();
     let taps = run.taps().iter();
     for tap in taps.filter(|tap| tap.tap == module && tap.batch == batch) {
         for rows in &tap.passages {

@@ -9,7 +9,7 @@ use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
 use concord_subject::specification::Pad;
-use concord_tensor::BitHash;
+use concord_tensor::RowsHash;
 use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, batches, chosen, holding, longest_of_list, summary, watched};
@@ -326,7 +326,7 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
 
 /// Whether a module's outputs in `run` are what one of the modules that it reads computed in `inputs`.
 fn gives_back(run: &RecordedRun, module: &str, inputs: &RecordedRun, reads: &[String]) -> bool {
-    let hashes = |run: &RecordedRun, path: &str| -> BTreeMap<usize, BitHash> {
+    let hashes = |run: &RecordedRun, path: &str| -> BTreeMap<usize, RowsHash> {
         let taps = run.taps().iter().filter(|tap| tap.tap == path);
         let rows = taps.flat_map(|tap| tap.passages.iter());
         rows.map(|rows| (rows.pid, rows.hash)).collect()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use concord_model::architecture::{Module, Operation, of_paths};
 use concord_pipeline::RecordedRun;
-use concord_tensor::BitHash;
+use concord_tensor::RowsHash;
 use serde::{Deserialize, Serialize};
 
 /// A module that computed something else though all that it read was the same.
@@ -19,7 +19,7 @@ pub struct Departure {
 }
 
 /// The hashes of what was tapped, by module and passage.
-type Hashes<'a> = HashMap<&'a str, BTreeMap<usize, BitHash>>;
+type Hashes<'a> = HashMap<&'a str, BTreeMap<usize, RowsHash>>;
 
 fn hashes(run: &RecordedRun) -> Hashes<'_> {
     let mut hashes = Hashes::new();
@@ -34,8 +34,11 @@ fn hashes(run: &RecordedRun) -> Hashes<'_> {
 /// departure has other inputs, so later ones may be hidden; they show when each module is run on the
 /// other side's inputs.
 ///
-/// Tokens are taken to be the same. `None` where the runs have no taps in common.
+/// Tokens are taken to be the same. `None` where the runs have no taps in common, or their hashes are by two rules.
 pub fn departures(a: &RecordedRun, b: &RecordedRun) -> Option<Vec<Departure>> {
+    if !a.hashes_taps_like(b) {
+        return None;
+    }
     let (a, b) = (hashes(a), hashes(b));
     let paths = a.keys().filter(|path| b.contains_key(*path));
     let architecture = of_paths(paths.clone().copied());
