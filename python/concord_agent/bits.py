@@ -63,6 +63,26 @@ def tensor_digest(tensor):
     return digest.digest()
 
 
+#: What stands before the digits of a hash of rows. BLAKE2b is as fast on every processor, and SHA-256 five times
+#: slower than with them on one without instructions for it; of what modules compute there are gigabytes.
+ROWS_RULE = "blake2b-256:"
+
+
+@functools.lru_cache(maxsize=4096)
+def rows_hasher(dtype, rows, width):
+    """A hasher to copy, of the rows of one passage at a module: dtype and shape are covered by person and salt."""
+    return hashlib.blake2b(digest_size=32, salt=struct.pack("<QQ", rows, width), person=dtype.encode())
+
+
+def rows_hash(tensor, like=ROWS_RULE):
+    """The hash of a tensor ``(rows, width)`` by the rule of the hash ``like``: runs of before have SHA-256."""
+    if not like.startswith(ROWS_RULE):
+        return hash_text(tensor_digest(tensor))
+    digest = rows_hasher(dtype_name(tensor.dtype), *tensor.shape).copy()
+    digest.update(bytes_of(tensor))
+    return ROWS_RULE + digest.hexdigest()
+
+
 def write_safetensors(path, tensors):
     """Writes tensors by name to a safetensors file, which appears when it is whole.
 

@@ -7,7 +7,7 @@ import json
 import os
 import struct
 
-from .bits import bytes_of, dtype_named, hash_text, tensor_digest
+from .bits import bytes_of, dtype_named, rows_hash
 from .checkpoint import read_json
 from .errors import UserError
 from .libraries import torch
@@ -89,7 +89,7 @@ class RecordedTaps:
         file.seek(start + rows.first * rows.width * tensor.element_size())
         whole = file.readinto(data) == len(data)
         # The hash covers dtype and shape too.
-        if not whole or hash_text(tensor_digest(tensor)) != rows.hash:
+        if not whole or rows_hash(tensor, rows.hash) != rows.hash:
             raise UserError("%s does not hold what was recorded: copy or record %s anew" % (file.name, self.folder))
         return tensor
 

@@ -3,10 +3,9 @@
 import collections
 import concurrent.futures
 import contextlib
-import hashlib
 import os
 
-from .bits import bytes_of, dtype_name, hash_header, hash_text, tensor_digest
+from .bits import ROWS_RULE, bytes_of, dtype_name, hash_text, rows_hasher, tensor_digest
 from .libraries import numpy, torch
 from .modules import covers, module_paths, no_such_module
 
@@ -180,9 +179,9 @@ def hash_rows(flat, todo, hashes):
             place, (first, tokens) = todo.popleft()
         except IndexError:  # Another thread took the last.
             return
-        digest = hashlib.sha256(hash_header(name, (tokens, width)))
+        digest = rows_hasher(name, tokens, width).copy()
         digest.update(data[first * size : (first + tokens) * size])
-        hashes[place] = hash_text(digest.digest())
+        hashes[place] = ROWS_RULE + digest.hexdigest()
 
 
 def version_of_tensor(tensor):

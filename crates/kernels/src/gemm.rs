@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::compute::Compute;
 use crate::library::Library;
-use crate::linear::{PackedWeights, RUN, linear_in_runs};
+use crate::linear::{PackedWeights, RUN, linear_in_pairs_of_runs, linear_in_runs};
 
 /// The order in which a linear layer adds its products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,36 +65,8 @@ fn split_k(
     parts: usize,
     y: &mut [f32],
 ) {
-    let (inputs, outputs) = (weights.inputs(), weights.outputs());
-    let rows = y.len() / outputs.max(1);
-    let size = inputs.div_ceil(parts.max(1)).max(1);
-    let mut sums: Vec<Vec<f32>> = (0..inputs)
-        .step_by(size)
-        .map(|start| {
-            let end = inputs.min(start + size);
-            let x: Vec<f32> = (0..rows)
-                .flat_map(|r| &x[r * inputs..][start..end])
-                .copied()
-                .collect();
-            let part = weights.slice_inputs(start..end);
-            let mut sum = vec![0.0; y.len()];
-            linear_in_runs(compute, &x, &part, None, part.inputs(), &mut sum);
-            sum
-        })
-        .collect();
-    let mut stride = 1;
-    while stride < sums.len() {
-        for i in (0..sums.len() - stride).step_by(2 * stride) {
-            let (left, right) = sums.split_at_mut(i + stride);
-            add_assign(&mut left[i], &right[0]);
-        }
-        stride *= 2;
-    }
-    match sums.first() {
-        Some(sum) => y.copy_from_slice(sum),
-        None => y.fill(0.0),
-    }
-    add_bias(y, bias);
+    let size = weights.inputs().div_ceil(parts.max(1)).max(1);
+    linear_in_pairs_of_runs(compute, x, weights, bias, size, y);
 }
 
 fn of_library(

@@ -1,7 +1,5 @@
 //! Linear layers: `y = x · Wᵀ + b`.
 
-use std::ops::Range;
-
 use crate::compute::Compute;
 use crate::isa::on_isa;
 use crate::lanes::Lanes;
@@ -61,24 +59,6 @@ impl PackedWeights {
         self.inputs
     }
 
-    /// The weights of a range of inputs alone: shape `(outputs, range)`.
-    ///
-    /// # Panics
-    /// When the range ends beyond the inputs.
-    pub fn slice_inputs(&self, range: Range<usize>) -> PackedWeights {
-        let panels = self
-            .panels
-            .chunks_exact(self.inputs.max(1))
-            .flat_map(|panel| &panel[range.clone()])
-            .copied()
-            .collect();
-        PackedWeights {
-            panels,
-            outputs: self.outputs,
-            inputs: range.len(),
-        }
-    }
-
     /// The weights as they were given: row-major `(outputs, inputs)`.
     pub fn unpack(&self) -> Vec<f32> {
         (0..self.outputs * self.inputs)
@@ -108,6 +88,33 @@ pub fn linear_in_runs(
     run: usize,
     y: &mut [f32],
 ) {
+    check(x, weights, bias, run, y);
+    let order = Order::Ascending;
+    on_isa!(compute.isa(), body(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, run: usize, order: Order, y: &mut [f32]));
+}
+
+/// [`linear_in_runs`], but that the sums of runs are added pairwise.
+///
+/// # Order of operations
+/// Run `i` takes run `i + 1`, then `i + 2`, and so on by doubling strides. The rest is that of [`linear_in_runs`].
+///
+/// # Panics
+/// As [`linear_in_runs`].
+pub fn linear_in_pairs_of_runs(
+    compute: &Compute,
+    x: &[f32],
+    weights: &PackedWeights,
+    bias: Option<&[f32]>,
+    run: usize,
+    y: &mut [f32],
+) {
+    check(x, weights, bias, run, y);
+    let order = Order::Pairwise;
+    on_isa!(compute.isa(), body(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, run: usize, order: Order, y: &mut [f32]));
+}
+
+/// Panics where lengths do not match their shapes.
+fn check(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, run: usize, y: &[f32]) {
     let (inputs, outputs) = (weights.inputs, weights.outputs);
     assert!(run > 0, "a run has at least one term");
     assert_eq!(y.len() % outputs.max(1), 0, "y is (rows, outputs)");
@@ -117,7 +124,13 @@ pub fn linear_in_runs(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    on_isa!(compute.isa(), body(x: &[f32], weights: &PackedWeights, bias: Option<&[f32]>, run: usize, y: &mut [f32]));
+}
+
+/// In which order the sums of runs are added.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Ascending,
+    Pairwise,
 }
 
 /// [`linear_in_runs`] with the contract's own run length, [`RUN`].
@@ -138,6 +151,7 @@ fn body<M: Machine>(
     weights: &PackedWeights,
     bias: Option<&[f32]>,
     run: usize,
+    order: Order,
     y: &mut [f32],
 ) {
     let (inputs, outputs) = (weights.inputs, weights.outputs);
@@ -152,6 +166,8 @@ fn body<M: Machine>(
         outputs,
         bias,
         run,
+        order,
+        waiting: Vec::new(),
         y,
         machine,
     };
@@ -182,6 +198,9 @@ struct Layer<'a, M> {
     outputs: usize,
     bias: Option<&'a [f32]>,
     run: usize,
+    order: Order,
+    /// Sums of runs of a tile that wait for those that they are added to.
+    waiting: Vec<Lanes>,
     y: &'a mut [f32],
     machine: M,
 }
@@ -204,6 +223,7 @@ impl<M: Machine> Tiled for Layer<'_, M> {
             stretches(panels, inputs, 0, start),
             &mut totals,
         );
+        let mut done = 1;
         while start < inputs {
             let length = self.run.min(inputs - start);
             let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
@@ -214,12 +234,22 @@ impl<M: Machine> Tiled for Layer<'_, M> {
                 stretches(panels, inputs, start, length),
                 &mut sums,
             );
-            for r in 0..ROWS {
-                for p in 0..PANELS {
-                    totals[r][p] = totals[r][p] + sums[r][p];
+            match self.order {
+                Order::Ascending => add(&mut totals, &sums),
+                Order::Pairwise => {
+                    // As a counter carries: pairs of runs are added, then pairs of pairs.
+                    add_pairs(&mut self.waiting, &mut totals, done);
+                    push(&mut self.waiting, &totals);
+                    totals = sums;
                 }
             }
+            done += 1;
             start += length;
+        }
+        if self.order == Order::Pairwise {
+            while !self.waiting.is_empty() {
+                add_waiting(&mut self.waiting, &mut totals);
+            }
         }
         for r in 0..ROWS {
             let y = &mut self.y[(row + r) * self.outputs..][..self.outputs];
@@ -233,5 +263,52 @@ impl<M: Machine> Tiled for Layer<'_, M> {
                 total.store(&mut y[first..last]);
             }
         }
+    }
+}
+
+#[inline(always)]
+fn add<const ROWS: usize, const PANELS: usize>(
+    totals: &mut [[Lanes; PANELS]; ROWS],
+    sums: &[[Lanes; PANELS]; ROWS],
+) {
+    for r in 0..ROWS {
+        for p in 0..PANELS {
+            totals[r][p] = totals[r][p] + sums[r][p];
+        }
+    }
+}
+
+/// Lets the sums of a tile wait.
+#[inline(always)]
+fn push<const ROWS: usize, const PANELS: usize>(
+    waiting: &mut Vec<Lanes>,
+    sums: &[[Lanes; PANELS]; ROWS],
+) {
+    waiting.extend_from_slice(sums.as_flattened());
+}
+
+/// The last of the sums that wait, plus these.
+#[inline(always)]
+fn add_waiting<const ROWS: usize, const PANELS: usize>(
+    waiting: &mut Vec<Lanes>,
+    sums: &mut [[Lanes; PANELS]; ROWS],
+) {
+    let first = waiting.len() - ROWS * PANELS;
+    for (sum, &left) in sums.as_flattened_mut().iter_mut().zip(&waiting[first..]) {
+        *sum = left + *sum;
+    }
+    waiting.truncate(first);
+}
+
+/// Adds the sum of run `done - 1`, the last of `done` runs, to those that wait for it: to one for each zero at the end
+/// of `done` in binary.
+#[inline(always)]
+fn add_pairs<const ROWS: usize, const PANELS: usize>(
+    waiting: &mut Vec<Lanes>,
+    sum: &mut [[Lanes; PANELS]; ROWS],
+    done: usize,
+) {
+    for _ in 0..done.trailing_zeros() {
+        add_waiting(waiting, sum);
     }
 }

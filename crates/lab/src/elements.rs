@@ -27,7 +27,7 @@ pub enum ElementsError {
     Blob(#[from] StoreError),
     /// A blob of a run that was there is not any more.
     #[error("the run no longer has the tensor {0}; was it changed meanwhile?")]
-    Gone(BitHash),
+    Gone(String),
     /// A blob of a run is not the tensor that its hash stands for.
     #[error("{path} is damaged: it holds {found}, and was recorded as {recorded}", path = path.display())]
     Damaged {
@@ -124,7 +124,9 @@ impl<'a> Elements<'a> {
                 Part::Memory(tensor) => Origin::Memory(tensor.reshape(vec![end])?),
                 Part::Blob { run, hash, form } => {
                     let opened = open_blob(run, hash, &form)?;
-                    let mut pieces = opened.ok_or(ElementsError::Gone(hash))?.pieces();
+                    let mut pieces = opened
+                        .ok_or_else(|| ElementsError::Gone(hash.to_string()))?
+                        .pieces();
                     if end == 0 {
                         pieces.next(0)?;
                     }

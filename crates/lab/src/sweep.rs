@@ -18,7 +18,7 @@ use std::path::Path;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
-use concord_tensor::BitHash;
+use concord_tensor::RowsHash;
 use serde::{Deserialize, Serialize};
 
 pub use error::SweepError;
@@ -196,7 +196,7 @@ fn capture(paths: &[String], values: bool) -> Capture {
 }
 
 /// The hashes of a module's rows, by passage; several where it is called several times.
-type Hashes = BTreeMap<usize, Vec<BitHash>>;
+type Hashes = BTreeMap<usize, Vec<RowsHash>>;
 
 /// The hashes that a module's rows have in a batch.
 fn hashes(run: &RecordedRun, module: &str, batch: usize) -> Hashes {

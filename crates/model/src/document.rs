@@ -59,6 +59,10 @@ impl AnyEncoder {
     }
 }
 
+/// Batches for each thread whose hashes may wait for those of batches before them. Of all modules of a batch they
+/// take some 500 kB.
+const BATCHES_OF_HASHES: usize = 8;
+
 /// Documents that go through the encoder together.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -95,11 +99,13 @@ impl DocEncoder {
         done: impl Fn(&Batch) + Sync,
         mut take: impl FnMut(&Batch, Vec<f32>),
     ) -> Result<(), StageError> {
-        // Taps of all modules are large: no more batches at once than there are threads.
-        let at_once = if taps.is_some() || replacements.is_some() {
-            rayon::current_num_threads()
-        } else {
-            batches.len()
+        // What all modules compute is large: where it is kept, no more batches at once than there are threads.
+        // Hashes of it are not, but of very many batches they are.
+        let at_once = match taps {
+            Some(taps) if taps.wants_rows() => rayon::current_num_threads(),
+            Some(_) => BATCHES_OF_HASHES * rayon::current_num_threads(),
+            None if replacements.is_some() => rayon::current_num_threads(),
+            None => batches.len(),
         };
         let encode = |batch: &Batch| {
             let encoded = self.encode_one(batch, taps, replacements);

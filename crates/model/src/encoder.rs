@@ -25,6 +25,7 @@ pub use rows::PackedRows;
 
 use concord_kernels::compute::Compute;
 use concord_kernels::rounding::Format;
+use concord_tensor::RowsHash;
 
 use crate::architecture::Operation;
 use crate::checkpoint::Checkpoint;
@@ -121,12 +122,18 @@ impl Encoder {
     /// When `lengths` do not add up to the ids, an id is outside the vocabulary, or a sequence is longer
     /// than the positions; the tokenizer's limits are checked against the checkpoint when it is loaded.
     pub fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f32> {
-        let most = if taps.any() || !self.divisible {
-            rows.ids.len()
-        } else {
+        let most = if self.divisible {
             ROWS_AT_ONCE
+        } else {
+            rows.ids.len()
         };
-        let parts: Vec<PackedRows<'_>> = rows.parts(most).collect();
+        // Each passage has a hash of its own at each module, and several are made side by side.
+        let together = if taps.hashes() {
+            RowsHash::SIDE_BY_SIDE
+        } else {
+            1
+        };
+        let parts: Vec<PackedRows<'_>> = rows.parts(most, together).collect();
         self.bert.encode(&self.kernels, &parts, taps)
     }
 }

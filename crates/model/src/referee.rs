@@ -61,7 +61,7 @@ impl Referee {
     /// # Panics
     /// As [`Encoder::encode`](crate::encoder::Encoder::encode).
     pub fn encode(&self, rows: &PackedRows<'_>, taps: &mut TapsOfBatch<'_>) -> Vec<f64> {
-        let parts: Vec<PackedRows<'_>> = rows.parts(rows.ids.len()).collect();
+        let parts: Vec<PackedRows<'_>> = rows.parts(rows.ids.len(), 1).collect();
         self.0.encode(&Double, &parts, taps)
     }
 }

@@ -38,6 +38,9 @@ impl TapSink for Listener {
     fn wants_path(&self, _: &str) -> bool {
         true
     }
+    fn wants_rows(&self) -> bool {
+        true
+    }
     fn tap(&self, _: Tap) -> Result<(), StageError> {
         Ok(())
     }
@@ -75,7 +78,8 @@ fn computed<T>(
 }
 
 /// The rows of the passages, each.
-fn parts(rows: &Tensor) -> Vec<Tensor> {
+fn parts(tap: &Tap) -> Vec<Tensor> {
+    let rows = tap.rows.as_ref().unwrap();
     let mut first = 0;
     let slices = LENGTHS.iter().map(|&length| {
         first += length;
@@ -135,13 +139,13 @@ fn each_module_gives_on_its_replacement<T: Element>(
     let paths: Vec<&str> = architecture.paths().collect();
     assert_eq!(found, paths);
     for (place, &path) in paths.iter().enumerate() {
-        let given = replacement(plain[place].rows.row_len());
+        let given = replacement(plain[place].width);
         path.clone_into(&mut listener.path);
         listener.replacement = Some(given.clone());
         let (forced, forced_embeddings) = computed(&listener, &encode).unwrap();
         let mut victims = BTreeSet::new();
         for (at, (plain, forced)) in plain.iter().zip(&forced).enumerate() {
-            let (plain, forced) = (parts(&plain.rows), parts(&forced.rows));
+            let (plain, forced) = (parts(plain), parts(forced));
             for (pid, (plain, forced)) in plain.iter().zip(&forced).enumerate() {
                 if plain.hash() != forced.hash() {
                     assert!(pid == FORCED && at > place, "{path} changed {}", paths[at]);

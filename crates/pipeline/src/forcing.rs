@@ -11,10 +11,11 @@ use concord_tensor::{BitHash, Tensor};
 
 use crate::pattern::ModulePattern;
 use crate::replacements::{ForcingError, Replacements};
-use crate::run::record::{TapRecord, TapRows};
+use crate::run::record::TapRecord;
 use crate::run::recorded::RecordedRun;
 use crate::store_error::StoreError;
 use crate::stored_tensor::StoredTensor;
+use crate::tap::TapRows;
 
 /// The rows of one passage in a blob of a run.
 #[derive(Clone, Copy)]

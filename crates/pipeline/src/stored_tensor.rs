@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::path::Path;
 
-use concord_tensor::{BitHash, DType, FileError, Tensor, TensorHasher, TensorSource, safetensors};
+use concord_tensor::{
+    BitHash, DType, FileError, RowsHash, Tensor, TensorHasher, TensorSource, safetensors,
+};
 
 use crate::store_error::StoreError;
 
@@ -61,12 +63,13 @@ impl StoredTensor {
         &self,
         range: Range<usize>,
         width: usize,
-        hash: BitHash,
+        hash: RowsHash,
     ) -> Result<Tensor, StoreError> {
         let [start, end] = [range.start, range.end].map(|row| row.saturating_mul(width));
         let rows = self.source.read_range(start..end)?;
         let rows = rows.reshape([range.len(), width]).ok();
-        rows.filter(|rows| rows.hash() == hash)
+        let shape = [range.len(), width];
+        rows.filter(|rows| RowsHash::by(hash.rule(), rows.dtype(), shape, rows.bytes()) == hash)
             .ok_or_else(|| self.damaged())
     }
 

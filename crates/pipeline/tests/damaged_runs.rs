@@ -40,13 +40,9 @@ fn recorded() -> (TempDir, PathBuf) {
         Value::of_fields([("ids", ids), ("lengths", lengths)]),
     );
     let rows = Tensor::new(vec![2, 1], vec![0.25f32, 0.5]).unwrap();
-    let tap = Tap {
-        path: "linear".to_owned(),
-        batch: 0,
-        passages: vec![TappedPassage { pid: 3, tokens: 2 }],
-        rows,
-    };
-    writer.tap(tap).unwrap();
+    let passage = TappedPassage { pid: 3, tokens: 2 };
+    let tap = Tap::of("linear", 0, &[passage], rows);
+    writer.tap(tap.unwrap()).unwrap();
     for chunk in 0..2 {
         add("codes", chunk, Tensor::vector(vec![chunk as i32, 7]).into());
     }

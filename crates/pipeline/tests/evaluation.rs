@@ -62,12 +62,7 @@ impl Stage for Double {
             .collect();
         if let Some(sink) = call.taps().filter(|sink| sink.wants_path("inside")) {
             let rows = Tensor::new(vec![2, 1], doubled.clone())?;
-            sink.tap(Tap {
-                path: "inside".into(),
-                batch: call.chunk(),
-                passages: vec![],
-                rows,
-            })?;
+            sink.tap(Tap::of("inside", call.chunk(), &[], rows)?)?;
         }
         Ok(vec![Tensor::vector(doubled).into()])
     }
@@ -358,6 +353,9 @@ fn observers_hear_of_each_chunk_once_and_taps_are_taken_even_of_known_work() {
         }
         fn wants_path(&self, path: &str) -> bool {
             path == "inside"
+        }
+        fn wants_rows(&self) -> bool {
+            true
         }
         fn tap(&self, _: Tap) -> Result<(), StageError> {
             self.taps.fetch_add(1, Ordering::Relaxed);

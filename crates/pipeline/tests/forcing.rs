@@ -20,15 +20,9 @@ fn rows(from: f32, rows: usize) -> Tensor {
 }
 
 fn tap(path: &str, batch: usize, passages: &[(usize, usize)], rows: Tensor) -> Tap {
-    let passages = passages
-        .iter()
-        .map(|&(pid, tokens)| TappedPassage { pid, tokens });
-    Tap {
-        path: path.to_owned(),
-        batch,
-        passages: passages.collect(),
-        rows,
-    }
+    let passages = passages.iter();
+    let passages = passages.map(|&(pid, tokens)| TappedPassage { pid, tokens });
+    Tap::of(path, batch, &passages.collect::<Vec<_>>(), rows).unwrap()
 }
 
 /// A run with those taps.

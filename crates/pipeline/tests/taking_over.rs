@@ -85,15 +85,9 @@ impl Place {
             Value::of_fields([("ids", ids()), ("lengths", lengths())]),
         );
         for (path, value) in [("bert", 1.0), ("linear", 2.0)] {
-            let passages = vec![TappedPassage { pid: 3, tokens: 2 }];
-            writer
-                .tap(Tap {
-                    path: path.to_owned(),
-                    batch: 0,
-                    passages,
-                    rows: rows(value),
-                })
-                .unwrap();
+            let passage = TappedPassage { pid: 3, tokens: 2 };
+            let tap = Tap::of(path, 0, &[passage], rows(value));
+            writer.tap(tap.unwrap()).unwrap();
         }
         for chunk in 0..2 {
             add(&writer, "codes", chunk, codes(chunk as i32).into());

@@ -260,6 +260,10 @@ fn remarks(row: &DiffRow, field: &FieldDiff) -> Vec<String> {
                 "{differing} of {common} passages differ, first {pid}"
             ));
         }
+        if passages.unknown > 0 {
+            let unknown = several(passages.unknown, "passage");
+            said.push(format!("{unknown} with hashes by two rules"));
+        }
         for (only, side) in [(passages.only_a, "A"), (passages.only_b, "B")] {
             if only > 0 {
                 said.push(format!("{} only in {side}", several(only, "passage")));

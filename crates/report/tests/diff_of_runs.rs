@@ -27,13 +27,9 @@ fn run(folder: &Path, name: &str, values: bool, chunks: &[&[i32]], tap: [f32; 2]
     let writer = RunWriter::create(&out, capture).unwrap();
     for (path, rows) in [("linear", tap.to_vec()), (name, vec![0.0])] {
         let tokens = rows.len();
-        let tap = Tap {
-            path: path.to_owned(),
-            batch: 0,
-            passages: vec![TappedPassage { pid: 4, tokens }],
-            rows: Tensor::new(vec![tokens, 1], rows).unwrap(),
-        };
-        writer.tap(tap).unwrap();
+        let rows = Tensor::new(vec![tokens, 1], rows).unwrap();
+        let tap = Tap::of(path, 0, &[TappedPassage { pid: 4, tokens }], rows);
+        writer.tap(tap.unwrap()).unwrap();
     }
     for (chunk, codes) in chunks.iter().enumerate() {
         let value = Value::from(Tensor::vector(codes.to_vec()));

@@ -79,25 +79,38 @@ impl FromStr for BitHash {
 }
 
 fn parse(text: &str) -> Option<BitHash> {
-    let digits = text.strip_prefix(PREFIX)?.as_bytes();
+    hexadecimal(text.strip_prefix(PREFIX)?).map(BitHash)
+}
+
+/// The 32 bytes of 64 lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(digits: &str) -> Option<[u8; 32]> {
+    let digits = digits.as_bytes();
     if digits.len() != 64 {
         return None;
     }
-    let mut bytes = [0; 32];
+    let (mut bytes, mut wrong) = ([0; 32], 0);
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        let [high, low] = [pair[0], pair[1]].map(|digit| NIBBLES[usize::from(digit)]);
+        wrong |= high | low;
+        *byte = high << 4 | low & 15;
     }
-    Some(BitHash(bytes))
+    (wrong & NO_DIGIT == 0).then_some(bytes)
 }
 
-/// The value of a lower-case digit: upper case is refused, so a hash has one spelling.
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+/// The bit that stands for no digit.
+const NO_DIGIT: u8 = 0x80;
+
+/// The value of a lower-case digit: upper case is refused, so a hash has one spelling. A table, because a run has
+/// some hundred thousand hashes.
+const NIBBLES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    values
+};
 
 impl Serialize for BitHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -5,7 +5,7 @@ import unittest
 from pathlib import Path
 
 import torch
-from runs import agent, sha256_of
+from runs import agent, blake2b_of, sha256_of
 
 EVERY_DTYPE = ["bool", "u8", "i8", "i16", "i32", "i64", "f16", "bf16", "f32", "f64"]
 
@@ -27,6 +27,23 @@ class Hashes(unittest.TestCase):
     def test_strides_do_not_count(self):
         tensor = torch.arange(6).reshape(2, 3)
         self.assertEqual(agent.tensor_digest(tensor.t()), agent.tensor_digest(tensor.t().contiguous()))
+
+
+class HashesOfRows(unittest.TestCase):
+    def test_a_hash_covers_dtype_shape_and_bytes(self):
+        tensor = torch.tensor([[1.0, 2.0]], dtype=torch.float16)
+        expected = blake2b_of("f16", 1, 2, b"\x00\x3c\x00\x40")
+        self.assertEqual(agent.rows_hash(tensor), expected)
+        for other in (tensor.t(), tensor.float(), -tensor):
+            self.assertNotEqual(agent.rows_hash(other), expected)
+
+    def test_it_is_the_one_that_the_native_engine_makes(self):
+        found = agent.rows_hash(torch.arange(6, dtype=torch.float32).reshape(2, 3))
+        self.assertEqual(found, "blake2b-256:a001573d26d53338b6eaba9673618aef5ad17a5ee7b9a493d3757f534e9b6859")
+
+    def test_rows_of_earlier_runs_are_hashed_by_their_rule(self):
+        tensor = torch.ones(2, 3)
+        self.assertEqual(agent.rows_hash(tensor, "sha256:1"), agent.hash_text(agent.tensor_digest(tensor)))
 
 
 class Safetensors(unittest.TestCase):

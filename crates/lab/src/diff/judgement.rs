@@ -46,7 +46,7 @@ pub struct Distance {
     pub without_bound: usize,
 }
 
-fn is_zero(number: &usize) -> bool {
+pub(super) fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 

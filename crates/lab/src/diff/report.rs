@@ -253,6 +253,8 @@ pub enum Unknown {
     Passages,
     /// One side does not have it.
     OneSided,
+    /// Both have only hashes, by different rules.
+    HashRules,
 }
 
 impl fmt::Display for Unknown {
@@ -261,6 +263,7 @@ impl fmt::Display for Unknown {
             Unknown::Grids => "only hashes, of chunks cut differently",
             Unknown::Passages => "not the same passages were tapped",
             Unknown::OneSided => "only one side has it",
+            Unknown::HashRules => "only hashes, by two rules",
         })
     }
 }
@@ -320,6 +323,9 @@ pub struct TappedPassages {
     pub differing: usize,
     /// The first of those that differ.
     pub first_differing_pid: Option<usize>,
+    /// Of how many it cannot be told: their hashes are by two rules, and neither side keeps their values.
+    #[serde(default, skip_serializing_if = "super::judgement::is_zero")]
+    pub unknown: usize,
     /// How many only the first side has.
     pub only_a: usize,
     /// How many only the second has.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use concord_pipeline::{RecordedRun, StoredTensor, TapRecord, TapRows};
 use concord_tensor::closeness::{Closeness, Tolerance};
-use concord_tensor::{BitHash, Tensor};
+use concord_tensor::{BitHash, HashRule, RowsHash, Tensor};
 
 use super::error::DiffError;
 use super::names::merged;
@@ -164,8 +164,21 @@ impl Common<'_> {
         self.a.record.dtype == self.b.record.dtype
     }
 
-    fn same_bits(&self) -> bool {
-        self.a.rows.hash == self.b.rows.hash
+    /// Whether the bits are the same; `None` where the hashes are by two rules and neither run keeps the rows.
+    fn same_bits(&self, blobs: &mut [Blobs<'_>; 2]) -> Result<Option<bool>, ElementsError> {
+        if !self.same_shape() || !self.same_dtype() {
+            return Ok(Some(false));
+        }
+        let (a, b) = (self.a.rows.hash, self.b.rows.hash);
+        if let Some(same) = a.same_as(&b) {
+            return Ok(Some(same));
+        }
+        let [blobs_a, blobs_b] = blobs;
+        if let Some(rehashed) = blobs_a.hash_by(b.rule(), self.a)? {
+            return Ok(Some(rehashed == b));
+        }
+        let rehashed = blobs_b.hash_by(a.rule(), self.b)?;
+        Ok(rehashed.map(|rehashed| rehashed == a))
     }
 }
 
@@ -184,17 +197,29 @@ fn both(
             Some(Common { pid, a, b })
         })
         .collect();
-    let mut differing = common.iter().filter(|passage| !passage.same_bits());
-    let first_differing_pid = differing.next().map(|passage| passage.pid);
+    let mut blobs = [Blobs::of(run_a), Blobs::of(run_b)];
+    let (mut differing, mut unknown, mut first_differing_pid) = (0, 0, None);
+    for passage in &common {
+        match passage.same_bits(&mut blobs)? {
+            Some(true) => {}
+            Some(false) => {
+                differing += 1;
+                first_differing_pid = first_differing_pid.or(Some(passage.pid));
+            }
+            None => unknown += 1,
+        }
+    }
     let passages = TappedPassages {
         common: common.len(),
-        differing: first_differing_pid.map_or(0, |_| 1 + differing.count()),
+        differing,
         first_differing_pid,
+        unknown,
         only_a: a.len() - common.len(),
         only_b: b.len() - common.len(),
     };
     let same_passages = a.len() == common.len() && b.len() == common.len();
     let bits = match passages.differing {
+        0 if unknown > 0 => Bits::Unknown(Unknown::HashRules),
         0 if same_passages => Bits::Same(Evidence::Hashes),
         0 => Bits::Unknown(Unknown::Passages),
         _ => Bits::Different(Evidence::Hashes),
@@ -211,7 +236,6 @@ fn both(
         referee: None,
     };
     if passages.differing > 0 {
-        let blobs = [Blobs::of(run_a), Blobs::of(run_b)];
         let (values, numbers) = numbers(&common, blobs, tolerance, &mut |done, total| {
             progress(DiffProgress {
                 name: path,
@@ -332,11 +356,24 @@ impl<'a> Blobs<'a> {
         Ok(opened)
     }
 
+    /// The hash of a passage's rows by another rule than the run has; `None` if the run did not keep them.
+    fn hash_by(
+        &mut self,
+        rule: HashRule,
+        tapped: Tapped<'_>,
+    ) -> Result<Option<RowsHash>, ElementsError> {
+        if self.source(tapped)?.is_none() {
+            return Ok(None);
+        }
+        let rows = self.rows(tapped)?;
+        let shape = [tapped.rows.tokens, tapped.record.width];
+        Ok(Some(RowsHash::by(rule, rows.dtype(), shape, rows.bytes())))
+    }
+
     /// The rows of a passage whose blob is there.
     fn rows(&mut self, tapped: Tapped<'_>) -> Result<Tensor, ElementsError> {
-        let gone = || tapped.record.blob.map_or(tapped.rows.hash, |blob| blob);
         let source = self.source(tapped)?;
-        let source = source.ok_or_else(|| ElementsError::Gone(gone()))?;
+        let source = source.ok_or_else(|| ElementsError::Gone(tapped.rows.hash.to_string()))?;
         // The blob has as many rows as its record says, so the sum does not overflow.
         let range = tapped.first..tapped.first + tapped.rows.tokens;
         Ok(source.rows(range, tapped.record.width, tapped.rows.hash)?)

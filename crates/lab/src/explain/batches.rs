@@ -70,7 +70,7 @@ pub struct Batches {
 }
 
 /// The batches of `run` with the passages that differ from `other`'s, as far as both tapped the last
-/// module; `None` where they did not.
+/// module and their hashes of it are by one rule; `None` where they did not.
 pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batch>> {
     let last = |run: &'_ RecordedRun| -> Vec<TapRecord> {
         let taps = run.taps().iter();
@@ -82,7 +82,7 @@ pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batc
         .map(|rows| (rows.pid, rows.hash))
         .collect();
     let own = last(run);
-    if own.is_empty() || theirs.is_empty() {
+    if own.is_empty() || theirs.is_empty() || !run.hashes_taps_like(other) {
         return None;
     }
     let mut batches: Vec<Batch> = own

@@ -59,8 +59,12 @@ pub(super) fn in_between(runs: [&RecordedRun; 2]) -> Vec<InBetween> {
 /// other side's inputs.
 ///
 /// Tokens are taken to be the same. Inputs are those of the runs: where a run altered what a module computed before
-/// it handed it on, what came of it is not known to be equal. `None` where the runs have no taps in common.
+/// it handed it on, what came of it is not known to be equal. `None` where the runs have no taps in common, or their hashes are by two
+/// rules.
 pub(super) fn departures(a: &RecordedRun, b: &RecordedRun) -> Option<Vec<Departure>> {
+    if !a.hashes_taps_like(b) {
+        return None;
+    }
     let sides = [Outputs::of(a), Outputs::of(b)];
     let common: Vec<&str> = sides[0].paths().filter(|path| sides[1].has(path)).collect();
     common.first()?;

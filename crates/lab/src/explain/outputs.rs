@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use concord_model::architecture::Module;
 use concord_pipeline::RecordedRun;
-use concord_tensor::BitHash;
+use concord_tensor::RowsHash;
 
 /// The hashes of a run's taps.
-pub(super) struct Outputs<'a>(BTreeMap<&'a str, BTreeMap<usize, BitHash>>);
+pub(super) struct Outputs<'a>(BTreeMap<&'a str, BTreeMap<usize, RowsHash>>);
 
 impl<'a> Outputs<'a> {
     pub(super) fn of(run: &'a RecordedRun) -> Outputs<'a> {
-        let mut outputs = BTreeMap::<&str, BTreeMap<usize, BitHash>>::new();
+        let mut outputs = BTreeMap::<&str, BTreeMap<usize, RowsHash>>::new();
         for tap in run.taps() {
             let module = outputs.entry(tap.tap.as_str()).or_default();
             module.extend(tap.passages.iter().map(|rows| (rows.pid, rows.hash)));
@@ -27,7 +27,7 @@ impl<'a> Outputs<'a> {
         self.0.contains_key(path)
     }
 
-    pub(super) fn at(&self, path: &str) -> Option<&BTreeMap<usize, BitHash>> {
+    pub(super) fn at(&self, path: &str) -> Option<&BTreeMap<usize, RowsHash>> {
         self.0.get(path)
     }
 

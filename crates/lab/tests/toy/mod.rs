@@ -75,17 +75,11 @@ impl ToyRun {
         passages: &[(usize, usize)],
         rows: Tensor,
     ) -> ToyRun {
-        let passages = passages
+        let passages: Vec<TappedPassage> = passages
             .iter()
             .map(|&(pid, tokens)| TappedPassage { pid, tokens })
             .collect();
-        let path = path.to_owned();
-        let tap = Tap {
-            path,
-            batch,
-            passages,
-            rows,
-        };
+        let tap = Tap::of(path, batch, &passages, rows).unwrap();
         self.writer.tap(tap).unwrap();
         self
     }

@@ -34,7 +34,7 @@ impl<O: Operations> Bert<O> {
     }
 
     /// The unit-length embedding of every token of all parts: `(tokens, dim)`, zero for those not kept. A part is
-    /// what operations see at once; where there are taps, it is one. Between the
+    /// what operations see at once. Between the
     /// operations, `word + token type + position` in this order, and `dense output + residual` before each
     /// layer normalisation, every addition rounded once.
     ///
@@ -47,26 +47,32 @@ impl<O: Operations> Bert<O> {
         parts: &[PackedRows<'_>],
         taps: &mut TapsOfBatch<'_>,
     ) -> Vec<O::Number> {
+        let mut first = 0;
         let mut of_parts = Vec::with_capacity(parts.len());
         for rows in parts {
+            let sequences = first..first + rows.lengths.len();
+            first = sequences.end;
+            taps.enter(sequences.clone());
             assert_eq!(
                 rows.lengths.iter().sum::<usize>(),
                 rows.ids.len(),
                 "lengths add up to the ids"
             );
-            of_parts.push(self.embed(operations, rows, taps));
+            of_parts.push((self.embed(operations, rows, taps), sequences));
         }
         // Layer by layer, not part by part: a layer's weights are read from afar once for all parts.
         for layer in &self.layers {
-            for (states, rows) in of_parts.iter_mut().zip(parts) {
+            for ((states, sequences), rows) in of_parts.iter_mut().zip(parts) {
+                taps.enter(sequences.clone());
                 *states = layer.forward(operations, std::mem::take(states), rows, taps);
             }
         }
         let mut embeddings = Vec::new();
-        for (states, rows) in of_parts.iter_mut().zip(parts) {
-            taps.take(bert::ENCODER, states, self.hidden);
-            taps.take(bert::MODEL, states, self.hidden);
-            embeddings.append(&mut self.head(operations, states, rows, taps));
+        for ((mut states, sequences), rows) in of_parts.into_iter().zip(parts) {
+            taps.enter(sequences);
+            taps.hand_on(bert::ENCODER, &mut states, self.hidden);
+            taps.hand_on(bert::MODEL, &mut states, self.hidden);
+            embeddings.append(&mut self.head(operations, &states, rows, taps));
         }
         embeddings
     }
@@ -89,7 +95,7 @@ impl<O: Operations> Bert<O> {
         }
         add(&mut states, &positions);
         self.tables.norm.apply(operations, &mut states, taps);
-        taps.take(bert::EMBEDDINGS, &mut states, width);
+        taps.hand_on(bert::EMBEDDINGS, &mut states, width);
         states
     }
 

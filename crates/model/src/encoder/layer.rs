@@ -35,14 +35,19 @@ impl<O: Operations> Layer<O> {
         taps: &mut TapsOfBatch<'_>,
     ) -> Vec<O::Number> {
         let width = self.attention_output.outputs;
+        let path = |module: &str| bert::BERT.path_in_layer(self.number, module);
         let tap = |taps: &mut TapsOfBatch<'_>, module: &str, rows: &mut [O::Number], width| {
             if taps.any() {
-                let path = bert::BERT.path_in_layer(self.number, module);
-                taps.take(&path, rows, width);
+                taps.take(&path(module), rows, width);
+            }
+        };
+        let hand_on = |taps: &mut TapsOfBatch<'_>, module: &str, rows: &mut [O::Number], width| {
+            if taps.any() {
+                taps.hand_on(&path(module), rows, width);
             }
         };
         if self.identity {
-            tap(taps, bert::LAYER, &mut states, width);
+            hand_on(taps, bert::LAYER, &mut states, width);
             return states;
         }
 
@@ -51,19 +56,19 @@ impl<O: Operations> Layer<O> {
         let mut attended = self.attention_output.apply(operations, &context, taps);
         let norm = &self.attention_norm;
         norm.apply_to_sum(operations, &mut attended, &states, taps);
-        tap(taps, bert::ATTENTION_OUTPUT, &mut attended, width);
-        tap(taps, bert::ATTENTION, &mut attended, width);
+        hand_on(taps, bert::ATTENTION_OUTPUT, &mut attended, width);
+        hand_on(taps, bert::ATTENTION, &mut attended, width);
 
         let mut wide = self.intermediate.apply(operations, &attended, taps);
         let inner = self.intermediate.outputs;
         self.activate.apply(operations, &mut wide);
         tap(taps, bert::ACTIVATION, &mut wide, inner);
-        tap(taps, bert::INTERMEDIATE, &mut wide, inner);
+        hand_on(taps, bert::INTERMEDIATE, &mut wide, inner);
         let mut states = self.output.apply(operations, &wide, taps);
         let norm = &self.output_norm;
         norm.apply_to_sum(operations, &mut states, &attended, taps);
-        tap(taps, bert::OUTPUT, &mut states, width);
-        tap(taps, bert::LAYER, &mut states, width);
+        hand_on(taps, bert::OUTPUT, &mut states, width);
+        hand_on(taps, bert::LAYER, &mut states, width);
         states
     }
 

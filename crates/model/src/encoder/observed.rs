@@ -1,21 +1,31 @@
 //! Collecting the taps of one batch while it is computed, and replacing what its modules give on.
 
-use concord_pipeline::{ForcingError, Replacements, Tap, TapSink, TappedPassage};
-use concord_tensor::{Tensor, TensorError};
+use std::collections::HashMap;
+use std::ops::Range;
+
+use concord_pipeline::{ForcingError, Replacements, Tap, TapRows, TapSink, TappedPassage};
+use concord_tensor::{DType, RowsHash, Tensor, TensorError};
 
 use super::operations::Number;
 
 /// What the modules report about one batch, and what they are given on instead.
 ///
-/// Batches are computed side by side, so their taps are collected here and handed to the sink in the
-/// order of batches afterwards.
+/// Rows are hashed where they are computed, while they are still in the core's caches, and copied only where
+/// the sink wants them. Batches are computed side by side, so their taps are collected here and handed to the
+/// sink in the order of batches afterwards.
 pub struct TapsOfBatch<'a> {
     /// There if any passage is wanted.
     sink: Option<&'a dyn TapSink>,
     replacements: Option<&'a dyn Replacements>,
     batch: usize,
     passages: Vec<Passage>,
-    taken: Vec<Tap>,
+    /// What is computed now, of the parts in which the batch is taken.
+    part: Part,
+    /// What each part's last report was, by the part's first passage, where it may be handed on.
+    last: HashMap<usize, Last>,
+    taken: Vec<Taken>,
+    /// The place of each path in `taken`.
+    places: HashMap<String, usize>,
     /// The first thing that went wrong; nothing is taken or replaced after it.
     failure: Option<ForcingError>,
 }
@@ -27,24 +37,35 @@ struct Passage {
     wanted: bool,
 }
 
-impl Passage {
-    /// Where its values lie among rows of `width`.
-    fn span(&self, width: usize) -> std::ops::Range<usize> {
-        self.first_row * width..(self.first_row + self.tapped.tokens) * width
-    }
+/// Passages that are computed together.
+struct Part {
+    passages: Range<usize>,
+    /// The first of their rows in the batch.
+    first_row: usize,
+}
+
+/// The hashes that a module's tap has of a part.
+#[derive(Clone)]
+struct Last {
+    /// The place of the tap among those that were taken.
+    tap: usize,
+    passages: Range<usize>,
+}
+
+/// What a module reported, of all parts so far.
+struct Taken {
+    path: String,
+    dtype: DType,
+    width: usize,
+    passages: Vec<TapRows>,
+    /// Little-endian bytes of the rows, where they are wanted.
+    copy: Option<Vec<u8>>,
 }
 
 impl<'a> TapsOfBatch<'a> {
     /// Takes no taps and replaces nothing.
     pub fn none() -> TapsOfBatch<'a> {
-        TapsOfBatch {
-            sink: None,
-            replacements: None,
-            batch: 0,
-            passages: Vec::new(),
-            taken: Vec::new(),
-            failure: None,
-        }
+        TapsOfBatch::of(None, None, 0, std::iter::empty())
     }
 
     /// Takes what `sink` wants of a batch of passages, given as pids and numbers of tokens, and gives modules
@@ -65,12 +86,20 @@ impl<'a> TapsOfBatch<'a> {
             });
             first_row += tapped.tokens;
         }
+        let part = Part {
+            passages: 0..placed.len(),
+            first_row: 0,
+        };
         TapsOfBatch {
             sink: sink.filter(|_| placed.iter().any(|passage| passage.wanted)),
             replacements,
             batch,
             passages: placed,
-            ..TapsOfBatch::none()
+            part,
+            last: HashMap::new(),
+            taken: Vec::new(),
+            places: HashMap::new(),
+            failure: None,
         }
     }
 
@@ -79,52 +108,117 @@ impl<'a> TapsOfBatch<'a> {
         self.sink.is_some() || self.replacements.is_some()
     }
 
-    /// The module at `path` computed `rows` `(tokens, width)`: they are recorded, and then become what it
-    /// gives on.
+    /// Whether there is a sink, which then wants hashes of what every module computes.
+    pub(super) fn hashes(&self) -> bool {
+        self.sink.is_some()
+    }
+
+    /// What is reported from now on is of these passages alone, by their places in the batch.
+    pub(super) fn enter(&mut self, passages: Range<usize>) {
+        if self.any() {
+            let first = self.passages.get(passages.start);
+            self.part = Part {
+                first_row: first.map_or(0, |passage| passage.first_row),
+                passages,
+            };
+        }
+    }
+
+    /// The module at `path` computed `rows` `(tokens, width)` of the passages of the part: they are recorded, and
+    /// then become what it gives on.
     pub(super) fn take<N: Number>(&mut self, path: &str, rows: &mut [N], width: usize) {
-        if self.failure.is_some() {
+        self.report(path, rows, width, false);
+    }
+
+    /// The module at `path` gives on, unchanged, what the last module computed that was reported of the part.
+    pub(super) fn hand_on<N: Number>(&mut self, path: &str, rows: &mut [N], width: usize) {
+        self.report(path, rows, width, true);
+    }
+
+    fn report<N: Number>(&mut self, path: &str, rows: &mut [N], width: usize, handed_on: bool) {
+        if self.failure.is_some() || !self.any() {
             return;
         }
+        let last = self.last.remove(&self.part.passages.start);
+        let mut last = last.filter(|_| handed_on);
         if self.sink.is_some_and(|sink| sink.wants_path(path)) {
-            self.record(path, rows, width);
+            last = Some(self.record(path, rows, width, last));
         }
+        let mut replaced = false;
         if let Some(replacements) = self.replacements {
-            self.failure = self.replace(replacements, path, rows, width).err();
+            match self.replace(replacements, path, rows, width) {
+                Ok(any) => replaced = any,
+                Err(error) => self.failure = Some(error),
+            }
+        }
+        if let Some(last) = last.filter(|_| !replaced) {
+            self.last.insert(self.part.passages.start, last);
         }
     }
 
-    fn record<N: Number>(&mut self, path: &str, rows: &[N], width: usize) {
-        let wanted = || self.passages.iter().filter(|passage| passage.wanted);
-        let mut values = Vec::new();
-        for passage in wanted() {
-            values.extend_from_slice(&rows[passage.span(width)]);
+    /// Adds the part's rows to the module's tap; they are those of `same`, if there is one.
+    fn record<N: Number>(
+        &mut self,
+        path: &str,
+        rows: &[N],
+        width: usize,
+        same: Option<Last>,
+    ) -> Last {
+        let place = match self.places.get(path) {
+            Some(&place) => place,
+            None => self.begin(path, N::DTYPE, width),
+        };
+        let of_part = &self.passages[self.part.passages.clone()];
+        let wanted = || of_part.iter().filter(|passage| passage.wanted);
+        let bytes = |passage: &Passage| bytemuck::cast_slice(&rows[self.part.span(passage, width)]);
+        let hashes = match same {
+            Some(Last { tap, passages }) => self.taken[tap].passages[passages].to_vec(),
+            None => {
+                let pieces = wanted().map(|passage| (passage.tapped.tokens, bytes(passage)));
+                let hashes = RowsHash::of_each(N::DTYPE, width, pieces);
+                let of_passages = wanted().map(|passage| passage.tapped).zip(hashes);
+                of_passages
+                    .map(|(TappedPassage { pid, tokens }, hash)| TapRows { pid, tokens, hash })
+                    .collect()
+            }
+        };
+        let taken = &mut self.taken[place];
+        if let Some(copy) = &mut taken.copy {
+            wanted().for_each(|passage| copy.extend_from_slice(bytes(passage)));
         }
-        let passages: Vec<TappedPassage> = wanted().map(|passage| passage.tapped).collect();
-        let tokens = passages.iter().map(|passage| passage.tokens).sum::<usize>();
-        let mut rows = Tensor::new(vec![tokens, width], values)
-            .unwrap_or_else(|error| unreachable!("each token gave {width} values: {error}"));
-        // A third of what modules report is what another inside them computed: it is kept, and hashed, once.
-        if let Some(Tap { rows: last, .. }) = self.taken.last()
-            && (last.dtype(), last.shape(), last.bytes()) == (N::DTYPE, rows.shape(), rows.bytes())
-        {
-            rows = last.clone();
+        let first = taken.passages.len();
+        taken.passages.extend(hashes);
+        Last {
+            tap: place,
+            passages: first..taken.passages.len(),
         }
-        self.taken.push(Tap {
+    }
+
+    /// Begins the tap of a module.
+    fn begin(&mut self, path: &str, dtype: DType, width: usize) -> usize {
+        let place = self.taken.len();
+        let wanted = self.sink.is_some_and(|sink| sink.wants_rows());
+        self.taken.push(Taken {
             path: path.to_owned(),
-            batch: self.batch,
-            passages,
-            rows,
+            dtype,
+            width,
+            passages: Vec::new(),
+            copy: wanted.then(Vec::new),
         });
+        self.places.insert(path.to_owned(), place);
+        place
     }
 
+    /// Gives the module what the replacements have, and says whether that is anything else.
     fn replace<N: Number>(
         &self,
         replacements: &dyn Replacements,
         path: &str,
         rows: &mut [N],
         width: usize,
-    ) -> Result<(), ForcingError> {
-        for passage in &self.passages {
+    ) -> Result<bool, ForcingError> {
+        let mut any = false;
+        for passage in &self.passages[self.part.passages.clone()] {
             let TappedPassage { pid, tokens } = passage.tapped;
             let Some(replacement) = replacements.rows(path, pid)? else {
                 continue;
@@ -138,14 +232,16 @@ impl<'a> TapsOfBatch<'a> {
                     found: replacement.shape().to_vec(),
                 });
             }
-            let values = &mut rows[passage.span(width)];
-            copy(&replacement, values).map_err(|source| ForcingError::Tensor {
-                path: path.to_owned(),
-                pid,
-                source,
-            })?;
+            let values = &mut rows[self.part.span(passage, width)];
+            let replaced =
+                replace(&replacement, values).map_err(|source| ForcingError::Tensor {
+                    path: path.to_owned(),
+                    pid,
+                    source,
+                })?;
+            any = any || replaced;
         }
-        Ok(())
+        Ok(any)
     }
 
     /// What was taken, in the order of computation.
@@ -153,12 +249,56 @@ impl<'a> TapsOfBatch<'a> {
     /// # Errors
     /// The first replacement that could not be had or did not fit.
     pub fn into_taps(self) -> Result<Vec<Tap>, ForcingError> {
-        self.failure.map_or(Ok(self.taken), Err)
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let mut taps = Vec::<Tap>::with_capacity(self.taken.len());
+        for taken in self.taken {
+            let Taken {
+                path,
+                dtype,
+                width,
+                passages,
+                copy,
+            } = taken;
+            // What repeats another is kept once.
+            let last = taps.last().filter(|last| {
+                (last.dtype, last.width, &last.passages) == (dtype, width, &passages)
+            });
+            let rows = copy.map(|copy| match last.and_then(|last| last.rows.clone()) {
+                Some(rows) => rows,
+                None => {
+                    let tokens = passages.iter().map(|rows| rows.tokens).sum::<usize>();
+                    Tensor::from_le_bytes(dtype, vec![tokens, width], &copy)
+                        .unwrap_or_else(|error| unreachable!("{width} values a token: {error}"))
+                }
+            });
+            taps.push(Tap {
+                path,
+                batch: self.batch,
+                dtype,
+                width,
+                passages,
+                rows,
+            });
+        }
+        Ok(taps)
     }
 }
 
-/// The values of a tensor in another precision: widened exactly, or rounded once.
-fn copy<N: Number>(from: &Tensor, to: &mut [N]) -> Result<(), TensorError> {
-    to.copy_from_slice(from.cast(N::DTYPE)?.as_slice()?);
-    Ok(())
+impl Part {
+    /// Where the values of one of its passages lie among its rows of `width`.
+    fn span(&self, passage: &Passage, width: usize) -> Range<usize> {
+        let first = passage.first_row - self.first_row;
+        first * width..(first + passage.tapped.tokens) * width
+    }
+}
+
+/// Puts the values of a tensor in place of others, in their precision: widened exactly, or rounded once. Returns
+/// whether any bit is another.
+fn replace<N: Number>(from: &Tensor, to: &mut [N]) -> Result<bool, TensorError> {
+    let from = from.cast(N::DTYPE)?;
+    let differs = from.bytes() != bytemuck::cast_slice::<N, u8>(to);
+    to.copy_from_slice(from.as_slice()?);
+    Ok(differs)
 }

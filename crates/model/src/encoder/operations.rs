@@ -1,5 +1,6 @@
 //! What BERT is computed with, in one precision.
 
+use bytemuck::NoUninit;
 use concord_kernels::gelu::Gelu;
 use concord_kernels::layer_norm::Variance;
 use concord_kernels::normalize::Normalize;
@@ -10,7 +11,7 @@ use std::ops::{AddAssign, MulAssign};
 
 /// A number that modules pass on. The weights are `f32`, and widening them is exact.
 pub(crate) trait Number:
-    Element + Default + From<f32> + PartialOrd + AddAssign + MulAssign
+    Element + NoUninit + Default + From<f32> + PartialOrd + AddAssign + MulAssign
 {
 }
 

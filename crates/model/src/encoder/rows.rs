@@ -13,16 +13,26 @@ pub struct PackedRows<'a> {
 }
 
 impl PackedRows<'_> {
-    /// The same sequences in parts of at most `most` tokens, or of one sequence that has more.
-    pub(crate) fn parts(&self, most: usize) -> impl Iterator<Item = PackedRows<'_>> {
+    /// The same sequences in parts of at most `most` tokens, or of `together` sequences that have more. But for the
+    /// last part, each is a multiple of `together` sequences.
+    pub(crate) fn parts(
+        &self,
+        most: usize,
+        together: usize,
+    ) -> impl Iterator<Item = PackedRows<'_>> {
+        let together = together.max(1);
         let (mut sequence, mut token) = (0, 0);
         std::iter::from_fn(move || {
             let lengths = &self.lengths[sequence..];
-            let mut tokens = *lengths.first()?;
-            let mut count = 1;
-            while count < lengths.len() && tokens + lengths[count] <= most {
-                tokens += lengths[count];
-                count += 1;
+            let mut groups = lengths.chunks(together);
+            let first = groups.next()?;
+            let (mut count, mut tokens) = (first.len(), first.iter().sum::<usize>());
+            for group in groups {
+                let of_group = group.iter().sum::<usize>();
+                if tokens + of_group > most {
+                    break;
+                }
+                (count, tokens) = (count + group.len(), tokens + of_group);
             }
             let span = token..token + tokens;
             (sequence, token) = (sequence + count, span.end);

@@ -12,7 +12,8 @@ use crate::artifact;
 use crate::manifest::{ArtifactRecord, ChunkRecord, FieldRecord};
 use crate::observe::ArtifactEvent;
 use crate::run::error::{RunError, unreadable};
-use crate::run::record::{Event, TapRecord, TapRows};
+use crate::run::record::{Event, TapRecord};
+use crate::tap::TapRows;
 use crate::value::hash_of_fields;
 
 /// More fields than a chunk has, and more artifacts than a run has.

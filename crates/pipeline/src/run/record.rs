@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::MANIFEST_VERSION;
 use crate::observe::ArtifactEvent;
 use crate::pattern::ModulePattern;
+use crate::tap::TapRows;
 
 /// What a recording keeps beside hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,16 +75,6 @@ pub struct TapRecord {
     /// The blob that holds the rows of all of them, where values are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<BitHash>,
-}
-
-/// The rows of one passage in a tap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TapRows {
-    pub pid: usize,
-    /// How many rows.
-    pub tokens: usize,
-    /// The hash of the tensor `(tokens, width)`.
-    pub hash: BitHash,
 }
 
 /// A line of `events.jsonl`.

@@ -1,10 +1,10 @@
 //! A run read back.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use concord_tensor::{BitHash, FileError, FileProblem, open_regular, read_regular};
+use concord_tensor::{BitHash, FileError, FileProblem, HashRule, open_regular, read_regular};
 
 use crate::manifest::{ArtifactRecord, ManifestHead};
 use crate::observe::ArtifactEvent;
@@ -105,6 +105,16 @@ impl RecordedRun {
     /// The taps, in the order of computation.
     pub fn taps(&self) -> &[TapRecord] {
         &self.taps
+    }
+
+    /// Whether the hashes of its taps are by one rule, and by the same as the other's, so that they can be compared.
+    pub fn hashes_taps_like(&self, other: &RecordedRun) -> bool {
+        let rules = |run: &'_ RecordedRun| -> BTreeSet<HashRule> {
+            let rows = run.taps().iter().flat_map(|tap| &tap.passages);
+            rows.map(|rows| rows.hash.rule()).collect()
+        };
+        let (own, others) = (rules(self), rules(other));
+        own.union(&others).count() <= 1
     }
 
     /// The tensor with that hash, or `None` if the run did not keep it.

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use concord_tensor::{BitHash, ByteHasher, Tensor};
-use rayon::prelude::*;
 
 use crate::observe::{ArtifactEvent, Observer};
 use crate::publish::{PublishError, Staging, json_text, write_file, writing};
 use crate::run::error::RunError;
-use crate::run::record::{Capture, Event, RunManifest, TapRecord, TapRows};
+use crate::run::record::{Capture, Event, RunManifest, TapRecord};
 use crate::run::recorded::RecordedRun;
 use crate::run::seal::{EVENTS, MANIFEST, SEAL, Seal};
 use crate::stage_error::StageError;
@@ -28,7 +27,7 @@ pub struct RunWriter {
     capture: Capture,
     events: Mutex<Events>,
     events_path: PathBuf,
-    last_tap: Mutex<Option<Kept>>,
+    last_rows: Mutex<Option<Kept>>,
 }
 
 /// The events that were written, and the hash of them.
@@ -37,11 +36,10 @@ struct Events {
     hasher: ByteHasher,
 }
 
-/// A tap that was hashed, and kept where values are.
+/// Rows of a tap whose values are kept, and their hash.
 struct Kept {
     rows: Tensor,
-    passages: Vec<TapRows>,
-    blob: Option<BitHash>,
+    blob: BitHash,
 }
 
 /// The folder inside the staging folder that becomes the run.
@@ -79,7 +77,7 @@ impl RunWriter {
             capture,
             events,
             events_path,
-            last_tap: Mutex::new(None),
+            last_rows: Mutex::new(None),
         })
     }
 
@@ -203,67 +201,42 @@ impl TapSink for RunWriter {
         self.capture.taps.iter().any(|pattern| pattern.covers(path))
     }
 
+    fn wants_rows(&self) -> bool {
+        self.capture.tap_values
+    }
+
     fn tap(&self, tap: Tap) -> Result<(), StageError> {
-        // A module that hands on what another inside it computed reports that very tensor.
-        let last = lock(&self.last_tap).take();
-        let kept = match last.filter(|last| last.is_of(&tap)) {
-            Some(last) => last,
-            None => self.keep(&tap)?,
-        };
-        let record = TapRecord {
+        let rows = tap.rows.filter(|_| self.capture.tap_values);
+        let blob = rows.map(|rows| self.keep(rows)).transpose()?;
+        Ok(self.append(&Event::Tap(TapRecord {
             tap: tap.path,
             batch: tap.batch,
-            dtype: tap.rows.dtype(),
-            width: tap.rows.row_len(),
-            passages: kept.passages.clone(),
-            blob: kept.blob,
-        };
-        *lock(&self.last_tap) = Some(kept);
-        Ok(self.append(&Event::Tap(record))?)
+            dtype: tap.dtype,
+            width: tap.width,
+            passages: tap.passages,
+            blob,
+        }))?)
     }
 }
 
 impl RunWriter {
-    /// Hashes the rows of each passage, and keeps all of them where the capture asks for values.
-    fn keep(&self, tap: &Tap) -> Result<Kept, StageError> {
-        let mut row = 0;
-        let mut of_passages = Vec::with_capacity(tap.passages.len());
-        for passage in &tap.passages {
-            of_passages.push((passage, row..row + passage.tokens));
-            row += passage.tokens;
-        }
-        // Side by side: of everything that is done with a tap, hashing takes the longest.
-        let passages = of_passages
-            .into_par_iter()
-            .map(|(passage, rows)| {
-                Ok(TapRows {
-                    pid: passage.pid,
-                    tokens: passage.tokens,
-                    hash: tap.rows.slice_rows(rows)?.hash(),
-                })
-            })
-            .collect::<Result<_, StageError>>()?;
-        let mut blob = None;
-        if self.capture.tap_values {
-            let value = Value::from(tap.rows.clone());
-            let record = value.record();
-            put_blobs(&self.blobs, &record, &value)?;
-            blob = Some(record.hash);
-        }
-        Ok(Kept {
-            rows: tap.rows.clone(),
-            passages,
-            blob,
-        })
-    }
-}
-
-impl Kept {
-    /// Whether this is what was made of the rows of that tap.
-    fn is_of(&self, tap: &Tap) -> bool {
-        let passages = self.passages.iter().map(|rows| (rows.pid, rows.tokens));
-        let of_tap = tap.passages.iter().map(|rows| (rows.pid, rows.tokens));
-        self.rows.is_same(&tap.rows) && passages.eq(of_tap)
+    /// Keeps rows as a blob.
+    fn keep(&self, rows: Tensor) -> Result<BitHash, StageError> {
+        // A module that hands on what another inside it computed reports that very tensor.
+        let last = lock(&self.last_rows).take();
+        let kept = match last.filter(|last| last.rows.is_same(&rows)) {
+            Some(last) => last,
+            None => {
+                let value = Value::from(rows.clone());
+                let record = value.record();
+                put_blobs(&self.blobs, &record, &value)?;
+                let blob = record.hash;
+                Kept { rows, blob }
+            }
+        };
+        let blob = kept.blob;
+        *lock(&self.last_rows) = Some(kept);
+        Ok(blob)
     }
 }
 

@@ -10,7 +10,7 @@ pub fn issue_text(reproducer: &Reproducer, a: &str, b: &str) -> String {
         "# {operation}: {b} gives other bits than {a}\n\n\
          On the same input, {differing} of {of} elements of the result differ between the two. The script below \
          needs torch and numpy alone; its numbers are made by a rule, so there is nothing to download. Processors \
-         with other instruction sets may print other lines: what counts is that the two versions differ.\n\n\
+         with other instruction sets may print other lines: what counts is that the two differ.\n\n\
          | run with | prints |\n|---|---|\n| {a} | `{expected_a}` |\n| {b} | `{expected_b}` |\n\n\
          ```python\n{script}```\n",
         operation = reproducer.operation,

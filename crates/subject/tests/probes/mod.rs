@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use concord_engine::settings::IndexSettings;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::{ProbeBatch, probe};
-use concord_tensor::{BitHash, Tensor};
+use concord_tensor::{RowsHash, Tensor};
 use tempfile::{TempDir, tempdir};
 
 use crate::engine::{checkpoint, engine};
@@ -50,7 +50,7 @@ pub fn probed(word: &str, batches: &[ProbeBatch], forcing: Option<&Forcing<'_>>)
 }
 
 /// The hash of every passage's rows at every module, the latest one.
-fn hashes(run: &RecordedRun) -> BTreeMap<(String, usize), BitHash> {
+fn hashes(run: &RecordedRun) -> BTreeMap<(String, usize), RowsHash> {
     let taps = run.taps().iter();
     taps.flat_map(|tap| {
         let rows = tap.passages.iter();
