@@ -29,6 +29,7 @@ mod reproducer;
 mod roles;
 mod script;
 mod shapes;
+mod share;
 mod stages;
 mod ways;
 
@@ -48,7 +49,7 @@ pub use causes::{Cause, Why};
 pub use concord_model::architecture::{Operation, layer_of};
 pub use culprit::{ByOption, Culprit};
 pub use cut_out::Absent;
-pub use encoder::{EncoderFinding, Forced, Share};
+pub use encoder::{EncoderFinding, Forced};
 pub use equal_inputs::{Departure, InBetween};
 pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
@@ -58,6 +59,7 @@ pub use reproducer::{Unshown, reproducers};
 pub use roles::{Part, Role};
 pub use script::Reproducer;
 pub use shapes::{BatchShape, Dimension, ShapePair};
+pub use share::Share;
 pub use stages::{Closure, OnOtherInputs, Then};
 pub use ways::{Contrast, Formulas, Orders, Way};
 

@@ -17,9 +17,8 @@ use concord_lab::{Nearer, Verdict};
 
 pub use self::issue::issue_text;
 pub use self::lines::cause_lines;
-use self::places::{Group, cut_out, groups, places, quoted};
+use self::places::{Group, cut_out, groups, places, quoted, sides};
 pub use self::sentence::sentence;
-use self::sentence::sides;
 use crate::figures::{count, magnitude, several};
 use crate::style::{Style, Tone};
 use crate::table::{Cell, Column, Table};

@@ -14,6 +14,7 @@ use concord_pipeline::{Capture, Forcing, Observer, Replacements, RunManifest, Ru
 use serde_json::{Value as Json, json};
 
 use crate::error::{ProbeError, RecordError};
+use crate::record;
 
 /// Passages that go through the encoder together, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +63,7 @@ pub fn probe(
     let manifest = RunManifest::new(
         native.specification(),
         Some(CONTRACT_VERSION),
-        native.inputs(),
+        record::inputs(native),
         options,
     );
     Ok(writer.finish(&manifest)?)

@@ -1,5 +1,6 @@
 //! Recording a native run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use concord_engine::native::Native;
@@ -14,6 +15,13 @@ use crate::error::RecordError;
 /// which may know the checkpoint by its files alone.
 pub(crate) fn checkpoint_files(checkpoint: &Checkpoint) -> Option<(String, BitHash)> {
     Some(("checkpoint_files".to_owned(), checkpoint.files_hash()?))
+}
+
+/// What a manifest has of the inputs of a native run.
+pub(crate) fn inputs(native: &Native) -> BTreeMap<String, BitHash> {
+    let mut inputs = native.inputs();
+    inputs.extend(checkpoint_files(native.checkpoint()));
+    inputs
 }
 
 /// Runs `native` from the beginning and records it at `out`. Returns remarks for the user.
@@ -32,12 +40,10 @@ pub fn record(
     let notices = native.evaluate(&store, Some(&writer), progress, |evaluator| {
         Ok::<_, RecordError>(native.notices(Some(evaluator))?)
     })?;
-    let mut inputs = native.inputs();
-    inputs.extend(checkpoint_files(native.checkpoint()));
     let manifest = RunManifest::new(
         native.specification(),
         Some(CONTRACT_VERSION),
-        inputs,
+        inputs(native),
         native.options(),
     );
     writer.finish(&manifest)?;

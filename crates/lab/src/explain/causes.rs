@@ -4,10 +4,10 @@ use concord_model::architecture::Operation;
 use serde::{Deserialize, Serialize};
 
 use super::culprit::Culprit;
-use super::encoder::Share;
 use super::options::{OptionDifference, OptionKind, deciding};
 use super::shapes::{Dimension, ShapePair, Shaped};
-use super::ways::{Contrast, Formulas, Orders, rounded_otherwise};
+use super::share::Share;
+use super::ways::{Contrast, Formulas, Orders, other_attention, rounded_otherwise};
 
 /// A reason why modules compute something else on the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -180,7 +180,7 @@ impl Evidence<'_> {
 
     /// Whatever else makes a difference.
     fn computing(&self, culprit: &Culprit) -> Why {
-        if self.is_other_attention(culprit)
+        if other_attention(culprit, &self.kinds)
             && let Some((a, b)) = self.option("attention")
         {
             return Why::Attention { a, b };
@@ -197,16 +197,6 @@ impl Evidence<'_> {
             false => Why::Formula { formulas },
             true => Why::Unknown,
         }
-    }
-
-    fn is_other_attention(&self, culprit: &Culprit) -> bool {
-        culprit.operation == Operation::Attention
-            && match &culprit.by_options {
-                None => self.kinds.contains(&OptionKind::Attention),
-                Some(found) => found
-                    .iter()
-                    .any(|found| found.kind == OptionKind::Attention),
-            }
     }
 
     /// The places of orders that are not the same in both cases, at a culprit.

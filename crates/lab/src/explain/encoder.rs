@@ -21,15 +21,16 @@ use super::outputs::Outputs;
 use super::probes::{Given, Probes, alone, as_recorded, compare, row};
 use super::referee::errors;
 use super::shapes::{self, Shaped};
+use super::share::Share;
 use super::ways::{Formulas, Orders, WaysOf};
 use crate::diff::{DiffReport, Outcome};
 
 /// The tokens of the batches that are run once more, beside the largest batch.
-const RUN: usize = 9_000;
+const RUN: usize = 6_000;
 
 /// The tokens whose every module is looked at closely. With 6 layers of 384, their values take some
 /// 150 kB each.
-const WATCHED: usize = 2_000;
+const WATCHED: usize = 1_000;
 
 /// What was found inside the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,17 +72,6 @@ pub struct Forced {
     pub formulas: Vec<Formulas>,
     /// Why the culprits differ, the largest share first.
     pub causes: Vec<Cause>,
-}
-
-/// What a kind of operation makes of the final difference alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    pub operation: Operation,
-    /// The modules that do it and are culprits.
-    pub modules: usize,
-    /// The mean absolute difference of embeddings when the first side has the second's outputs at these
-    /// modules, and is itself everywhere else.
-    pub mean_abs: f64,
 }
 
 /// One of the two sides.

@@ -142,3 +142,58 @@ pub(super) fn deciding(differences: &[OptionDifference]) -> Vec<OptionKind> {
     }
     kinds
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remark(about: About, name: &str, a: Option<&str>, b: Option<&str>) -> Remark {
+        Remark {
+            about,
+            name: name.to_owned(),
+            a: a.map(str::to_owned),
+            b: b.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn values_are_written_as_people_write_them() {
+        for (value, words) in [
+            (r#""bf16""#, "bf16"),
+            ("[]", "none"),
+            (
+                r#"["gelu=tanh","linear:identity"]"#,
+                "gelu=tanh linear:identity",
+            ),
+            (r#"{"MKL_CBWR":"AVX2"}"#, "MKL_CBWR=AVX2"),
+            ("true", "on"),
+            ("32", "32"),
+            ("2.8.0+cu128", "2.8.0+cu128"),
+        ] {
+            assert_eq!(in_words(value), words);
+        }
+    }
+
+    #[test]
+    fn what_one_side_does_not_state_and_what_the_index_is_made_by_is_left_out() {
+        let remarks = [
+            remark(
+                About::Option,
+                "precision",
+                Some(r#""f32""#),
+                Some(r#""bf16""#),
+            ),
+            remark(About::Option, "batch", Some("8"), Some("32")),
+            remark(About::Option, "attention", Some(r#""eager""#), None),
+            remark(About::Option, "nbits", Some("2"), Some("4")),
+            remark(About::Input, "checkpoint", Some("x"), Some("y")),
+        ];
+        let found = differences(&remarks, ["torch==2.8.0", "torch==2.8.0,amp=bf16"]);
+        let names: Vec<&str> = found.iter().map(|option| option.name.as_str()).collect();
+        assert_eq!(names, ["precision", "batch"]);
+        assert_eq!(deciding(&found), [OptionKind::Precision]);
+        let engines = differences(&[], ["native", "torch==2.8.0"]);
+        assert_eq!(engines[0].kind, OptionKind::Engine);
+        assert!(differences(&[], ["native", "native,batch=8"]).is_empty());
+    }
+}

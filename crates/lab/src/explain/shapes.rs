@@ -172,3 +172,72 @@ pub(super) fn pair(pid: usize, a: &[Batch], b: &[Batch]) -> Option<ShapePair> {
         b: shape(b)?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(pids: &[usize], pad: usize) -> ProbeBatch {
+        ProbeBatch {
+            number: 0,
+            pids: pids.to_vec(),
+            pad: Some(pad),
+        }
+    }
+
+    #[test]
+    fn the_shorter_padding_is_lengthened_and_nothing_else_is_changed() {
+        let a = [batch(&[0, 1], 5), batch(&[2, 3], 9)];
+        let b = [batch(&[0, 1, 2, 3], 9)];
+        let (dimension, changed) = one_dimension(&a, &b).unwrap();
+        assert_eq!(dimension, Dimension::PaddedLength);
+        assert_eq!(changed, [batch(&[0, 1], 9), batch(&[2, 3], 9)]);
+        // The other way round it is the second side's batches that have the first side's padding.
+        let (dimension, changed) = one_dimension(&b, &[batch(&[0, 1], 5)]).unwrap();
+        assert_eq!(dimension, Dimension::Passages);
+        assert_eq!(changed, [batch(&[0, 1], 9)]);
+    }
+
+    #[test]
+    fn of_batches_that_are_padded_alike_the_number_of_passages_is_what_differs() {
+        let (a, b) = ([batch(&[0], 7)], [batch(&[0, 1], 7)]);
+        let (dimension, changed) = one_dimension(&a, &b).unwrap();
+        assert_eq!(dimension, Dimension::Passages);
+        assert_eq!(changed, b);
+    }
+
+    #[test]
+    fn paddings_that_cannot_be_lengthened_one_way_are_left_alone() {
+        let a = [batch(&[0], 5), batch(&[1], 9)];
+        let b = [batch(&[0], 7), batch(&[1], 7)];
+        assert_eq!(one_dimension(&a, &b), None);
+    }
+
+    #[test]
+    fn a_linear_layer_sees_of_a_batch_its_rows_alone() {
+        let shape = |passages, tokens| BatchShape {
+            passages,
+            tokens,
+            rows: passages * tokens,
+        };
+        let pair = |a, b| ShapePair { pid: 0, a, b };
+        let alone = BTreeMap::from([("m".to_owned(), BTreeSet::from([0]))]);
+        let shaped = Shaped {
+            in_b_batches: alone.clone(),
+            in_a_batches: BTreeMap::new(),
+            alone: Some((Dimension::PaddedLength, alone)),
+        };
+        let of = |module, operation, pair| shaped.dimension(module, operation, pair);
+        let other = pair(shape(8, 13), shape(32, 13));
+        assert_eq!(of("m", Operation::Linear, other), Dimension::Rows);
+        assert_eq!(
+            of("m", Operation::Attention, other),
+            Dimension::PaddedLength
+        );
+        assert_eq!(of("n", Operation::Attention, other), Dimension::Passages);
+        let same_rows = pair(shape(8, 12), shape(32, 3));
+        assert_eq!(of("m", Operation::Linear, same_rows), Dimension::Place);
+        let same = pair(shape(8, 13), shape(8, 13));
+        assert_eq!(of("m", Operation::Attention, same), Dimension::Place);
+    }
+}

@@ -240,7 +240,11 @@ impl<'a> WaysOf<'a> {
             })
         };
         let asked = culprits.iter().filter(|culprit| {
-            is_asked(culprit) && culprit.by_code() && !self.is_rounded_otherwise(culprit)
+            is_asked(culprit)
+                && culprit.by_code()
+                && !self.is_rounded_otherwise(culprit)
+                // A fused operation has no softmax of its own.
+                && !other_attention(culprit, self.options)
         });
         let asked: Vec<_> = asked.filter_map(|c| Some((short(c)?, c))).collect();
         let mut found = Vec::new();
@@ -308,6 +312,17 @@ pub(super) fn rounded_otherwise(culprit: &Culprit, options: &[OptionKind]) -> bo
             .iter()
             .any(|found| found.kind == OptionKind::Precision),
     }
+}
+
+/// Whether another implementation of attention is why the culprit differs. `options` are the kinds that differ.
+pub(super) fn other_attention(culprit: &Culprit, options: &[OptionKind]) -> bool {
+    culprit.operation == Operation::Attention
+        && match &culprit.by_options {
+            None => options.contains(&OptionKind::Attention),
+            Some(found) => found
+                .iter()
+                .any(|found| found.kind == OptionKind::Attention),
+        }
 }
 
 /// The shape in which the two sides differ by their code: the first side's where it shows there.

@@ -126,7 +126,15 @@ pub(super) fn listed(texts: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// For each side the modules that give back what they read.
+/// `A`, `B` or both.
+pub(super) fn sides(sides: [bool; 2]) -> &'static str {
+    match sides {
+        [true, false] => "A",
+        [false, true] => "B",
+        _ => "either side",
+    }
+}
+
 /// For each side the modules that give back what they read.
 pub(super) fn cut_out(culprits: &[Culprit]) -> Vec<String> {
     let of = |side: usize| -> Vec<String> {

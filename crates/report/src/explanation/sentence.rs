@@ -5,7 +5,7 @@ use concord_lab::explain::{
     Batches, EncoderFinding, Explanation, Forced, InputKind, OptionDifference, OptionKind,
 };
 
-use super::places::{listed, modules_in_short, named, quoted};
+use super::places::{listed, modules_in_short, named, quoted, sides};
 use super::words::{in_short, made_by};
 use crate::figures::{count, several};
 
@@ -254,13 +254,4 @@ fn of_passages(batches: &Batches) -> String {
         _ => String::new(),
     };
     passages + &sizes
-}
-
-/// `A`, `B` or both.
-pub(super) fn sides(sides: [bool; 2]) -> &'static str {
-    match sides {
-        [true, false] => "A",
-        [false, true] => "B",
-        _ => "either side",
-    }
 }

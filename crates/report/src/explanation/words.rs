@@ -5,7 +5,7 @@ use concord_lab::explain::{
 };
 use concord_lab::reveal::OrderSummary;
 
-use super::sentence::sides;
+use super::places::sides;
 use crate::figures::count;
 
 /// How a stage after the encoder makes an artifact.
