@@ -441,7 +441,9 @@ fn subject_of(formulas: &Formulas) -> String {
 
 fn by_hashes(out: &mut String, encoder: &EncoderFinding, style: &Style) {
     let Some(departures) = &encoder.departures else {
-        out.push_str("The runs have no taps that could be compared, so nothing is known of the modules.\n\n");
+        out.push_str(
+            "The runs have no taps that could be compared, so nothing is known of the modules.\n\n",
+        );
         return;
     };
     let mut table = Table::new([
