@@ -74,12 +74,8 @@ pub fn record_run(out: &Path) {
     }
     for path in ["bert.embeddings", "linear"] {
         let passages = [(0, 1), (1, 2)].map(|(pid, tokens)| TappedPassage { pid, tokens });
-        let tap = Tap {
-            path: path.to_owned(),
-            batch: 0,
-            passages: passages.to_vec(),
-            rows: Tensor::new([3, 2], halves.clone()).expect("six elements"),
-        };
+        let rows = Tensor::new([3, 2], halves.clone()).expect("six elements");
+        let tap = Tap::of(path, 0, &passages, rows).expect("a row for each token");
         TapSink::tap(&run, tap).expect("it can be kept");
     }
     let options = [("nbits".to_owned(), 2.into())].into();

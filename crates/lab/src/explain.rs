@@ -238,6 +238,15 @@ pub fn explain(
                     .to_owned(),
             );
         }
+        if found.forced.is_none()
+            && let Some(first) = found.departures.as_ref().and_then(|found| found.first())
+            && first.operation == Operation::Attention
+        {
+            explanation.not_tested.push(format!(
+                "whether both had the same attention mask at `{}`: runs do not keep it",
+                first.module
+            ));
+        }
         explanation.encoder = Some(found);
     }
     Ok(explanation)

@@ -21,10 +21,13 @@ mod gelu;
 mod layer_norm;
 mod moments;
 mod normalize;
+mod piecewise;
 mod reference;
 mod softmax;
 mod sums;
 mod sweep;
+#[cfg(test)]
+mod torch_results;
 
 pub use error::UlpError;
 pub use reference::true_values;
@@ -162,19 +165,23 @@ pub fn recognise(sweep: &Sweep, results: &[f32]) -> Result<Recognition, FormulaE
         });
     }
     let mut guesses = Vec::new();
-    let mut hold = |formula: String, values: &[f32]| {
+    evaluate(sweep, &mut |formula, values| {
         guesses.push(Guess {
             formula,
             reproduced: equal_bits(values, results),
         });
-    };
-    match sweep.operation() {
-        ShortOperation::Gelu => gelu::evaluate(sweep.values(), &mut hold),
-        ShortOperation::LayerNorm => layer_norm::evaluate(sweep, &mut hold),
-        ShortOperation::Normalize => normalize::evaluate(sweep, &mut hold),
-        ShortOperation::Softmax => softmax::evaluate(sweep, &mut hold),
-    }
+    });
     Ok(ranked(guesses, results.len()))
+}
+
+/// Gives the values of each formula of the list for a sweep to `hold`.
+fn evaluate(sweep: &Sweep, hold: &mut choices::Hold<'_>) {
+    match sweep.operation() {
+        ShortOperation::Gelu => gelu::evaluate(sweep.values(), hold),
+        ShortOperation::LayerNorm => layer_norm::evaluate(sweep, hold),
+        ShortOperation::Normalize => normalize::evaluate(sweep, hold),
+        ShortOperation::Softmax => softmax::evaluate(sweep, hold),
+    }
 }
 
 fn ranked(mut guesses: Vec<Guess>, samples: usize) -> Recognition {

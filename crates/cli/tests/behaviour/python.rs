@@ -26,12 +26,26 @@ pub fn run(place: &Workplace, line: &str) -> Ended {
 /// `script` as its Python. `$here` is the workplace, and `say` prints a line as it is.
 #[cfg(unix)]
 pub fn environment(place: &Workplace, version: &str, script: &str) -> std::path::PathBuf {
+    use concord_subject::python::{Engine, Recipe};
+
+    environment_of(
+        place,
+        &Recipe::new(version.parse().unwrap(), Engine::Bert),
+        script,
+    )
+}
+
+/// The same for a recipe.
+#[cfg(unix)]
+pub fn environment_of(
+    place: &Workplace,
+    recipe: &concord_subject::python::Recipe,
+    script: &str,
+) -> std::path::PathBuf {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    use concord_subject::python::{Engine, Recipe};
-
-    let recipe = Recipe::new(version.parse().unwrap(), Engine::Bert);
+    let version = recipe.torch();
     let folder = place.path(ENVIRONMENTS).join(recipe.name());
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();

@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use concord_subject::python::{Engine, Recipe, WITH_SDPA};
 use serde_json::{Value, json};
 
 use crate::folder;
 use crate::golden;
 use crate::program::{Ended, Workplace};
-use crate::python::{ENVIRONMENTS, command, environment, run};
+use crate::python::{ENVIRONMENTS, command, environment, environment_of, run};
 use crate::record::events;
 
 const INPUTS: &str = "--checkpoint CHECKPOINT --collection COLLECTION --passages 8";
@@ -127,6 +128,8 @@ fn a_run_of_torch_is_completed_by_the_native_stages() {
 fn torch_is_asked_for_what_the_command_line_says() {
     let place = place();
     environment(&place, "2.4.1", ANSWER);
+    let recipe = Recipe::new("2.4.1".parse().unwrap(), Engine::Bert);
+    environment_of(&place, &recipe.with_transformers(WITH_SDPA), ANSWER);
     let record = |subject: &str, options: &str| {
         run(
             &place,
@@ -158,6 +161,7 @@ fn torch_is_asked_for_what_the_command_line_says() {
         ("amp", json!("none")),
         ("pad", json!("batch")),
         ("attention", json!("eager")),
+        ("dropout", json!("off")),
         ("capture", json!("artifacts")),
         ("keep", json!(["embs", "doclens"])),
         ("taps", json!([])),
@@ -174,13 +178,14 @@ fn torch_is_asked_for_what_the_command_line_says() {
     assert_eq!(fs::read_to_string(place.path("variables")).unwrap(), " \n");
 
     let chosen = record(
-        "torch==2.4.1,amp=bf16,pad=list,attention=sdpa,batch=4",
+        "torch==2.4.1,amp=bf16,pad=list,attention=sdpa,dropout=on,batch=4",
         "--taps linear --taps bert.embeddings --pids 5,3 --keep taps --threads 3 --doc-maxlen 30",
     );
     for (name, value) in [
         ("amp", json!("bf16")),
         ("pad", json!("list")),
         ("attention", json!("sdpa")),
+        ("dropout", json!("on")),
         ("capture", json!("taps")),
         ("taps", json!(["linear", "bert.embeddings"])),
         ("pids", json!([3, 5])),

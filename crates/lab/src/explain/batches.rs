@@ -139,9 +139,8 @@ pub(super) fn summary(batches: &[Batch], of_a: &[Batch]) -> Batches {
         Some((rows.clone().min()?, rows.max()?))
     };
     let differing = batches.iter().flat_map(|batch| &batch.differing);
-    let mut few: Vec<usize> = differing.copied().collect();
-    few.sort_unstable();
-    let few = Some(few).filter(|few| few.len() <= FEW);
+    let mut differing: Vec<usize> = differing.copied().collect();
+    differing.sort_unstable();
     Batches {
         count: batches.len(),
         differing: batches
@@ -150,10 +149,18 @@ pub(super) fn summary(batches: &[Batch], of_a: &[Batch]) -> Batches {
             .count(),
         passages: batches.iter().map(|batch| batch.pids.len()).sum(),
         passages_differing: batches.iter().map(|batch| batch.differing.len()).sum(),
-        few_differing: few.unwrap_or_default(),
+        few_differing: few(differing),
         same_shapes: same_shapes(batches, of_a),
         rows_differing: rows(true),
         rows_same: rows(false),
+    }
+}
+
+/// These passages, if they are few enough to be named one by one.
+pub(super) fn few(pids: Vec<usize>) -> Vec<usize> {
+    match pids.len() <= FEW {
+        true => pids,
+        false => Vec::new(),
     }
 }
 

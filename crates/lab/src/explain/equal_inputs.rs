@@ -6,6 +6,7 @@ use concord_model::architecture::{Architecture, Module, Operation, of_paths};
 use concord_pipeline::RecordedRun;
 use serde::{Deserialize, Serialize};
 
+use super::batches::few;
 use super::outputs::Outputs;
 
 /// A module that computed something else though all that it read was the same.
@@ -15,6 +16,8 @@ pub struct Departure {
     pub operation: Operation,
     /// Passages for which its output differs though its inputs agree.
     pub passages: usize,
+    /// Those, where they are few.
+    pub few: Vec<usize>,
     /// Passages for which its inputs agree.
     pub of: usize,
 }
@@ -105,17 +108,18 @@ fn departure(
         let is_altered = altered.get(read).is_some_and(|pids| pids.contains(&pid));
         hash.is_some() && hash == b.at(read).and_then(|rows| rows.get(&pid)) && !is_altered
     };
-    let (mut of, mut passages) = (0, 0);
+    let (mut of, mut departing) = (0, Vec::new());
     for (pid, same) in a.compared(&module.path, b, &module.path) {
         if module.reads.iter().all(|read| equal(read, pid)) {
             of += 1;
-            passages += usize::from(!same);
+            departing.extend((!same).then_some(pid));
         }
     }
-    (passages > 0).then(|| Departure {
+    (!departing.is_empty()).then(|| Departure {
         module: module.path.clone(),
         operation,
-        passages,
+        passages: departing.len(),
+        few: few(departing),
         of,
     })
 }

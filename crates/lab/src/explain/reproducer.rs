@@ -10,7 +10,6 @@
 use concord_model::architecture::Operation;
 use concord_subject::operations::{Operations, RowOperation};
 use concord_subject::runner::Runner;
-use concord_subject::specification::Pad;
 use concord_subject::torch::Torch;
 use concord_tensor::Tensor;
 
@@ -45,7 +44,7 @@ pub fn reproducers(
     };
     let both = [torch_a.as_ref(), torch_b.as_ref()];
     let mut sides = [Operations::of(a, "")?, Operations::of(b, "")?];
-    let shapes = shapes(forced, both);
+    let shapes = shapes(forced);
     let (mut scripts, mut unshown) = (Vec::new(), Vec::new());
     let mut operations: Vec<Operation> = Vec::new();
     for culprit in &forced.culprits {
@@ -144,50 +143,26 @@ fn shown(
     Ok(None)
 }
 
-/// The shapes of the batches that were looked at, on both sides; the largest first. Where the first side makes batches
-/// of another size, the passages of its batch are as many as it puts into one.
-fn shapes(forced: &Forced, [a, b]: [&Torch; 2]) -> Vec<[Shape; 2]> {
-    let mut batches: Vec<_> = forced.batches.iter().collect();
-    batches.sort_by_key(|batch| std::cmp::Reverse(batch.rows));
-    let longest = batches.iter().map(|batch| batch.longest).max();
-    let longest = longest.unwrap_or(1);
+/// The shapes of the batches in which both sides had a passage that shows a culprit; and, where it is their code that
+/// differs, the first side's for both.
+fn shapes(forced: &Forced) -> Vec<[Shape; 2]> {
     let mut shapes: Vec<[Shape; 2]> = Vec::new();
-    for batch in batches {
-        let passages = batch.pids.len().max(1);
-        let of_b = Shape {
-            passages,
-            tokens: (batch.rows / passages).max(1),
+    for culprit in &forced.culprits {
+        let Some(pair) = culprit.shapes else {
+            continue;
         };
-        let same_batches = a.batch() == b.batch();
-        let passages = match same_batches {
-            true => passages,
-            false => a.batch().min(a.passages()),
-        };
-        // A smaller batch of the same passages is padded to as few tokens as a passage has on average, or to as many
-        // as the longest.
-        let mean = (batch.tokens / batch.pids.len().max(1)).max(1);
-        let tokens = match (a.pad(), b.pad()) {
-            (Pad::List, Pad::Batch) => vec![longest],
-            (Pad::Batch, Pad::List) => vec![batch.longest, mean],
-            (Pad::Batch, Pad::Batch) if !same_batches => vec![of_b.tokens, mean, longest],
-            _ => vec![of_b.tokens],
-        };
-        for tokens in tokens {
-            let of_a = Shape { passages, tokens };
-            if !shapes.contains(&[of_a, of_b]) {
-                shapes.push([of_a, of_b]);
+        let [a, b] = [pair.a, pair.b].map(|shape| Shape {
+            passages: shape.passages.max(1),
+            tokens: shape.tokens.max(1),
+        });
+        let same = culprit.by_code().then_some([a, a]);
+        for shape in same.into_iter().chain([[a, b]]) {
+            if !shapes.contains(&shape) {
+                shapes.push(shape);
             }
         }
     }
-    match shapes.is_empty() {
-        true => vec![
-            [Shape {
-                passages: 1,
-                tokens: 1,
-            }; 2],
-        ],
-        false => shapes,
-    }
+    shapes
 }
 
 /// What a linear layer adds up, where its order of additions is known; else the width of what it makes.

@@ -11,3 +11,8 @@ pub(super) type Unary = fn(f32) -> f32;
 
 /// A function of two values.
 pub(super) type Binary = fn(f32, f32) -> f32;
+
+/// `a·b + c`, rounded once or twice.
+pub(super) fn product_sum(a: f32, b: f32, c: f32, fused: bool) -> f32 {
+    if fused { a.mul_add(b, c) } else { a * b + c }
+}

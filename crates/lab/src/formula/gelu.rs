@@ -1,7 +1,4 @@
 //! Formulas of GELU.
-//!
-//! Not in the list: what PyTorch 2.1.0 and 2.8.0 compute through oneDNN 3 on a machine with AVX-512. With
-//! oneDNN switched off, that of 2.1.0 is in it.
 
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 
@@ -9,8 +6,9 @@ use concord_kernels::compute::Compute;
 use concord_kernels::elementary;
 use concord_kernels::gelu::{Gelu, gelu};
 
-use super::approximations::{EXPONENTIALS, gelu_abramowitz_stegun};
+use super::approximations::{EXPONENTIALS, erf_abramowitz_stegun};
 use super::choices::{Binary, Hold, Named, Unary};
+use super::piecewise::erf_in_pieces;
 use super::reference;
 
 /// What a formula of one value is given to.
@@ -43,16 +41,6 @@ pub(super) fn evaluate(x: &[f32], hold: &mut Hold<'_>) {
         "erf form, correctly rounded: x·erfc(−x/√2)/2 in f64, rounded once",
         &reference::gelu,
     );
-    for (exponential, exp) in EXPONENTIALS {
-        for (product, fused) in [("fma(x/2, erf, x/2)", true), ("(x/2)·(1 + erf)", false)] {
-            each(
-                &format!(
-                    "erf form in f32: {product}, erf by Abramowitz and Stegun 7.1.26, {exponential}"
-                ),
-                &|x| gelu_abramowitz_stegun(x, exp, fused),
-            );
-        }
-    }
     erf_forms(&mut each);
     tanh_forms(&mut each);
     each("sigmoid form: x/(1 + exp(−1.702·x))", &|x| {
@@ -60,25 +48,51 @@ pub(super) fn evaluate(x: &[f32], hold: &mut Hold<'_>) {
     });
 }
 
-/// The erf form in `f32`, in the ways to multiply and divide.
+/// How `x` and `erf(x / √2)` make GELU. Where one factor of the first is halved, the other might be: that
+/// gives the same bits.
+const PRODUCTS: [Named<Binary>; 4] = [
+    ("(x/2)·(1 + erf)", |x, erf| (x * 0.5) * (1.0 + erf)),
+    ("(x·(1 + erf))/2", |x, erf| x * (1.0 + erf) * 0.5),
+    ("fma(x/2, erf, x/2)", |x, erf| {
+        (x * 0.5).mul_add(erf, x * 0.5)
+    }),
+    ("(x/2)·erf + x/2", |x, erf| (x * 0.5) * erf + x * 0.5),
+];
+
+/// The erf form in `f32`, in the ways to compute the error function, to multiply and to divide.
 fn erf_forms(each: &mut Each<'_>) {
-    let arguments: [Named<Unary>; 2] = [("x·√½", |x| x * FRAC_1_SQRT_2), ("x/√2", |x| x / SQRT_2)];
-    let products: [Named<Binary>; 4] = [
-        ("(x/2)·(1 + erf)", |x, erf| (x * 0.5) * (1.0 + erf)),
-        ("x·((1 + erf)/2)", |x, erf| x * (0.5 * (1.0 + erf))),
-        ("(x·(1 + erf))/2", |x, erf| x * (1.0 + erf) * 0.5),
-        ("fma(x/2, erf, x/2)", |x, erf| {
-            (x * 0.5).mul_add(erf, x * 0.5)
-        }),
-    ];
-    for (argument, of) in arguments {
-        for (product, with) in products {
-            each(
-                &format!("erf form in f32: {product}, erf({argument}) correctly rounded"),
-                &|x| with(x, elementary::erf(of(x))),
-            );
+    let fusions = [(true, ""), (false, ", unfused")];
+    for (exponential, exp) in EXPONENTIALS {
+        for (fused, unfused) in fusions {
+            let words = format!("erf by Abramowitz and Stegun 7.1.26{unfused}, {exponential}");
+            products(each, &words, &|x| {
+                odd(x, |x| erf_abramowitz_stegun(x, exp, fused))
+            });
         }
     }
+    for (fused, unfused) in fusions {
+        let words = format!("erf by polynomials of degree 5 in 23 pieces{unfused} (oneDNN 3)");
+        products(each, &words, &|x| odd(x, |x| erf_in_pieces(x, fused)));
+    }
+    let arguments: [Named<Unary>; 2] = [("x·√½", |x| x * FRAC_1_SQRT_2), ("x/√2", |x| x / SQRT_2)];
+    for (argument, of) in arguments {
+        let words = format!("erf({argument}) correctly rounded");
+        products(each, &words, &|x| elementary::erf(of(x)));
+    }
+}
+
+/// Every product of `x` with an error function, which is given `x` and in `words`.
+fn products(each: &mut Each<'_>, words: &str, erf: &dyn Fn(f32) -> f32) {
+    for (product, with) in PRODUCTS {
+        each(&format!("erf form in f32: {product}, {words}"), &|x| {
+            with(x, erf(x))
+        });
+    }
+}
+
+/// The odd function that is `of` for positive numbers; of a number with a sign, zero too, it has that sign.
+fn odd(x: f32, of: impl Fn(f32) -> f32) -> f32 {
+    f32::from_bits(of(x.abs()).to_bits() ^ (x.to_bits() & 1 << 31))
 }
 
 /// The tanh form in `f32`, in the ways to take the cube and the hyperbolic tangent.
@@ -97,12 +111,9 @@ fn tanh_forms(each: &mut Each<'_>) {
             ROOT * x * C.mul_add(x * x, 1.0)
         }),
     ];
-    let outers: [Named<Binary>; 5] = [
+    let outers: [Named<Binary>; 4] = [
         ("(x/2)·(1 + tanh), tanh rounded once", |x, y| {
             (x * 0.5) * (1.0 + elementary::tanh(y))
-        }),
-        ("x·((1 + tanh)/2), tanh rounded once", |x, y| {
-            x * (0.5 * (1.0 + elementary::tanh(y)))
         }),
         ("fma(x/2, tanh, x/2), tanh rounded once", |x, y| {
             (x * 0.5).mul_add(elementary::tanh(y), x * 0.5)

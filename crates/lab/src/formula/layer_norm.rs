@@ -1,7 +1,7 @@
 //! Formulas of layer normalisation.
 
-use super::choices::{Binary, Hold, Named};
-use super::moments::{Moments, product_sum};
+use super::choices::{Binary, Hold, Named, product_sum};
+use super::moments::Moments;
 use super::reference;
 use super::sweep::Sweep;
 

@@ -1,5 +1,6 @@
 //! Ways to compute the mean and the variance of a row.
 
+use super::choices::product_sum;
 use super::sums::SumOrder;
 
 /// The terms of one lane that are taken together before they are combined with others.
@@ -20,9 +21,22 @@ pub(super) enum Moments {
     Welford { fused: bool },
     /// Welford's way in each of several lanes over runs of 16, the runs combined as in a cascade and the
     /// lanes one after the other (Chan, Golub and LeVeque, 1979).
-    Cascade { lanes: usize, fused: bool },
+    Cascade {
+        lanes: usize,
+        fused: bool,
+        combined: Combined,
+    },
     /// Both passes in `f64`.
     Double,
+}
+
+/// How the squared differences of two runs make those of both; lanes are always combined in the first way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Combined {
+    /// What lies between the means is added to the squares of one run, and their sum to those of the other.
+    ByRuns,
+    /// The squares of both are added, and what lies between the means to their sum.
+    SquaresFirst,
 }
 
 /// How many values, their mean, and the sum of the squared differences from it.
@@ -54,7 +68,17 @@ impl Moments {
         }
         for fused in [true, false] {
             ways.push(Moments::Welford { fused });
-            ways.extend([4, 8, 16].map(|lanes| Moments::Cascade { lanes, fused }));
+            for combined in [Combined::ByRuns, Combined::SquaresFirst] {
+                let lanes = [4, 8, 16].into_iter();
+                // Of one run there is nothing to combine.
+                let lanes =
+                    lanes.filter(|lanes| combined == Combined::ByRuns || width / lanes > CHUNK);
+                ways.extend(lanes.map(|lanes| Moments::Cascade {
+                    lanes,
+                    fused,
+                    combined,
+                }));
+            }
         }
         ways
     }
@@ -88,8 +112,12 @@ impl Moments {
                 let all = welford(row.iter().copied(), fused);
                 (all.mean, all.squares / count)
             }
-            Moments::Cascade { lanes, fused } => {
-                let all = cascade(row, lanes, fused);
+            Moments::Cascade {
+                lanes,
+                fused,
+                combined,
+            } => {
+                let all = cascade(row, lanes, fused, combined);
                 (all.mean, all.squares / count)
             }
         }
@@ -119,21 +147,26 @@ impl Moments {
                 format!("one pass, E[x²] − mean², sums {order}{fused}{square}")
             }
             Moments::Welford { fused } => format!("Welford in one lane, {}", fusion(fused)),
-            Moments::Cascade { lanes, fused } => format!(
-                "Welford in {lanes} lanes over runs of {CHUNK}, combined as a cascade, {}",
-                fusion(fused)
-            ),
+            Moments::Cascade {
+                lanes,
+                fused,
+                combined,
+            } => {
+                let combined = match combined {
+                    Combined::ByRuns => "",
+                    Combined::SquaresFirst => ", the squares of two runs added first",
+                };
+                format!(
+                    "Welford in {lanes} lanes over runs of {CHUNK}, combined as a cascade{combined}, {}",
+                    fusion(fused)
+                )
+            }
         }
     }
 }
 
 fn fusion(fused: bool) -> &'static str {
     if fused { "fused" } else { "unfused" }
-}
-
-/// `a·b + c`, rounded once or twice.
-pub(super) fn product_sum(a: f32, b: f32, c: f32, fused: bool) -> f32 {
-    if fused { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// Welford's way with the reciprocals of the counts as factors.
@@ -164,23 +197,43 @@ fn welford_divided(values: &[f32], fused: bool) -> Running {
     })
 }
 
-/// The moments of two sets of values together (Chan, Golub and LeVeque).
-fn combined(all: Running, more: Running, fused: bool) -> Running {
-    let count = all.count + more.count;
-    let share = match count {
-        0 => 0.0,
-        _ => more.count as f32 / count as f32,
-    };
-    let difference = more.mean - all.mean;
-    let between = difference * difference * share;
-    Running {
-        count,
-        mean: product_sum(share, difference, all.mean, fused),
-        squares: all.squares + product_sum(between, all.count as f32, more.squares, fused),
+impl Combined {
+    /// The moments of two sets of values together (Chan, Golub and LeVeque).
+    fn of(self, all: Running, more: Running, fused: bool) -> Running {
+        let count = all.count + more.count;
+        let share = match count {
+            0 => 0.0,
+            _ => more.count as f32 / count as f32,
+        };
+        let difference = more.mean - all.mean;
+        let before = all.count as f32;
+        let (mean, squares) = match self {
+            Combined::ByRuns => {
+                let between = difference * difference * share;
+                (
+                    product_sum(share, difference, all.mean, fused),
+                    all.squares + product_sum(between, before, more.squares, fused),
+                )
+            }
+            // The step of the mean is a factor of the squares, too, and is rounded for that.
+            Combined::SquaresFirst => {
+                let step = share * difference;
+                let both = all.squares + more.squares;
+                (
+                    all.mean + step,
+                    product_sum(difference * before, step, both, fused),
+                )
+            }
+        };
+        Running {
+            count,
+            mean,
+            squares,
+        }
     }
 }
 
-fn cascade(row: &[f32], lanes: usize, fused: bool) -> Running {
+fn cascade(row: &[f32], lanes: usize, fused: bool, combined: Combined) -> Running {
     let groups = row.len() / lanes;
     // A run for each lane goes into the first step of a cascade; two on one step make one on the next.
     let lane = |lane: usize| {
@@ -193,21 +246,21 @@ fn cascade(row: &[f32], lanes: usize, fused: bool) -> Running {
         for run in 0..runs {
             let places = run * CHUNK..groups.min((run + 1) * CHUNK);
             let values = places.map(|group| row[group * lanes + lane]);
-            steps[0] = combined(steps[0], welford(values, fused), fused);
+            steps[0] = combined.of(steps[0], welford(values, fused), fused);
             let mut filled = run + 1;
             let mut step = 1;
             while step < depth && filled % 2 == 0 {
-                steps[step] = combined(steps[step], steps[step - 1], fused);
+                steps[step] = combined.of(steps[step], steps[step - 1], fused);
                 steps[step - 1] = Running::default();
                 filled /= 2;
                 step += 1;
             }
         }
         let more = steps[1..].iter();
-        more.fold(steps[0], |all, &step| combined(all, step, fused))
+        more.fold(steps[0], |all, &step| combined.of(all, step, fused))
     };
     let rest = welford_divided(&row[groups * lanes..], fused);
-    (0..lanes).fold(rest, |all, at| combined(all, lane(at), fused))
+    (0..lanes).fold(rest, |all, at| Combined::ByRuns.of(all, lane(at), fused))
 }
 
 #[cfg(test)]

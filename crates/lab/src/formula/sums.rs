@@ -51,7 +51,9 @@ impl SumOrder {
                 _ => &[Rest::IntoLanes, Rest::After],
             };
             for joined in [Joined::Halves, Joined::InOrder] {
-                orders.extend(rests.iter().map(|&rest| SumOrder::Lanes {
+                let rests = rests.iter().copied();
+                let rests = rests.filter(|&rest| !is_repeated(terms, width, joined, rest));
+                orders.extend(rests.map(|rest| SumOrder::Lanes {
                     width,
                     joined,
                     rest,
@@ -78,9 +80,10 @@ impl SumOrder {
         }
     }
 
-    /// Whether a square that is fused into a sum gives other bits than one that is rounded first.
+    /// Whether a square that is fused into a sum gives other bits than one that is rounded first. In halves
+    /// of halves nothing is added to a single square.
     pub(super) fn can_fuse(self) -> bool {
-        self != SumOrder::Double
+        !matches!(self, SumOrder::Double | SumOrder::Pairwise)
     }
 
     fn fold(
@@ -112,6 +115,20 @@ impl SumOrder {
             SumOrder::Pairwise => pairwise(terms, step),
             SumOrder::Double => terms.iter().map(|&x| wide(x)).sum::<f64>() as f32,
         }
+    }
+}
+
+/// Whether lanes that hold a term each, or none, only repeat another order: one after the other, or that in
+/// fewer lanes.
+fn is_repeated(terms: usize, width: usize, joined: Joined, rest: Rest) -> bool {
+    match rest {
+        Rest::None | Rest::After => {
+            terms < width || (terms < 2 * width && joined == Joined::InOrder)
+        }
+        Rest::IntoLanes => match joined {
+            Joined::InOrder => terms <= width,
+            Joined::Halves => terms <= width / 2,
+        },
     }
 }
 

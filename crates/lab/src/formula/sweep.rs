@@ -77,6 +77,9 @@ pub enum SweepError {
     /// A row of no values, or of very many.
     #[error("a row of {0} values cannot be swept: choose from 1 to {WIDEST}")]
     Width(usize),
+    /// Inputs of one's own make no whole rows, or none.
+    #[error("{given} values make no rows of {width}")]
+    Rows { given: usize, width: usize },
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }
@@ -126,6 +129,24 @@ impl Sweep {
             values,
             gamma,
             beta,
+        })
+    }
+
+    /// The same operation, width and weights with other inputs, row after row.
+    ///
+    /// # Errors
+    /// [`SweepError::Rows`].
+    pub fn with_inputs(self, values: Vec<f32>) -> Result<Sweep, SweepError> {
+        if values.is_empty() || !values.len().is_multiple_of(self.width) {
+            return Err(SweepError::Rows {
+                given: values.len(),
+                width: self.width,
+            });
+        }
+        Ok(Sweep {
+            tensor: Tensor::new(vec![values.len() / self.width, self.width], values.clone())?,
+            values,
+            ..self
         })
     }
 
@@ -279,5 +300,17 @@ mod tests {
             error.to_string().contains("choose from 1 to 65536"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn other_inputs_make_whole_rows() {
+        let sweep = || Sweep::new(ShortOperation::LayerNorm, 3, 1).unwrap();
+        let other = sweep().with_inputs(vec![1.0; 6]).unwrap();
+        assert_eq!(other.inputs().shape(), [2, 3]);
+        assert_eq!(other.gamma(), sweep().gamma());
+        for count in [0, 5] {
+            let error = sweep().with_inputs(vec![1.0; count]).unwrap_err();
+            assert!(error.to_string().contains("make no rows of 3"), "{error}");
+        }
     }
 }

@@ -75,11 +75,25 @@ impl ToyRun {
         passages: &[(usize, usize)],
         rows: Tensor,
     ) -> ToyRun {
-        let passages: Vec<TappedPassage> = passages
-            .iter()
-            .map(|&(pid, tokens)| TappedPassage { pid, tokens })
-            .collect();
-        let tap = Tap::of(path, batch, &passages, rows).unwrap();
+        self.writer.tap(tap(path, batch, passages, rows)).unwrap();
+        self
+    }
+
+    /// The same with hashes as runs had them before there was a rule for rows.
+    pub fn tap_of_before(
+        self,
+        path: &str,
+        batch: usize,
+        passages: &[(usize, usize)],
+        rows: Tensor,
+    ) -> ToyRun {
+        let mut tap = tap(path, batch, passages, rows.clone());
+        let mut first = 0;
+        for passage in &mut tap.passages {
+            let own = rows.slice_rows(first..first + passage.tokens).unwrap();
+            passage.hash = own.hash().into();
+            first += passage.tokens;
+        }
         self.writer.tap(tap).unwrap();
         self
     }
@@ -88,6 +102,14 @@ impl ToyRun {
         self.writer.finish(&self.manifest).unwrap();
         self.out
     }
+}
+
+fn tap(path: &str, batch: usize, passages: &[(usize, usize)], rows: Tensor) -> Tap {
+    let passages: Vec<TappedPassage> = passages
+        .iter()
+        .map(|&(pid, tokens)| TappedPassage { pid, tokens })
+        .collect();
+    Tap::of(path, batch, &passages, rows).unwrap()
 }
 
 /// A matrix of f32 of that width.

@@ -170,9 +170,18 @@ fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
         return Some(text);
     }
     let first = encoder.departures.as_ref()?.first()?;
+    let passages = match first.few.as_slice() {
+        [] => count(first.passages),
+        few => {
+            let few: Vec<String> = few.iter().map(usize::to_string).collect();
+            format!("passage {} alone", few.join(", "))
+        }
+    };
     Some(format!(
-        "`{}` ({}), for {} of the {} passages for which what it reads is the same",
-        first.module, first.operation, first.passages, first.of
+        "`{}` ({}), for {passages} of the {} passages for which what it reads is the same",
+        first.module,
+        first.operation,
+        count(first.of)
     ))
 }
 
