@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use crate::ask::Sides;
 use crate::facts::{Facts, LAST, differing, mean_difference, operation_of};
 use crate::inputs;
+use crate::lines;
 use crate::reasons;
 use crate::text::Text;
 
@@ -17,11 +18,17 @@ use crate::text::Text;
 pub fn check(facts: &Facts<'_>) -> (String, Vec<String>) {
     let explanation = &facts.answered.explanation;
     let (sentence, lines) = (sentence(explanation), cause_lines(explanation));
-    of_form(&sentence, &lines);
-    check_modules(facts);
-    check_sentence(facts, &sentence);
-    check_lines(facts, &lines);
+    check_texts(facts, &sentence, &lines);
     (sentence, lines)
+}
+
+/// Checks such a sentence and such lines of an answer.
+#[track_caller]
+pub fn check_texts(facts: &Facts<'_>, sentence: &str, lines: &[String]) {
+    of_form(sentence, lines);
+    check_modules(facts);
+    check_sentence(facts, sentence);
+    lines::check(facts, lines);
 }
 
 /// What no text has, whatever it says.
@@ -226,7 +233,8 @@ fn check_encoder(facts: &Facts<'_>, text: &mut Text<'_>) {
         text.must(", for ");
         let few = text.eat("passage ").then(|| {
             let few = text.until(" alone").split(", ");
-            few.map(|pid| pid.parse().unwrap()).collect::<BTreeSet<usize>>()
+            few.map(|pid| pid.parse().unwrap())
+                .collect::<BTreeSet<usize>>()
         });
         let differ = few.as_ref().map_or_else(|| text.count(), BTreeSet::len);
         text.must(" of the ");
@@ -293,7 +301,7 @@ fn check_is_named(name: &str, cause: &Json) {
 }
 
 /// `linear layer, attention and GELU, 17 modules`.
-fn check_operations(told: &str, cause: &Json) {
+pub fn check_operations(told: &str, cause: &Json) {
     let modules = modules_of(cause);
     let operations = match modules.len() {
         1 => told,
@@ -349,7 +357,7 @@ fn check_leads(facts: &Facts<'_>, cause: &Json) {
 }
 
 /// What the modules of an operation that compute something else make of the difference alone.
-fn share_of(facts: &Facts<'_>, operation: &str) -> f64 {
+pub fn share_of(facts: &Facts<'_>, operation: &str) -> f64 {
     let forced = facts.forced_json();
     let culprits = forced["culprits"].as_array().unwrap().iter();
     let modules: Vec<String> = culprits
@@ -410,91 +418,4 @@ fn check_passages(facts: &Facts<'_>, text: &mut Text<'_>) {
             assert_eq!(differs, told, "a batch of {has} rows");
         }
     }
-}
-
-fn check_lines(facts: &Facts<'_>, lines: &[String]) {
-    let (last, causes) = lines.split_last().expect("no line");
-    check_agreeing(facts, last);
-    let forced = facts.forced_json();
-    let found = forced["causes"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut told = 0;
-    for line in causes {
-        let mut text = Text::new(line);
-        if line.ends_with(": in the tables") {
-            let count = text.count();
-            text.must(" further causes at ");
-            let modules = text.several("module");
-            text.must(": in the tables");
-            assert_eq!(count, found.len() - told);
-            assert_eq!(
-                modules,
-                found[told..]
-                    .iter()
-                    .map(|cause| modules_of(cause).len())
-                    .sum::<usize>()
-            );
-            told = found.len();
-            continue;
-        }
-        let cause = &found[told];
-        told += 1;
-        if line.contains(", alone ") {
-            check_operations(text.until(", alone "), cause);
-            let share = text.until(" of the mean difference of ");
-            let whole = text.until(": ");
-            let operation = operation_of(&modules_of(cause)[0]);
-            let probed = facts.probed();
-            let watched = watched(forced);
-            assert_near(share, share_of(facts, operation));
-            assert_near(whole, mean_difference(&probed.a, &probed.b, &watched));
-        } else {
-            check_operations(text.until(": "), cause);
-        }
-        reasons::check_in_full(facts, cause, text);
-    }
-    assert_eq!(told, found.len(), "causes without a line");
-}
-
-/// A magnitude of two digits.
-fn assert_near(told: &str, value: f64) {
-    let told: f64 = told
-        .parse()
-        .unwrap_or_else(|_| panic!("`{told}` is no number"));
-    assert!(
-        (told - value).abs() <= 0.05 * value,
-        "{told} is not {value}"
-    );
-}
-
-/// `12 of 21 artifacts agree; with A's `embs` in B's build, 13 of the 13 that follow`.
-fn check_agreeing(facts: &Facts<'_>, line: &str) {
-    let [a, b] = [facts.artifacts(0), facts.artifacts(1)];
-    let mut text = Text::new(line);
-    let agreeing = text.count();
-    text.must(" of ");
-    let of = text.count();
-    text.must(" artifacts agree");
-    let agree = |(a, b): &(&(String, String), &(String, String))| a == b;
-    assert_eq!(
-        (agreeing, of),
-        (a.iter().zip(&b).filter(agree).count(), a.len())
-    );
-    while text.eat("; with A's ") {
-        let artifact = text.quoted();
-        text.must(" in B's build, ");
-        let now = text.count();
-        text.must(" of the ");
-        let follow = text.count();
-        text.must(" that follow");
-        let made = facts.b_with(&[artifact]);
-        let place = a.iter().position(|(name, _)| name == artifact).unwrap();
-        let follow_it = &a[place + 1..];
-        let same = follow_it.iter().filter(|(name, hash)| made[name] == *hash);
-        assert_eq!(
-            (now, follow),
-            (same.count(), follow_it.len()),
-            "with A's {artifact}"
-        );
-    }
-    text.end();
 }

@@ -21,6 +21,8 @@ pub const LAST: &str = "normalize";
 /// What a run's modules gave, by module and passage: hashes, or bits.
 type Taps<T> = BTreeMap<String, BTreeMap<usize, T>>;
 pub type Values = Taps<Vec<u32>>;
+/// The hashes of artifacts, by name.
+type Hashes = BTreeMap<String, String>;
 
 pub struct Facts<'a> {
     pub answered: &'a Answered,
@@ -31,7 +33,7 @@ pub struct Facts<'a> {
     forced: OnceCell<Probed>,
     /// What was run already, by what it was run with.
     known: RefCell<BTreeMap<String, Rc<Values>>>,
-    made: RefCell<BTreeMap<Vec<String>, Rc<BTreeMap<String, String>>>>,
+    made: RefCell<BTreeMap<Vec<String>, Rc<Hashes>>>,
 }
 
 /// What modules gave on the values that the first side's read, over all passages.
@@ -226,7 +228,7 @@ impl Facts<'_> {
     }
 
     /// The hashes of what the second side makes where it is given these artifacts of the first.
-    pub fn b_with(&self, artifacts: &[&str]) -> Rc<BTreeMap<String, String>> {
+    pub fn b_with(&self, artifacts: &[&str]) -> Rc<Hashes> {
         let key: Vec<String> = artifacts.iter().map(|&name| name.to_owned()).collect();
         if let Some(known) = self.made.borrow().get(&key) {
             return Rc::clone(known);
@@ -243,7 +245,7 @@ impl Facts<'_> {
         let run = RecordedRun::open(&run).unwrap();
         let records = run.artifacts().iter();
         let hashes = records.map(|record| (record.name.clone(), record.hash.to_string()));
-        let hashes = Rc::new(hashes.collect::<BTreeMap<_, _>>());
+        let hashes = Rc::new(hashes.collect::<Hashes>());
         self.made.borrow_mut().insert(key, Rc::clone(&hashes));
         hashes
     }
