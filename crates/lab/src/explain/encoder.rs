@@ -231,10 +231,15 @@ impl Look<'_> {
         differing: &dyn Fn(&str) -> BTreeSet<usize>,
         shaped: Option<&Shaped>,
     ) {
-        // The passages that show a culprit; where it differs by its shape, those that show that.
+        // The passages that show a culprit; where it differs by its shape, those that show that, and where it differs
+        // by its code in the first side's batches, those that do there.
         let showing = |path: &str| {
             let by_shape = shaped.and_then(|shaped| shaped.in_b_batches.get(path));
-            by_shape.cloned().unwrap_or_else(|| differing(path))
+            let by_code = shaped.and_then(|shaped| shaped.in_a_batches.get(path));
+            let both = by_shape.zip(by_code).map(|(shape, code)| shape & code);
+            let both = both.filter(|both| !both.is_empty());
+            both.or(by_shape.or(by_code).cloned())
+                .unwrap_or_else(|| differing(path))
         };
         // Where one passage shows most culprits, all that it shows are asked at its shapes.
         let mut shown = BTreeMap::<usize, usize>::new();

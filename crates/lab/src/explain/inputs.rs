@@ -14,7 +14,7 @@ use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
 use super::error::ExplainError;
-use crate::diff::{About, Bits, CHECKPOINT, CHECKPOINT_FILES, DiffReport, Remark, swapped};
+use crate::diff::{About, Bits, CHECKPOINT, CHECKPOINT_FILES, DiffReport, swapped};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,20 +69,22 @@ pub(super) fn differences(
             (About::Input, "collection") => collection(a, b)?,
             (About::Input, CHECKPOINT | CHECKPOINT_FILES) => InputDifference {
                 kind: InputKind::Checkpoint,
-                what: checkpoints(remark, [a, b], runners),
+                what: checkpoints([a, b], runners),
                 given_to: owned(graph::made_from_input(CHECKPOINT)),
             },
             (About::Input, name) => {
                 let swapped = swapped(name);
                 let artifact = swapped.filter(|artifact| ORDER.contains(artifact));
+                let given = swapped.unwrap_or(name);
                 InputDifference {
                     kind: InputKind::Given,
-                    what: format!(
-                        "`{}` was given instead of computed ({} and {})",
-                        swapped.unwrap_or(name),
-                        sides.0,
-                        sides.1
-                    ),
+                    what: match (&remark.a, &remark.b) {
+                        (Some(_), Some(_)) => format!("A and B were given other `{given}`"),
+                        (given_to_a, _) => format!(
+                            "`{given}` was given instead of computed, to {}",
+                            if given_to_a.is_some() { "A" } else { "B" }
+                        ),
+                    },
                     given_to: artifact.map(str::to_owned).into_iter().collect(),
                 }
             }
@@ -150,8 +152,8 @@ pub(super) fn unstated(report: &DiffReport) -> Option<String> {
     ))
 }
 
-/// In what two checkpoints differ: by name where both are at hand, and else by their hashes, as the remark says.
-fn checkpoints(remark: &Remark, runs: [&RecordedRun; 2], runners: [Option<&Runner>; 2]) -> String {
+/// In what two checkpoints differ, by name where both are at hand. Their hashes are in the runs' manifests.
+fn checkpoints(runs: [&RecordedRun; 2], runners: [Option<&Runner>; 2]) -> String {
     /// More are not told one by one.
     const TOLD: usize = 4;
     let [a, b] = [0, 1].map(|side| match runners[side] {
@@ -163,7 +165,7 @@ fn checkpoints(remark: &Remark, runs: [&RecordedRun; 2], runners: [Option<&Runne
         _ => Vec::new(),
     };
     if differences.is_empty() {
-        return remark.to_string();
+        return "the checkpoints differ".to_owned();
     }
     let told = &differences[..differences.len().min(TOLD)];
     let more = match differences.len() - told.len() {

@@ -98,6 +98,18 @@ pub(super) fn differences(remarks: &[Remark], subjects: [&str; 2]) -> Vec<Option
             b: b.to_owned(),
         });
     }
+    // A subject of whose results none depends on its batch does not state it, and has one all the same.
+    if let [Some(a), Some(b)] = subjects.map(batch_of)
+        && a != b
+        && !found.iter().any(|option| option.name == "batch")
+    {
+        found.push(OptionDifference {
+            name: "batch".to_owned(),
+            kind: OptionKind::Shape,
+            a,
+            b,
+        });
+    }
     found.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
     found
 }
@@ -108,6 +120,17 @@ fn computed_by(subject: &str) -> Option<&'static str> {
         Ok(SubjectSpec::Native(_)) => Some("native"),
         Ok(SubjectSpec::Torch(_)) => Some("torch"),
         Ok(SubjectSpec::Recorded(_)) | Err(_) => None,
+    }
+}
+
+/// The passages in a batch that the specification of a native subject asks for; `None` of other subjects.
+fn batch_of(subject: &str) -> Option<String> {
+    match subject.parse() {
+        Ok(SubjectSpec::Native(options)) => Some(match options.batch {
+            Some(batch) => batch.to_string(),
+            None => "not set".to_owned(),
+        }),
+        Ok(SubjectSpec::Torch(_) | SubjectSpec::Recorded(_)) | Err(_) => None,
     }
 }
 

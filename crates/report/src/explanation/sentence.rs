@@ -203,31 +203,40 @@ fn in_modules(forced: &Forced, passages: &str) -> Option<String> {
             true => " and which gives back what it reads",
             false => "",
         };
+        let own = std::slice::from_ref(&absent.module);
+        let causes = forced.causes.iter();
+        let others = causes.filter(|cause| cause.modules != own);
         return Some(format!(
-            "{}, inside which {} runs nothing{gives_back}{passages}",
+            "{}, inside which {} runs nothing{gives_back}{passages}{}",
             quoted(&absent.module),
-            sides(absent.sides)
+            sides(absent.sides),
+            beside(forced, own, others.count())
         ));
     }
     let (cause, rest) = forced.causes.split_first()?;
-    let others = forced.culprits.iter();
-    let others = others
-        .filter(|culprit| !cause.modules.contains(&culprit.module))
+    Some(format!(
+        "{} ({}){passages}: {}{}",
+        named(&cause.modules),
+        modules_in_short(cause),
+        in_short(cause, forced),
+        beside(forced, &cause.modules, rest.len())
+    ))
+}
+
+/// The modules that compute something else beside those that were told of, for how many other reasons.
+fn beside(forced: &Forced, told: &[String], reasons: usize) -> String {
+    let culprits = forced.culprits.iter();
+    let others = culprits
+        .filter(|culprit| !told.contains(&culprit.module))
         .count();
-    let others = match others {
+    match others {
         0 => String::new(),
         others => format!(
             "; {} for {}",
             several(others, "other module"),
-            several(rest.len(), "other reason")
+            several(reasons, "other reason")
         ),
-    };
-    Some(format!(
-        "{} ({}){passages}: {}{others}",
-        named(&cause.modules),
-        modules_in_short(cause),
-        in_short(cause, forced)
-    ))
+    }
 }
 
 /// For which passages the embeddings differ, by name where they are few, and the sizes of batches that differ, where

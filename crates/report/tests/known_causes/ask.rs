@@ -1,0 +1,193 @@
+//! Subjects over the golden checkpoint, and explanations of why two of them differ, with all that a check of what
+//! they say needs: the runs, and the subjects to be run again.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use concord_corpus::Collection;
+use concord_engine::native::Native;
+use concord_engine::settings::IndexSettings;
+use concord_engine::swap::Swap;
+use concord_lab::explain::{ExplainedSide, Explanation, Question, explain};
+use concord_model::checkpoint::Checkpoint;
+use concord_model::hub::HubOptions;
+use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun};
+use concord_subject::runner::Runner;
+use concord_subject::specification::SubjectSpec;
+use tempfile::TempDir;
+
+/// What a run is made with.
+#[derive(Clone)]
+pub struct Made {
+    /// What the native engine is told.
+    pub subject: String,
+    checkpoint: Altered,
+    pub texts: Vec<String>,
+    pub settings: IndexSettings,
+}
+
+/// The golden checkpoint, or a copy of it in which one number of a tensor is another one.
+#[derive(Clone)]
+enum Altered {
+    No,
+    In(Arc<TempDir>),
+}
+
+impl Made {
+    /// What `word` names: a subject of the native engine, with the settings of an index among its options and, for
+    /// these tests, `weight:TENSOR` (one number altered), `text:PID` (a word added to a passage), `texts=reversed`
+    /// and `given:ARTIFACT=SUBJECT` (as that subject made it, over the same collection).
+    pub fn by(word: &str) -> Made {
+        let mut made = Made {
+            subject: String::new(),
+            checkpoint: Altered::No,
+            texts: golden_texts(),
+            settings: IndexSettings::default(),
+        };
+        let mut options = Vec::new();
+        for option in word.split(',') {
+            let number = |value: &str| value.parse().unwrap();
+            match option.split_once(['=', ':']) {
+                Some(("seed", value)) => made.settings.seed = value.parse().unwrap(),
+                Some(("nbits", value)) => made.settings.nbits = Some(number(value)),
+                Some(("doc_maxlen", value)) => made.settings.doc_maxlen = Some(number(value)),
+                Some(("kmeans_niters", value)) => made.settings.kmeans_niters = Some(number(value)),
+                Some(("weight", tensor)) => {
+                    made.checkpoint = Altered::In(Arc::new(with_altered(tensor)));
+                }
+                Some(("text", pid)) => made.texts[number(pid)].push_str(" and the heron"),
+                Some(("texts", "reversed")) => made.texts.reverse(),
+                Some(("given", swap)) => made.settings.swaps.push(given(swap)),
+                _ => options.push(option),
+            }
+        }
+        made.subject = options.join(",");
+        made
+    }
+
+    pub fn runner(&self) -> Runner {
+        let folder = match &self.checkpoint {
+            Altered::No => golden("checkpoint"),
+            Altered::In(folder) => folder.path().to_owned(),
+        };
+        // A folder is read without looking at the hub.
+        let checkpoint = Checkpoint::load(folder.to_str().unwrap(), &HubOptions::new("")).unwrap();
+        let Ok(SubjectSpec::Native(options)) = self.subject.parse() else {
+            panic!("{} is not native", self.subject);
+        };
+        let collection = Arc::new(Collection::from_passages(&self.texts));
+        let settings = self.settings.clone();
+        let native = Native::new(Arc::new(checkpoint), collection, options, settings);
+        Runner::Native(Box::new(native.unwrap()))
+    }
+}
+
+fn golden(name: &str) -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.join("../../tests/golden").join(name)
+}
+
+fn golden_texts() -> Vec<String> {
+    let collection = Collection::open(golden("collection.tsv")).unwrap();
+    collection.iter().map(str::to_owned).collect()
+}
+
+/// A copy of the golden checkpoint with one number of one tensor changed.
+fn with_altered(tensor: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(golden("checkpoint")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
+    }
+    let file = folder.path().join("model.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let header_length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header_length]).unwrap();
+    let start = header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    // The last byte but one of the first number holds the low bits of its exponent in every dtype there.
+    bytes[8 + header_length + start + 2] ^= 0x40;
+    fs::write(&file, bytes).unwrap();
+    folder
+}
+
+/// `centroids=SUBJECT`, with `;` between the options of the subject.
+fn given(swap: &str) -> Swap {
+    let (artifact, subject) = swap.split_once('=').unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    recorded(&Made::by(&subject.replace(';', ",")).runner(), &run);
+    Swap::of(artifact, &run).unwrap()
+}
+
+/// Records `runner` with the values of its artifacts and the hashes of its modules.
+pub fn recorded(runner: &Runner, out: &Path) {
+    let capture = Capture {
+        artifact_values: true,
+        taps: vec![ModulePattern::new("*")],
+        ..Capture::default()
+    };
+    runner.record(capture, out, &NoProgress).unwrap();
+}
+
+/// What there is of the sides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sides {
+    /// Both can be run.
+    Live,
+    /// Their runs alone.
+    Recorded,
+}
+
+/// An answer, with what it was asked of.
+pub struct Answered {
+    pub explanation: Explanation,
+    pub made: [Made; 2],
+    pub sides: Sides,
+    folder: TempDir,
+}
+
+impl Answered {
+    /// Records both subjects, lets `edit` change what was recorded, and asks why they differ.
+    pub fn new(a: &str, b: &str, sides: Sides, edit: &dyn Fn([&Path; 2])) -> Answered {
+        let folder = tempfile::tempdir().unwrap();
+        let made = [Made::by(a), Made::by(b)];
+        let runners = made.each_ref().map(Made::runner);
+        let runs = ["a", "b"].map(|name| folder.path().join(name));
+        for (runner, run) in runners.iter().zip(&runs) {
+            recorded(runner, run);
+        }
+        edit([&runs[0], &runs[1]]);
+        let probes = folder.path().join("probes");
+        fs::create_dir(&probes).unwrap();
+        let asked = |side: usize| ExplainedSide {
+            name: [a, b][side].to_owned(),
+            run: &runs[side],
+            again: None,
+            runner: Some(&runners[side]).filter(|_| sides == Sides::Live),
+        };
+        let question = Question {
+            a: asked(0),
+            b: asked(1),
+            referee: None,
+            scratch: &probes,
+        };
+        let explanation = explain(&question, &NoProgress).unwrap();
+        Answered {
+            explanation,
+            made,
+            sides,
+            folder,
+        }
+    }
+
+    /// Both runs, as they were compared.
+    pub fn runs(&self) -> [RecordedRun; 2] {
+        ["a", "b"].map(|name| RecordedRun::open(&self.place(name)).unwrap())
+    }
+
+    /// A place beside the runs.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}

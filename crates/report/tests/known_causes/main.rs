@@ -1,0 +1,20 @@
+//! Pairs of runs that differ for a known reason. For each a table says what is found and what is not named; and each
+//! clause of what is printed is computed once more, from other things than it was made from.
+
+#![allow(clippy::unwrap_used)]
+
+mod after_encoder;
+mod ask;
+mod clauses;
+mod facts;
+mod false_clauses;
+mod in_encoder;
+mod inputs;
+mod lines;
+mod pairs;
+mod reasons;
+mod recorded;
+mod several;
+mod shapes;
+mod text;
+mod ways;

@@ -1,0 +1,318 @@
+//! The reasons of causes, in few words and in full, held against what is so.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use crate::clauses::{modules_of, side};
+use crate::facts::{Facts, differing};
+use crate::text::Text;
+use crate::ways::{self, Shape, Short};
+
+/// The reason in the sentence. What follows it is left.
+pub fn check_in_short(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>) {
+    let why = &cause["why"];
+    match why["kind"].as_str().unwrap() {
+        "cut_out" => {
+            let side = side(text);
+            text.must(" gives back what it reads");
+            check_cut_out(facts, cause, side);
+        }
+        "shape" => {
+            check_dimension(facts, cause, text);
+            if text.eat("; in A's batches B computes what A does") {
+                assert!(in_a_batches(facts, cause).is_empty());
+            } else {
+                text.must(", and their code differs as well");
+                assert!(!in_a_batches(facts, cause).is_empty());
+            }
+        }
+        "precision" => {
+            text.must("A computes in ");
+            let a = text.until(", B in ");
+            let b = why["b"].as_str().unwrap();
+            text.must(b);
+            check_precision(facts, cause, [a, b]);
+        }
+        "order" => {
+            text.must("the two add the products in other orders");
+            check_by_code(facts, cause);
+        }
+        "formula" => {
+            text.must("the two compute by other formulas");
+            check_by_code(facts, cause);
+            for module in modules_of(cause) {
+                assert!(
+                    ways::computes_otherwise(&facts.runners, &module, short_of(&module)),
+                    "{module}"
+                );
+            }
+        }
+        "unknown" => {
+            text.must("why is not known");
+            check_by_code(facts, cause);
+        }
+        other => text.unknown(other),
+    }
+}
+
+/// The reason in its line, which it ends.
+pub fn check_in_full(facts: &Facts<'_>, cause: &Json, mut text: Text<'_>) {
+    let why = &cause["why"];
+    match why["kind"].as_str().unwrap() {
+        "shape" => {
+            text.must("by ");
+            check_dimension_named(facts, cause, &mut text, "");
+            if text.eat("; of ") {
+                let inputs = text.count();
+                text.must(" products A makes, at ");
+                let rows_a = text.count();
+                text.must(" rows, ");
+                let a = text.until(", and at ");
+                let rows_b = text.count();
+                text.must(" rows ");
+                let b = order_at_end(&mut text, cause);
+                let module = &modules_of(cause)[0];
+                let [shape_a, shape_b] =
+                    [rows_a, rows_b].map(|rows| shape_of(facts, module, inputs, rows));
+                let runner = &facts.runners[0];
+                ways::assert_order(runner, module, shape_a, a, b);
+                ways::assert_order(runner, module, shape_b, b, a);
+            }
+        }
+        "order" => {
+            text.must("of ");
+            let inputs = text.count();
+            text.must(" products, at ");
+            let rows = text.count();
+            text.must(" rows, A makes ");
+            let a = text.until(", B ");
+            let b = order_at_end(&mut text, cause);
+            let module = &modules_of(cause)[0];
+            let shape = shape_of(facts, module, inputs, rows);
+            ways::assert_order(&facts.runners[0], module, shape, a, b);
+            ways::assert_order(&facts.runners[1], module, shape, b, a);
+            assert_rows(facts, rows);
+        }
+        "precision" => {
+            text.must("A rounds to ");
+            let a = text.until(", B to ");
+            let b = why["b"].as_str().unwrap();
+            text.must(b);
+            check_precision(facts, cause, [a, b]);
+            if text.eat("; A in B's precision gives what B gives") {
+                assert!(in_precision_of_b(facts, cause, b).is_empty());
+            } else if text.eat("; that is not all: A in B's precision still differs from B") {
+                assert!(!in_precision_of_b(facts, cause, b).is_empty());
+            }
+            text.end();
+        }
+        "formula" => {
+            text.must("A computes ");
+            let module = &modules_of(cause)[0];
+            let short = short_of(module);
+            text.must(match short {
+                Short::Gelu => "GELU as ",
+                Short::LayerNorm => "layer norm as ",
+                Short::Normalize => "normalize as ",
+            });
+            let a = text.until(", B as ");
+            let b = text.take_rest();
+            for module in modules_of(cause) {
+                for (runner, formula) in facts.runners.iter().zip([a, b]) {
+                    ways::assert_formula(runner, &module, short, formula);
+                }
+            }
+        }
+        "cut_out" => {
+            check_in_short(facts, cause, &mut text);
+            text.end();
+        }
+        "unknown" => {
+            text.must(
+                "why is not known: asked alone, both give the same results, or could not be asked",
+            );
+            text.end();
+        }
+        other => text.unknown(other),
+    }
+}
+
+/// An order of additions that ends a line.
+fn order_at_end<'t>(text: &mut Text<'t>, cause: &Json) -> &'t str {
+    let all = text.take_rest();
+    let orders = cause["why"]["orders"].as_array().unwrap().len();
+    match all.strip_suffix("; other widths in their own orders") {
+        Some(order) => {
+            assert!(orders > 1, "one width: {all}");
+            order
+        }
+        None => {
+            assert_eq!(orders, 1, "{all}");
+            all
+        }
+    }
+}
+
+fn shape_of(facts: &Facts<'_>, module: &str, inputs: usize, rows: usize) -> Shape {
+    let width = |path: &str| {
+        let (pid, values) = facts.probed().a[path].iter().next().unwrap();
+        let batches = facts.batches(0);
+        let tokens = batches
+            .iter()
+            .flatten()
+            .find(|(other, _)| other == pid)
+            .unwrap()
+            .1;
+        values.len() / tokens
+    };
+    let read = &crate::facts::reads(module)[0];
+    assert_eq!(inputs, width(read), "what {module} adds up");
+    Shape {
+        rows,
+        inputs,
+        outputs: width(module),
+    }
+}
+
+/// That a side has a batch of so many rows.
+fn assert_rows(facts: &Facts<'_>, rows: usize) {
+    let of = |side| {
+        let batches = facts.batches(side).into_iter();
+        let rows = batches.map(|batch| batch.iter().map(|(_, tokens)| tokens).sum());
+        rows.collect::<Vec<usize>>()
+    };
+    assert!(
+        of(0).contains(&rows) || of(1).contains(&rows),
+        "no batch of {rows} rows"
+    );
+}
+
+fn short_of(module: &str) -> Short {
+    match module.rsplit('.').next().unwrap() {
+        "intermediate_act_fn" => Short::Gelu,
+        "LayerNorm" => Short::LayerNorm,
+        "normalize" => Short::Normalize,
+        other => panic!("no formula of {other} is known"),
+    }
+}
+
+/// That the side's own run has at each module what it has at one that it reads, and the other side's has not.
+fn check_cut_out(facts: &Facts<'_>, cause: &Json, side: usize) {
+    for module in modules_of(cause) {
+        assert!(facts.gives_back(side, &module), "{module}");
+        assert!(!facts.gives_back(1 - side, &module), "{module}");
+    }
+}
+
+/// The modules that the second side, in the first's batches, computes otherwise than the first.
+fn in_a_batches(facts: &Facts<'_>, cause: &Json) -> BTreeSet<String> {
+    let probed = facts.probed();
+    let modules = modules_of(cause).into_iter();
+    modules
+        .filter(|path| probed.a[path] != probed.b_in_a[path])
+        .collect()
+}
+
+/// That it is the code, in batches of some shape, that differs at each module.
+fn check_by_code(facts: &Facts<'_>, cause: &Json) {
+    let probed = facts.probed();
+    for module in modules_of(cause) {
+        let in_a = probed.a[&module] != probed.b_in_a[&module];
+        let in_b = probed.a_in_b[&module] != probed.b_in_b[&module];
+        assert!(in_a || in_b, "{module}");
+    }
+}
+
+fn check_dimension(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>) {
+    check_dimension_named(facts, cause, text, " decides");
+}
+
+/// `the number of rows of the batch decides (A 57, B 338)`.
+fn check_dimension_named(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>, verb: &str) {
+    // Other dimensions are of engines that pad.
+    text.must("the number of rows of the batch");
+    text.must(&format!("{verb} (A "));
+    let mut rows = [0; 2];
+    for (side, end) in [", B ", ")"].into_iter().enumerate() {
+        let told = text.until(end);
+        rows[side] = match told.split_once(" = ") {
+            None => told.replace(',', "").parse().unwrap(),
+            Some((product, rows)) => {
+                let (passages, tokens) = product.split_once(" × ").unwrap();
+                let [passages, tokens, rows] =
+                    [passages, tokens, rows].map(|n| n.replace(',', "").parse::<usize>().unwrap());
+                assert_eq!(passages * tokens, rows);
+                let is_it = |batch: &Vec<(usize, usize)>| {
+                    batch.len() == passages && batch.iter().all(|(_, own)| *own == tokens)
+                };
+                assert!(facts.batches(side).iter().any(is_it), "{told}");
+                rows
+            }
+        };
+    }
+    let probed = facts.probed();
+    for module in modules_of(cause) {
+        let (alone, with_b) = (&probed.a[&module], &probed.a_in_b[&module]);
+        let shown = differing(alone, with_b);
+        let such = |pid: &usize| [0, 1].map(|side| facts.rows_of(side, *pid)) == rows;
+        assert!(shown.iter().any(such), "{module} at {rows:?}");
+        // Neighbours, padding and places are as they are: the rows alone are changed.
+        let inputs = shape_of_reads(facts, &module);
+        let shape = shape_of(facts, &module, inputs, rows[0]);
+        assert!(
+            ways::depends_on_rows(&facts.runners[0], &module, shape, rows[1]),
+            "{module}"
+        );
+    }
+}
+
+fn shape_of_reads(facts: &Facts<'_>, module: &str) -> usize {
+    let read = &crate::facts::reads(module)[0];
+    let (pid, values) = facts.probed().a[read].iter().next().unwrap();
+    let batches = facts.batches(0);
+    values.len()
+        / batches
+            .iter()
+            .flatten()
+            .find(|(other, _)| other == pid)
+            .unwrap()
+            .1
+}
+
+/// What a subject says of its precision.
+fn precision_of(subject: &str) -> &str {
+    let mut options = subject.split(',');
+    options
+        .find_map(|option| option.strip_prefix("precision="))
+        .unwrap_or("f32")
+}
+
+/// That both have the precisions that are told, and that it makes a difference at each module.
+fn check_precision(facts: &Facts<'_>, cause: &Json, told: [&str; 2]) {
+    let made = &facts.answered.made;
+    assert_eq!(told, [0, 1].map(|side| precision_of(&made[side].subject)));
+    let own = &facts.probed().a;
+    let with = facts.on_values_of_a(&in_precision(&made[0].subject, told[1]));
+    for module in modules_of(cause) {
+        assert_ne!(own[&module], with[&module], "{module}");
+    }
+}
+
+fn in_precision(subject: &str, precision: &str) -> String {
+    let options = subject
+        .split(',')
+        .filter(|option| !option.starts_with("precision="));
+    let mut options: Vec<String> = options.map(str::to_owned).collect();
+    options.push(format!("precision={precision}"));
+    options.join(",")
+}
+
+/// The modules of a cause at which the first side in the second's precision differs from the second, in one shape.
+fn in_precision_of_b(facts: &Facts<'_>, cause: &Json, precision: &str) -> BTreeSet<String> {
+    let subject = in_precision(&facts.answered.made[0].subject, precision);
+    let with = facts.on_values_of_a(&subject);
+    let b = &facts.probed().b_in_a;
+    let modules = modules_of(cause).into_iter();
+    modules.filter(|path| with[path] != b[path]).collect()
+}
