@@ -14,7 +14,7 @@ use concord_tensor::BitHash;
 use serde::{Deserialize, Serialize};
 
 use super::error::ExplainError;
-use crate::diff::{About, Bits, CHECKPOINT, CHECKPOINT_FILES, DiffReport, swapped};
+use crate::diff::{About, Bits, CHECKPOINT, CHECKPOINT_FILES, DiffReport, Remark, swapped};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,7 +69,7 @@ pub(super) fn differences(
             (About::Input, "collection") => collection(a, b)?,
             (About::Input, CHECKPOINT | CHECKPOINT_FILES) => InputDifference {
                 kind: InputKind::Checkpoint,
-                what: checkpoints([a, b], runners),
+                what: checkpoints(remark, [a, b], runners),
                 given_to: owned(graph::made_from_input(CHECKPOINT)),
             },
             (About::Input, name) => {
@@ -152,8 +152,8 @@ pub(super) fn unstated(report: &DiffReport) -> Option<String> {
     ))
 }
 
-/// In what two checkpoints differ, by name where both are at hand. Their hashes are in the runs' manifests.
-fn checkpoints(runs: [&RecordedRun; 2], runners: [Option<&Runner>; 2]) -> String {
+/// In what two checkpoints differ: by name where both are at hand, and else by their hashes, as the remark says.
+fn checkpoints(remark: &Remark, runs: [&RecordedRun; 2], runners: [Option<&Runner>; 2]) -> String {
     /// More are not told one by one.
     const TOLD: usize = 4;
     let [a, b] = [0, 1].map(|side| match runners[side] {
@@ -165,7 +165,7 @@ fn checkpoints(runs: [&RecordedRun; 2], runners: [Option<&Runner>; 2]) -> String
         _ => Vec::new(),
     };
     if differences.is_empty() {
-        return "the checkpoints differ".to_owned();
+        return remark.to_string();
     }
     let told = &differences[..differences.len().min(TOLD)];
     let more = match differences.len() - told.len() {

@@ -50,7 +50,8 @@ pub fn sentence(explanation: &Explanation) -> String {
 
 /// The two did not start from the same.
 fn other_inputs(explanation: &Explanation) -> String {
-    let what: Vec<&str> = explanation.inputs.iter().map(|i| i.what.as_str()).collect();
+    let what = explanation.inputs.iter().map(|i| without_hashes(&i.what));
+    let what: Vec<&str> = what.collect();
     let mut text = format!(
         "A and B did not start from the same: {}",
         what.join(", and ")
@@ -74,6 +75,13 @@ fn other_inputs(explanation: &Explanation) -> String {
     }
     text.push('.');
     text
+}
+
+/// What was given, without the hashes that end it: those are above.
+fn without_hashes(what: &str) -> &str {
+    let hashes = [" (sha256:", " (blake2b:"];
+    let found = hashes.iter().find_map(|hash| what.split_once(hash));
+    found.map_or(what, |(before, _)| before)
 }
 
 /// A side that does not agree with itself, and the modules that are why.

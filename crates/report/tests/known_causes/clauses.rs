@@ -7,11 +7,12 @@ use concord_report::{cause_lines, sentence};
 use serde_json::Value as Json;
 
 use crate::ask::Sides;
-use crate::facts::{Facts, LAST, differing, mean_difference, operation_of};
+use crate::facts::{Facts, LAST, differing, operation_of};
 use crate::inputs;
 use crate::lines;
 use crate::reasons;
 use crate::text::Text;
+use crate::told::{check_operations, modules_of, share_of, side, text_of, watched};
 
 /// Checks the sentence and the lines of an answer; gives them back.
 #[track_caller]
@@ -74,11 +75,6 @@ fn check_modules(facts: &Facts<'_>) {
     assert_eq!(reasoned, expected);
 }
 
-pub fn watched(forced: &Json) -> BTreeSet<usize> {
-    let pids = forced["watched"].as_array().unwrap().iter();
-    pids.map(|pid| pid.as_u64().unwrap() as usize).collect()
-}
-
 fn is_computing(module: &str) -> bool {
     [
         "LayerNorm",
@@ -93,19 +89,6 @@ fn is_computing(module: &str) -> bool {
         "normalize",
     ]
     .contains(&module.rsplit('.').next().unwrap())
-}
-
-pub fn text_of(json: &Json) -> String {
-    json.as_str().unwrap().to_owned()
-}
-
-pub fn modules_of(cause: &Json) -> Vec<String> {
-    cause["modules"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(text_of)
-        .collect()
 }
 
 fn check_sentence(facts: &Facts<'_>, sentence: &str) {
@@ -277,15 +260,6 @@ fn check_others(facts: &Facts<'_>, told: &[String], reasons: usize, text: &mut T
     );
 }
 
-/// `A` or `B`.
-pub fn side(text: &mut Text<'_>) -> usize {
-    match (text.eat("A"), text.eat("B")) {
-        (true, false) => 0,
-        (false, true) => 1,
-        _ => text.unknown("no side"),
-    }
-}
-
 /// The first module of a cause, or its place in the layers where it is one in several.
 fn check_is_named(name: &str, cause: &Json) {
     let modules = modules_of(cause);
@@ -298,38 +272,6 @@ fn check_is_named(name: &str, cause: &Json) {
         1 => assert_eq!(name, modules[0]),
         _ => assert_eq!(name, place),
     }
-}
-
-/// `linear layer, attention and GELU, 17 modules`.
-pub fn check_operations(told: &str, cause: &Json) {
-    let modules = modules_of(cause);
-    let operations = match modules.len() {
-        1 => told,
-        count => told
-            .strip_suffix(&format!(", {count} modules"))
-            .unwrap_or_else(|| panic!("not {count} modules: {told}")),
-    };
-    let distinct: BTreeSet<&str> = modules.iter().map(|path| operation_of(path)).collect();
-    let all = [
-        "addition and layer normalisation",
-        "linear layer",
-        "attention",
-        "GELU",
-        "mask",
-        "normalisation to unit length",
-    ];
-    // One name has an `and` of its own.
-    let mut rest = operations.to_owned();
-    for operation in all {
-        assert_eq!(
-            rest.contains(operation),
-            distinct.contains(operation),
-            "{operation}: {told}"
-        );
-        rest = rest.replacen(operation, "", 1);
-    }
-    let rest = rest.replace(", ", "").replace(" and ", "");
-    assert_eq!(rest, "", "{told}");
 }
 
 /// No other kind of operation makes more of the difference than that of the first cause.
@@ -354,23 +296,6 @@ fn check_leads(facts: &Facts<'_>, cause: &Json) {
             other["modules"]
         );
     }
-}
-
-/// What the modules of an operation that compute something else make of the difference alone.
-pub fn share_of(facts: &Facts<'_>, operation: &str) -> f64 {
-    let forced = facts.forced_json();
-    let culprits = forced["culprits"].as_array().unwrap().iter();
-    let modules: Vec<String> = culprits
-        .map(|c| text_of(&c["module"]))
-        .filter(|path| operation_of(path) == operation)
-        .collect();
-    let probed = facts.probed();
-    let watched = watched(forced);
-    if modules == [LAST] {
-        return mean_difference(&probed.a, &probed.b_in_b, &watched);
-    }
-    let modules: Vec<&str> = modules.iter().map(String::as_str).collect();
-    mean_difference(&probed.a, &facts.with_outputs_of_b(&modules), &watched)
 }
 
 /// `, for 72 of 120 passages, in batches of 244 rows and more`, and `, for passage 3 of 120 alone`.

@@ -55,7 +55,7 @@ pub fn check_settings(facts: &Facts<'_>, told: &str) {
         if text.goes_on_with("`") {
             let artifact = text.quoted();
             text.must(" was given instead of computed, to ");
-            let side = crate::clauses::side(&mut text);
+            let side = crate::told::side(&mut text);
             text.end();
             assert_eq!(
                 [a, b].map(|made| given_to(made).contains(artifact)),

@@ -1,9 +1,9 @@
 //! The lines that follow a sentence: one for each cause in the encoder, and one on the artifacts.
 
-use crate::clauses::{check_operations, modules_of, share_of, watched};
 use crate::facts::{Facts, mean_difference, operation_of};
 use crate::reasons;
 use crate::text::Text;
+use crate::told::{check_operations, modules_of, share_of, watched};
 
 /// Checks the lines, one after the other.
 pub fn check(facts: &Facts<'_>, lines: &[String]) {

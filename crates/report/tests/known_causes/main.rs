@@ -17,4 +17,5 @@ mod recorded;
 mod several;
 mod shapes;
 mod text;
+mod told;
 mod ways;

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use crate::ask::{Answered, Sides};
 use crate::clauses;
 use crate::facts::Facts;
+use crate::told;
 
 /// A pair.
 pub struct Pair {
@@ -182,7 +183,7 @@ fn found(facts: &Facts<'_>) -> Vec<String> {
             "cut_out" => format!("cut out on {}", side(&why["sides"])),
             other => other.to_owned(),
         };
-        let mut modules = clauses::modules_of(&cause);
+        let mut modules = told::modules_of(&cause);
         modules.sort_unstable();
         found.push(format!("{kind} at {}", modules.join(" ")));
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use crate::clauses::{modules_of, side};
 use crate::facts::{Facts, differing};
 use crate::text::Text;
+use crate::told::{modules_of, side};
 use crate::ways::{self, Shape, Short};
 
 /// The reason in the sentence. What follows it is left.
