@@ -36,7 +36,7 @@ mod ways;
 use std::path::Path;
 
 use concord_engine::graph;
-use concord_pipeline::artifact::BATCHES;
+use concord_pipeline::artifact::{BATCHES, EMBS};
 use concord_pipeline::{Progress, RecordedRun};
 use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
@@ -217,7 +217,9 @@ pub fn explain(
         )
     });
     if same_tokens && (explanation.parts.iter().any(is_culprit) || taps_differ) {
-        let can_run = comparable && a.runner.is_some() && b.runner.is_some();
+        // What has other widths cannot be given to the other side's modules.
+        let same_widths = own.width_of(EMBS) == other.width_of(EMBS);
+        let can_run = comparable && same_widths && a.runner.is_some() && b.runner.is_some();
         let disagrees =
             |side: &Option<Vec<String>>| side.as_ref().is_some_and(|rows| !rows.is_empty());
         let unstable = [0, 1].map(|side| disagrees(&explanation.unstable[side]));
@@ -257,19 +259,28 @@ pub fn explain(
 /// Runs the second side's stages after the encoder on the first side's inputs, and swaps in each culprit.
 fn after_the_encoder(
     explanation: &mut Explanation,
-    b: &ExplainedSide<'_>,
+    side: &ExplainedSide<'_>,
     own: &Recorded<'_>,
     other: &Recorded<'_>,
     progress: &dyn Progress,
 ) -> Result<(), ExplainError> {
-    let Some(runner) = b.runner else {
+    let Some(runner) = side.runner else {
         explanation.not_tested.push(format!(
             "{} is a recorded run: its stages were not run on the other side's inputs, so what differs \
              because its inputs do may hide a cause of its own",
-            b.name
+            side.name
         ));
         return Ok(());
     };
+    if let [Some(a), Some(b)] = [other, own].map(|side| side.width_of(EMBS))
+        && a != b
+    {
+        explanation.not_tested.push(format!(
+            "the stages of {} on the other side's inputs: its embeddings have {b} dimensions and the other's {a}",
+            side.name
+        ));
+        return Ok(());
+    }
     let victims = explanation
         .parts
         .iter()
@@ -289,7 +300,7 @@ fn after_the_encoder(
         explanation.not_tested.push(format!(
             "the stages of {} cannot be run one by one, so what differs because its inputs do may hide a \
              cause of its own",
-            b.name
+            side.name
         ));
         return Ok(());
     }

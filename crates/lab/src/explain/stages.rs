@@ -33,6 +33,14 @@ impl Recorded<'_> {
         let mut artifacts = self.run.artifacts().iter();
         Some(artifacts.find(|record| record.name == artifact)?.hash)
     }
+
+    /// The size of an artifact's last dimension.
+    pub fn width_of(&self, artifact: &str) -> Option<usize> {
+        let mut artifacts = self.run.artifacts().iter();
+        let record = artifacts.find(|record| record.name == artifact)?;
+        let field = record.chunks.first()?.fields.first()?;
+        field.shape.last().copied()
+    }
 }
 
 /// The artifacts among `wanted` whose stages also make one of `given`: those were told something else, so

@@ -310,7 +310,7 @@ pub(super) fn rounded_otherwise(culprit: &Culprit, options: &[OptionKind]) -> bo
         None => options.contains(&OptionKind::Precision),
         Some(found) => found
             .iter()
-            .any(|found| found.kind == OptionKind::Precision),
+            .any(|found| found.kind == OptionKind::Precision && found.wholly),
     }
 }
 

@@ -253,3 +253,16 @@ fn the_share_of_each_kind_of_operation_is_measured() {
     assert_eq!(operations, [Operation::Gelu, Operation::Normalize]);
     assert!(shares.iter().all(|share| share.mean_abs > 0.0));
 }
+
+#[test]
+fn a_head_that_is_cut_out_leaves_other_widths_and_that_is_said() {
+    let explanation = between("native", "native,linear:identity");
+    let untested = explanation.not_tested.join("\n");
+    assert!(untested.contains("64 dimensions"), "{untested}");
+    assert!(explanation.on_other_inputs.is_none());
+    assert_eq!(explanation.culprits(), ["batches"]);
+    let encoder = explanation.encoder.as_ref().unwrap();
+    assert!(encoder.forced.is_none());
+    let departures = encoder.departures.as_ref().unwrap();
+    assert_eq!(departures[0].module, "linear");
+}

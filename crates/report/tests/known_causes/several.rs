@@ -34,11 +34,13 @@ fn causes_of_several_kinds_in_the_encoder_are_all_named() {
                 &[
                     Found::Why("precision", &[QKV, OF_64, OF_256, ATTENTION]),
                     Found::Why("precision and more", &[GELU]),
+                    Found::Why("formula", &[GELU]),
                 ],
                 &[
                     "A in B's precision gives what B gives",
                     "that is not all",
-                    "2 other modules for 1 other reason",
+                    "tanh form",
+                    "2 other modules for 2 other reasons",
                 ],
             ),
             pair(
