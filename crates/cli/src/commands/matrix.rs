@@ -191,6 +191,14 @@ impl<'a> Matrix<'a> {
         command.check(&specs)?;
         let subjects = Subjects::new(inputs, index, compute, downloads)?;
         subjects.load(&specs)?;
+        // What does not go together is said before the folder is there. A native subject is checked where it is put
+        // together, which takes no longer than loading its weights.
+        for subject in &specs {
+            match subject {
+                SubjectSpec::Native(_) => drop(subjects.runner(subject.clone())?),
+                SubjectSpec::Torch(_) | SubjectSpec::Recorded(_) => subjects.check(subject)?,
+            }
+        }
         let matrix = Matrix {
             command,
             subjects,

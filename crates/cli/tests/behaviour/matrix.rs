@@ -216,6 +216,19 @@ fn another_tensor_to_swap_in_is_something_else_wherever_it_lies() {
 }
 
 #[test]
+fn settings_that_do_not_go_together_leave_no_folder() {
+    for subjects in [
+        "native native,gelu=tanh --nbits 0",
+        "native,nbits=3 native",
+        "native native,doc_maxlen=1",
+    ] {
+        let place = Workplace::new();
+        matrix(&place, subjects).with_code(2);
+        assert!(!place.path("out").exists(), "{subjects}");
+    }
+}
+
+#[test]
 fn a_folder_with_something_else_is_refused_and_left() {
     let place = Workplace::new();
     fs::create_dir(place.path("out")).unwrap();

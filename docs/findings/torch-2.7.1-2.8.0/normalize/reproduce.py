@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`torch.nn.functional.normalize(x, p=2, dim=-1)` has other bits in torch==2.8.0 than in torch==2.7.1.
 
-63901 of 561152 elements differ. Needs torch and numpy alone; computes on the CPU.
+12186 of 102400 elements differ. Needs torch and numpy alone; computes on the CPU.
 """
 import hashlib
 
@@ -18,13 +18,13 @@ def numbers(seed, scale, *shape):
     return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
 
 
-x = numbers(1, 2.0, 32, 137, 128)
+x = numbers(1, 2.0, 32, 25, 128)
 with torch.no_grad():
     y = torch.nn.functional.normalize(x, p=2, dim=-1).float().contiguous().numpy().reshape(-1)
 found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 128, y.view(np.uint32)[128])
 expected = {
-    "torch==2.7.1": "sha256 73e5728ad670369e y[128] bdc55072",
-    "torch==2.8.0": "sha256 225df9a08fb11266 y[128] bdc55071",
+    "torch==2.7.1": "sha256 5c2ddd64b4037fae y[128] bdc55072",
+    "torch==2.8.0": "sha256 ab0c59811c4e8d11 y[128] bdc55071",
 }
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")
