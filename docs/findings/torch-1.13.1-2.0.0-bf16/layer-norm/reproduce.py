@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`torch.nn.functional.layer_norm(x, (384,), gamma, beta, 1e-12)` has other bits in torch==2.0.0,amp=bf16 than in torch==1.13.1,amp=bf16.
 
-285367 of 1683456 elements differ. Needs torch and numpy alone; computes on the CPU.
+53911 of 307200 elements differ. Needs torch and numpy alone; computes on the CPU.
 """
 import hashlib
 
@@ -18,15 +18,15 @@ def numbers(seed, scale, *shape):
     return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
 
 
-x = numbers(1, 2.0, 32, 137, 384)
+x = numbers(1, 2.0, 32, 25, 384)
 gamma = numbers(2, 1.0, 384)
 beta = numbers(3, 0.2, 384)
 with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
     y = torch.nn.functional.layer_norm(x, (384,), gamma, beta, 1e-12).float().contiguous().numpy().reshape(-1)
 found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 779, y.view(np.uint32)[779])
 expected = {
-    "torch==1.13.1,amp=bf16": "sha256 f44816d504d6001c y[779] bd504f8c",
-    "torch==2.0.0,amp=bf16": "sha256 365a068f39a6de51 y[779] bd504f8a",
+    "torch==1.13.1,amp=bf16": "sha256 34a353dc94f97941 y[779] bd504f8c",
+    "torch==2.0.0,amp=bf16": "sha256 3aabf1e52712a65f y[779] bd504f8a",
 }
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")

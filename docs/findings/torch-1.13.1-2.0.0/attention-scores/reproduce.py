@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`torch.matmul(q, k)` has other bits in torch==2.0.0 than in torch==1.13.1.
 
-4775597 of 7207296 elements differ. Needs torch and numpy alone; computes on the CPU.
+159151 of 240000 elements differ. Needs torch and numpy alone; computes on the CPU.
 """
 import hashlib
 
@@ -18,14 +18,14 @@ def numbers(seed, scale, *shape):
     return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
 
 
-q = numbers(1, 2.0, 32, 12, 137, 32)
-k = numbers(2, 2.0, 32, 12, 32, 137)
+q = numbers(1, 2.0, 32, 12, 25, 32)
+k = numbers(2, 2.0, 32, 12, 32, 25)
 with torch.no_grad():
     y = torch.matmul(q, k).float().contiguous().numpy().reshape(-1)
-found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 0, y.view(np.uint32)[0])
+found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 1, y.view(np.uint32)[1])
 expected = {
-    "torch==1.13.1": "sha256 db505814785a34fd y[0] 3e39c744",
-    "torch==2.0.0": "sha256 87f8930852bc7d18 y[0] 3e39c748",
+    "torch==1.13.1": "sha256 b94799348d4573a3 y[1] bf58d78e",
+    "torch==2.0.0": "sha256 e445c01bb76526e9 y[1] bf58d791",
 }
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")

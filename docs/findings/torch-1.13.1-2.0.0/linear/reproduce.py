@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`torch.nn.functional.linear(x, w, bias)` has other bits in torch==2.0.0 than in torch==1.13.1.
 
-1490816 of 1683456 elements differ. Needs torch and numpy alone; computes on the CPU.
+272134 of 307200 elements differ. Needs torch and numpy alone; computes on the CPU.
 """
 import hashlib
 
@@ -18,15 +18,15 @@ def numbers(seed, scale, *shape):
     return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
 
 
-x = numbers(1, 2.0, 32, 137, 384)
+x = numbers(1, 2.0, 32, 25, 384)
 w = numbers(2, 0.2, 384, 384)
 bias = numbers(3, 0.2, 384)
 with torch.no_grad():
     y = torch.nn.functional.linear(x, w, bias).float().contiguous().numpy().reshape(-1)
 found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 0, y.view(np.uint32)[0])
 expected = {
-    "torch==1.13.1": "sha256 d0fe18c6c7225145 y[0] bef3957f",
-    "torch==2.0.0": "sha256 916d0ae2442ef982 y[0] bef39578",
+    "torch==1.13.1": "sha256 180325973d63e713 y[0] bef3957f",
+    "torch==2.0.0": "sha256 a0cf6b58e440315b y[0] bef39578",
 }
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")

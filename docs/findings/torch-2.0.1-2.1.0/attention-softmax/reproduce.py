@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`torch.softmax(s, dim=-1)` has other bits in torch==2.1.0 than in torch==2.0.1.
 
-1924082 of 7207296 elements differ. Needs torch and numpy alone; computes on the CPU.
+36145 of 240000 elements differ. Needs torch and numpy alone; computes on the CPU.
 """
 import hashlib
 
@@ -18,13 +18,13 @@ def numbers(seed, scale, *shape):
     return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
 
 
-s = numbers(3, 8.0, 32, 12, 137, 137)
+s = numbers(3, 8.0, 32, 12, 25, 25)
 with torch.no_grad():
     y = torch.softmax(s, dim=-1).float().contiguous().numpy().reshape(-1)
-found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 0, y.view(np.uint32)[0])
+found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 150, y.view(np.uint32)[150])
 expected = {
-    "torch==2.0.1": "sha256 8bed3e52a982c064 y[0] 3a28dc25",
-    "torch==2.1.0": "sha256 941433ec4a143dc3 y[0] 3a28dc24",
+    "torch==2.0.1": "sha256 cc1489635af92e08 y[150] 3a07c325",
+    "torch==2.1.0": "sha256 06dfdbffb8229a03 y[150] 3a07c324",
 }
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")

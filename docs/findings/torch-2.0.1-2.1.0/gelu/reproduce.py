@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`torch.nn.functional.gelu(x)` has other bits in torch==2.1.0 than in torch==2.0.1.
 
-5037271 of 6733824 elements differ. Needs torch and numpy alone; computes on the CPU.
+919357 of 1228800 elements differ. Needs torch and numpy alone; computes on the CPU.
 """
 import hashlib
 
@@ -18,13 +18,13 @@ def numbers(seed, scale, *shape):
     return torch.from_numpy(((unit - np.float32(0.5)) * np.float32(scale)).reshape(shape))
 
 
-x = numbers(1, 8.0, 32, 137, 1536)
+x = numbers(1, 8.0, 32, 25, 1536)
 with torch.no_grad():
     y = torch.nn.functional.gelu(x).float().contiguous().numpy().reshape(-1)
 found = "sha256 %s y[%d] %08x" % (hashlib.sha256(y.tobytes()).hexdigest()[:16], 0, y.view(np.uint32)[0])
 expected = {
-    "torch==2.0.1": "sha256 2780e95e8e5e3164 y[0] 4047b9a4",
-    "torch==2.1.0": "sha256 d398b12f1e675d73 y[0] 4047b9a5",
+    "torch==2.0.1": "sha256 970eb4573963c8fd y[0] 4047b9a4",
+    "torch==2.1.0": "sha256 ba4d5c62be7d00b3 y[0] 4047b9a5",
 }
 print("torch", torch.__version__, found)
 print("as", " and ".join(name for name, line in expected.items() if line == found) or "neither")
