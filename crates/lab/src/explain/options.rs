@@ -217,6 +217,10 @@ mod tests {
         assert_eq!(deciding(&found), [OptionKind::Precision]);
         let engines = differences(&[], ["native", "torch==2.8.0"]);
         assert_eq!(engines[0].kind, OptionKind::Engine);
-        assert!(differences(&[], ["native", "native,batch=8"]).is_empty());
+        assert!(differences(&[], ["native", "native"]).is_empty());
+        // The batch is not among what a native run states, and decides where third-party products do.
+        let batch = differences(&[], ["native", "native,batch=8"]);
+        assert_eq!(deciding(&batch), []);
+        assert_eq!(batch[0].kind, OptionKind::Shape);
     }
 }
