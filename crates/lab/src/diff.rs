@@ -47,7 +47,8 @@ pub struct DiffOptions {
 ///
 /// A row differs if dtype, shape or bits do. Something that only one side has is a difference between
 /// two sides of the same [kind](Side::kind), which should have the same, except for taps, which are
-/// taken as asked, and for runs of other subjects, of which some end with the encoder; otherwise it is only shown. What every index keeps in its files is one between any two indexes.
+/// taken as asked, and for runs of other subjects, of which some end with the encoder; otherwise it is only shown.
+/// What every index keeps in its files is one between any two indexes.
 ///
 /// Two indexes also differ if the settings do by which they are read and searched. A side with files that are not as
 /// its manifest says is compared by what they hold, and is never said to be the same as another.
