@@ -65,9 +65,6 @@ pub struct Torch {
     files: Scratch,
 }
 
-/// The passages of a batch, where nobody says otherwise; the agent's `Options` have the same.
-const AGENTS_BATCH: NonZeroUsize = NonZeroUsize::new(32).unwrap();
-
 /// The passages in [`Torch::files`].
 const PASSAGES: &str = "passages.jsonl";
 
@@ -156,11 +153,6 @@ impl Torch {
     /// Threads of one operation, where they are not left to PyTorch.
     pub fn threads(&self) -> Option<NonZeroUsize> {
         self.options.threads
-    }
-
-    /// The passages of a full batch.
-    pub fn batch(&self) -> usize {
-        self.options.batch.unwrap_or(AGENTS_BATCH).get()
     }
 
     /// What its process is started with, by name.
