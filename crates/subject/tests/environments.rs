@@ -66,6 +66,10 @@ case "$1 $2" in
         [ "$fault" = cpu ] || offline
         exit 0 ;;
     esac
+    wanted=$(sed -n 's/^torch==//p' "$3")
+    if [ -n "$wanted" ]; then
+        case " $index " in *" $wanted "*) exit 0 ;; *) no_solution "torch==$wanted" ;; esac
+    fi
     below=$(sed -n 's/.*<//p' "$3")
     newest=
     for version in $index; do
@@ -388,6 +392,29 @@ fn a_shortage_of_disk_is_told_before_anything_is_downloaded() {
     assert!(text.contains("5.5 GB") && text.contains("1.3 GB"), "{text}");
     assert_eq!(place.calls("pip install"), 0);
     assert_eq!(place.entries(), [""; 0]);
+}
+
+#[test]
+fn what_keeps_a_version_from_being_found_is_told_before_a_shortage_of_disk() {
+    let place = Place::new();
+    let mut settings = place.settings();
+    settings.free_space = |_| Ok(1_300_000_000);
+    let environments = Environments::new(place.path("root"), settings);
+    let error = environments
+        .ensure(&recipe("2.0.7"), &mut quiet)
+        .unwrap_err();
+    assert!(
+        matches!(error, EnvironmentError::UnknownVersion { .. }),
+        "{error}"
+    );
+    place.fault("offline");
+    let error = environments
+        .ensure(&recipe("2.0.1"), &mut quiet)
+        .unwrap_err();
+    assert!(
+        matches!(error, EnvironmentError::NoNetwork { .. }),
+        "{error}"
+    );
 }
 
 #[test]

@@ -189,22 +189,7 @@ impl Maker<'_> {
 
     /// Whether `uv` knows an index of wheels for the CPU alone, it answers, and it has this version.
     fn cpu_wheels(&self) -> Result<bool, EnvironmentError> {
-        let torch = self.write_lines("torch.in", &[format!("torch=={}", self.recipe.torch())])?;
-        let probe: Vec<OsString> = vec![
-            "pip".into(),
-            "compile".into(),
-            torch.into(),
-            "--quiet".into(),
-            "--no-deps".into(),
-            "--only-binary=:all:".into(),
-            "--python-version".into(),
-            self.recipe.python().into(),
-            "--torch-backend=cpu".into(),
-        ];
-        let answer = self
-            .uv
-            .run(self.root, &probe, Some(PROBE_BOUND), &mut |_| ());
-        match answer {
+        match self.find_torch(&["--torch-backend=cpu"], Some(PROBE_BOUND)) {
             Ok(finished) => Ok(finished.status.success()),
             // Too slow is as good as out of reach: the wheels come from the usual index then.
             Err(EnvironmentError::Run { source, .. })
@@ -214,6 +199,27 @@ impl Maker<'_> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Looks for this version of PyTorch in an index, without downloading it.
+    fn find_torch(
+        &self,
+        options: &[&str],
+        bound: Option<Duration>,
+    ) -> Result<process::Finished, EnvironmentError> {
+        let torch = self.write_lines("torch.in", &[format!("torch=={}", self.recipe.torch())])?;
+        let mut arguments: Vec<OsString> = vec![
+            "pip".into(),
+            "compile".into(),
+            torch.into(),
+            "--quiet".into(),
+            "--no-deps".into(),
+            "--only-binary=:all:".into(),
+            "--python-version".into(),
+            self.recipe.python().into(),
+        ];
+        arguments.extend(options.iter().map(OsString::from));
+        self.uv.run(self.root, &arguments, bound, &mut |_| ())
     }
 
     /// Makes sure that the environment fits, and what `uv` keeps in its cache when that is elsewhere. On one
@@ -232,6 +238,11 @@ impl Maker<'_> {
         for folder in folders {
             let free = (self.settings.free_space)(&folder).map_err(reading(&folder))?;
             if free < needed {
+                // What a version would take matters only if there is such a version.
+                let found = self.find_torch(&[], None)?;
+                if !found.status.success() {
+                    return Err(failure(&self.name, &found));
+                }
                 return Err(EnvironmentError::Shortage {
                     name: self.name.clone(),
                     folder,
