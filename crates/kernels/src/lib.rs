@@ -28,6 +28,8 @@
 
 pub mod attention;
 pub mod bf16;
+pub mod buckets;
+pub mod closest;
 pub mod compute;
 pub mod elementary;
 pub mod exponential;
@@ -45,6 +47,7 @@ pub mod nearest;
 pub mod normalize;
 pub mod reduction;
 pub mod rounding;
+mod screen;
 mod tile;
 
 /// The version of the numeric contract: the orders of operations documented in this crate together.
