@@ -80,6 +80,11 @@ impl Int8Weights {
     pub fn inputs(&self) -> usize {
         self.inputs
     }
+
+    /// What one step of the weights of an output is worth.
+    pub fn step(&self, output: usize) -> f32 {
+        self.scales[output / LANES].0[output % LANES]
+    }
 }
 
 /// How values of one row become integers.
@@ -160,6 +165,28 @@ impl Int8Rows {
         let out = &mut quantised;
         on_isa!(compute.isa(), quantise_rows(x: &[f32], out: &mut Int8Rows));
         quantised
+    }
+
+    /// No rows yet, for [`Int8Rows::refill`].
+    ///
+    /// # Panics
+    /// When the inputs are no multiple of four.
+    pub fn of_levels(inputs: usize) -> Int8Rows {
+        assert!(inputs.is_multiple_of(4), "inputs come in fours");
+        Int8Rows {
+            levels: Vec::new(),
+            steps: Vec::new(),
+            inputs,
+        }
+    }
+
+    /// Makes it `rows` rows of steps of one, whose levels `(rows, inputs)` are handed out to be written: each value 128
+    /// more than it is.
+    pub fn refill(&mut self, rows: usize) -> &mut [u8] {
+        self.steps.clear();
+        self.steps.resize(rows, 1.0);
+        self.levels.resize(rows * self.inputs.div_ceil(4), [0; 4]);
+        self.levels.as_flattened_mut()
     }
 }
 

@@ -26,6 +26,7 @@
               instructions, and whether they are inlined is not certain"
 )]
 
+pub mod approximate;
 pub mod attention;
 pub mod bf16;
 pub mod buckets;
@@ -46,6 +47,7 @@ pub mod maxsim;
 pub mod nearest;
 pub mod normalize;
 pub mod reduction;
+pub mod residual;
 pub mod rounding;
 mod screen;
 mod tile;
