@@ -1,4 +1,4 @@
-"""Tests of what `encoders.py` reckons with: `python3 -m unittest discover -s bench`. They time nothing."""
+"""Tests of what `encoders.py` and `indexes.py` reckon with: `python3 -m unittest discover -s bench`. They time nothing."""
 
 import array
 import json
@@ -6,7 +6,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from engines import agreement, environments, measure, passages, tables, work
+import indexes
+from engines import agreement, environments, index_engines, measure, passages, tables, work
 from engines.process import NotThere, Process
 
 
@@ -25,6 +26,29 @@ class GeneratedPassages(unittest.TestCase):
             path = Path(folder, "collection.tsv")
             passages.write_generated(path, count, environments.ROOT / "data" / "collection.tsv")
             return path.read_text(encoding="utf-8")
+
+
+class Indexes(unittest.TestCase):
+    def test_recall_is_the_part_of_the_best_that_was_found_in_any_order(self):
+        self.assertEqual(indexes.recall([[3, 1, -1], [7, 8, 9]], [[1, 2, 3], [7, 8, 9]]), (2 / 3 + 1) / 2)
+
+    def test_a_build_is_measured_from_outside(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder, "index")
+            program = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'a').write_bytes(b'12345'); print('{\"seconds\": 0.25, \"centroids\": 4}')"
+            built = index_engines.run(["python3", "-c", program, out], out)
+        self.assertEqual((built.seconds, built.size, built.said["centroids"]), (0.25, 5, 4))
+        self.assertGreater(built.wall, 0)
+        self.assertGreater(built.memory, 1 << 20)
+
+    def test_a_build_that_fails_is_not_there_with_its_reason(self):
+        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(NotThere, "no such thing"):
+            index_engines.run(["python3", "-c", "raise SystemExit('no such thing')"], Path(folder))
+
+    def test_a_way_of_searching_has_the_index_of_its_engine(self):
+        shared = {index.name: index.same_as for index in index_engines.of_concord(Path("c"), Path("d"), 8, Path("p"))}
+        self.assertEqual(shared.pop("Concord"), None)
+        self.assertEqual(set(shared.values()), {"Concord"})
 
 
 class Agreement(unittest.TestCase):

@@ -27,6 +27,11 @@ def candle() -> Path:
     return cargo_build("candle", ["--features", "candle"], {"RUSTFLAGS": "-C target-cpu=native"})
 
 
+def next_plaid() -> Path:
+    """The same program with next-plaid, compiled for this very processor, and the system's OpenBLAS."""
+    return cargo_build("next-plaid", ["--features", "next-plaid"], {"RUSTFLAGS": "-C target-cpu=native"})
+
+
 def cargo_build(folder: str, options: list, environment: dict) -> Path:
     target = FOLDER / folder
     manifest = ROOT / "bench" / "peers" / "Cargo.toml"
@@ -37,15 +42,25 @@ def cargo_build(folder: str, options: list, environment: dict) -> Path:
 
 def onnxruntime() -> Path:
     """The interpreter of the environment with onnxruntime, which is made if it is not there."""
-    requirements = ENGINES / "onnxruntime-requirements.txt"
-    folder = FOLDER / "onnxruntime"
+    return made("onnxruntime")
+
+
+def plaid() -> Path:
+    """The interpreter of the environment with fast-plaid and xtr-warp, which is made if it is not there."""
+    return made("plaid")
+
+
+def made(name: str) -> Path:
+    """The interpreter of the environment of that name, made of its requirements."""
+    requirements = ENGINES / f"{name}-requirements.txt"
+    folder = FOLDER / name
     python = folder / "bin" / "python"
     made_of = folder / "made-of.txt"
     if made_of.exists() and made_of.read_text() == requirements.read_text():
         return python
-    print("making the environment of onnxruntime", file=sys.stderr)
+    print(f"making the environment of {name}", file=sys.stderr)
     run(["uv", "venv", "--quiet", "--clear", "--python", "3.11", folder], "making an environment")
-    run(["uv", "pip", "install", "--quiet", "--python", python, "-r", requirements], "installing onnxruntime")
+    run(["uv", "pip", "install", "--quiet", "--python", python, "-r", requirements], f"installing {name}")
     # Last, so that an environment which was not finished is made again.
     made_of.write_text(requirements.read_text())
     return python

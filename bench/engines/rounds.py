@@ -46,6 +46,19 @@ def serve(name: str, encode, encode_query, embeddings) -> None:
     `encode()` encodes all batches, `encode_query()` the query, and `embeddings()` gives for each batch an
     array `(passages, width, dim)` of `float32`.
     """
+
+    def answer(word: str, rest: str):
+        if word == "encode":
+            return seconds(encode)
+        if word == "query":
+            return statistics.median(seconds(encode_query) for _ in range(SHORT_CALLS))
+        return {"dim": write_embeddings(rest, *embeddings())}
+
+    answer_lines(name, ["encode", "query", "embeddings"], answer)
+
+
+def answer_lines(name: str, words: list, answer) -> None:
+    """Answers each request that begins with one of `words` with `answer(word, rest)`."""
     # The answers go out where Python's standard output was; what libraries print goes to standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -56,14 +69,7 @@ def serve(name: str, encode, encode_query, embeddings) -> None:
     say({"ready": name})
     for line in sys.stdin:
         word, _, rest = line.rstrip("\n").partition(" ")
-        if word == "encode":
-            say({"answer": seconds(encode)})
-        elif word == "query":
-            say({"answer": statistics.median(seconds(encode_query) for _ in range(SHORT_CALLS))})
-        elif word == "embeddings":
-            say({"answer": {"dim": write_embeddings(rest, *embeddings())}})
-        else:
-            say({"error": f"unknown request `{word}`"})
+        say({"answer": answer(word, rest)} if word in words else {"error": f"unknown request `{word}`"})
 
 
 def seconds(call) -> float:

@@ -12,7 +12,7 @@ use concord_model::precision::Precision;
 use serde_json::{Value, json};
 
 use crate::rounds;
-use crate::tokens::{Tokens, write_embeddings};
+use crate::tokens::{Tokens, in_order, write_embeddings};
 
 /// The encoder of a checkpoint with what it encodes.
 pub struct Concord {
@@ -80,12 +80,40 @@ impl Concord {
             "query" => rounds::seconds_of_short(|| self.encode(&self.query)).map(Value::from),
             "embeddings" => {
                 let embeddings = self.encode(&self.passages)?;
-                let dim = self.encoder.encoder.dim();
+                let dim = self.dim();
                 write_embeddings(&self.tokens, &embeddings, dim, Path::new(rest))?;
                 Ok(json!({ "dim": dim }))
             }
             unknown => rounds::unknown(unknown),
         }
+    }
+
+    /// How many numbers an embedding has.
+    pub fn dim(&self) -> usize {
+        self.encoder.encoder.dim()
+    }
+
+    /// How many embeddings each passage keeps, and these, in the order of the passages.
+    ///
+    /// # Errors
+    /// When they cannot be computed.
+    pub fn kept(&self) -> Result<(Vec<i64>, Vec<f32>), String> {
+        let encoded = self.encode(&self.passages)?;
+        let dim = self.dim();
+        let mut lengths = Vec::with_capacity(self.tokens.passages.len());
+        let mut embeddings = Vec::new();
+        let all = in_order(&self.tokens, &encoded, dim);
+        let mut rows = all.chunks_exact(dim);
+        for ids in &self.tokens.passages {
+            let keep = self.encoder.tokenizer.keep_mask(ids);
+            lengths.push(keep.iter().filter(|keep| **keep).count() as i64);
+            for (keep, row) in keep.into_iter().zip(&mut rows) {
+                if keep {
+                    embeddings.extend_from_slice(row);
+                }
+            }
+        }
+        Ok((lengths, embeddings))
     }
 
     fn encode(&self, batches: &[Batch]) -> Result<Vec<Vec<f32>>, String> {

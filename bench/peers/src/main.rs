@@ -3,8 +3,13 @@
 
 #[cfg(feature = "candle")]
 mod candle;
+mod collection;
 mod concord;
+mod indexes;
 mod linear;
+#[cfg(feature = "next-plaid")]
+mod next_plaid;
+mod npy;
 mod peaks;
 mod rounds;
 mod tokens;
@@ -13,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use concord_corpus::Collection;
+use concord_corpus::{Collection, Queries};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
 use concord_model::precision::Precision;
 use serde_json::Value;
 
+use collection::QueryEmbeddings;
+use indexes::{Asked, ConcordIndex, Searches};
 use peaks::Peak;
 use tokens::Tokens;
 
@@ -50,9 +57,53 @@ enum Command {
         #[arg(long)]
         threads: usize,
     },
+    /// Write the embeddings of a collection and of queries, of which indexes are built.
+    Embed {
+        #[arg(long)]
+        checkpoint: String,
+        #[arg(long)]
+        collection: PathBuf,
+        #[arg(long)]
+        queries: PathBuf,
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Build next-plaid's index.
+    #[cfg(feature = "next-plaid")]
+    BuildNextPlaid {
+        #[arg(long)]
+        data: PathBuf,
+        #[arg(long)]
+        nbits: usize,
+        #[arg(long)]
+        niters: usize,
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Measure the search of Concord's index.
+    SearchConcord {
+        #[command(flatten)]
+        searched: Searched,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Measure the search of next-plaid's index.
+    #[cfg(feature = "next-plaid")]
+    SearchNextPlaid(Searched),
     /// Measure an encoder.
     #[command(flatten)]
     Encoder(Engine),
+}
+
+#[derive(clap::Args)]
+struct Searched {
+    /// A folder with queries.
+    #[arg(long)]
+    data: PathBuf,
+    #[arg(long)]
+    index: PathBuf,
+    #[arg(long)]
+    threads: usize,
 }
 
 #[derive(Subcommand)]
@@ -121,8 +172,52 @@ fn run(command: Command) -> Result<(), String> {
                 },
             )
         }
+        Command::Embed {
+            checkpoint,
+            collection,
+            queries,
+            out,
+        } => {
+            let collection = Collection::open(collection).map_err(|e| e.to_string())?;
+            let queries = Queries::open(queries).map_err(|e| e.to_string())?;
+            collection::embed(&load(&checkpoint)?, &collection, &queries, &out)
+        }
+        #[cfg(feature = "next-plaid")]
+        Command::BuildNextPlaid {
+            data,
+            nbits,
+            niters,
+            out,
+        } => {
+            println!("{}", next_plaid::build(&data, nbits, niters, &out)?);
+            Ok(())
+        }
+        Command::SearchConcord { searched, asked } => {
+            let opened = ConcordIndex::open(&searched.index, searched.threads, asked);
+            search("Concord", &searched, opened)
+        }
+        #[cfg(feature = "next-plaid")]
+        Command::SearchNextPlaid(searched) => {
+            let opened = next_plaid::NextPlaid::open(&searched.index);
+            search(
+                &format!("next-plaid {}", next_plaid::VERSION),
+                &searched,
+                opened,
+            )
+        }
         Command::Encoder(engine) => encoder(engine),
     }
+}
+
+fn search(
+    name: &str,
+    searched: &Searched,
+    opened: Result<impl Searches, String>,
+) -> Result<(), String> {
+    let both = opened.and_then(|index| Ok((index, QueryEmbeddings::read(&searched.data)?)));
+    serve(name, both, |(index, queries), request, rest| {
+        indexes::answer(index, queries, request, rest)
+    })
 }
 
 fn encoder(engine: Engine) -> Result<(), String> {

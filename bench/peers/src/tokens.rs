@@ -48,6 +48,20 @@ impl Tokens {
         })
     }
 
+    /// The tokens of passages, and no query.
+    ///
+    /// # Errors
+    /// As [`Tokens::of`].
+    pub fn of_passages(checkpoint: &Checkpoint, passages: &[&str]) -> Result<Tokens, String> {
+        let config = checkpoint.colbert_config([]).map_err(|e| e.to_string())?;
+        let documents = checkpoint.doc_tokenizer(&config);
+        let documents = documents.map_err(|e| e.to_string())?;
+        Ok(Tokens {
+            passages: documents.encode(passages).map_err(|e| e.to_string())?,
+            query: Vec::new(),
+        })
+    }
+
     /// Reads what [`Tokens::write`] wrote.
     ///
     /// # Errors
@@ -85,6 +99,13 @@ pub fn write_embeddings(
     dim: usize,
     file: &Path,
 ) -> Result<(), String> {
+    let embeddings = in_order(tokens, of_batches, dim);
+    fs::write(file, bytemuck::cast_slice(&embeddings))
+        .map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// The embeddings of batches, `dim` numbers per token, in the order of the passages.
+pub fn in_order(tokens: &Tokens, of_batches: &[Vec<f32>], dim: usize) -> Vec<f32> {
     let mut of_passage: Vec<&[f32]> = vec![&[]; tokens.passages.len()];
     for (batch, embeddings) in tokens.batches().iter().zip(of_batches) {
         let mut rows = embeddings.as_slice();
@@ -94,6 +115,5 @@ pub fn write_embeddings(
             rows = rest;
         }
     }
-    let bytes: Vec<u8> = bytemuck::cast_slice(&of_passage.concat()).to_vec();
-    fs::write(file, bytes).map_err(|e| format!("{}: {e}", file.display()))
+    of_passage.concat()
 }
