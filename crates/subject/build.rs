@@ -11,10 +11,11 @@ use std::{env, fs};
 const FOLDER: &str = "../../python/concord_agent";
 
 /// The modules, each after those that it uses.
-const PARTS: [&str; 23] = [
+const PARTS: [&str; 24] = [
     "libraries",
     "errors",
     "bits",
+    "masks",
     "runs",
     "architectures",
     "modules",

@@ -11,6 +11,8 @@ class Identity:
     @staticmethod
     def of(path, returns_tuple):
         class Cut(torch.nn.Module):
+            is_cut_out = True
+
             def forward(self, states, *_args, **_options):
                 return (states, None) if returns_tuple else states
 

@@ -3,11 +3,13 @@
 import collections
 import concurrent.futures
 import contextlib
+import inspect
 import os
 
 from .bits import ROWS_RULE, bytes_of, dtype_name, hash_text, rows_hasher, tensor_digest
 from .libraries import numpy, torch
-from .modules import covers, module_paths, no_such_module
+from .masks import given_mask, other_masks
+from .modules import covers, module_paths, modules, no_such_module
 
 #: Bytes of taps that may wait for a hash while the model goes on.
 TAPS_IN_FLIGHT = 256 << 20
@@ -29,6 +31,10 @@ class Taps:
         self.run = run
         self.pids = None if pids is None else frozenset(pids)
         self.wanted = {p for p in module_paths(layers) if any(covers(q, p) for q in patterns)}
+        self._attention = {module.path for module in modules(layers) if module.operation == "attention"}
+        #: The modules whose masks are listened to: what is cut out has none.
+        self._masked_at = set()
+        self._mask = Mask(None, None, None)
         self._threads = max(1, min(4, os.cpu_count() or 1))
         self._pool = concurrent.futures.ThreadPoolExecutor(max_workers=self._threads)
         self._waiting = collections.deque()
@@ -44,6 +50,9 @@ class Taps:
             if path in self.wanted:
                 hook = lambda _module, _inputs, output, path=path: self.take(path, output)
                 hooks.append(module.register_forward_hook(hook))
+                if path in self._attention and not getattr(module, "is_cut_out", False):
+                    self._masked_at.add(path)
+                    hooks.append(self._hook_of_inputs(module))
         try:
             yield self
         finally:
@@ -51,20 +60,39 @@ class Taps:
                 hook.remove()
             self._pool.shutdown(wait=True)
 
+    def _hook_of_inputs(self, module):
+        """Has the attention mask known that a module is given."""
+        register = module.register_forward_pre_hook
+        if "with_kwargs" in inspect.signature(register).parameters:
+            return register(lambda _module, args, options: self._masked(given_mask(args, options)), with_kwargs=True)
+        return register(lambda _module, args: self._masked(given_mask(args, None)))
+
+    def _masked(self, mask):
+        """The attention module that runs next has this mask. All layers of a batch are given the same one."""
+        if self._batch is None:
+            return
+        version = version_of_tensor(mask) if torch.is_tensor(mask) else 0
+        last = self._mask
+        if last.found is None or mask is not last.given or version is None or version != last.version:
+            self._mask = Mask(mask, version, other_masks(mask, self._batch.real, self._batch.places))
+
     def begin(self, number, pids, attention_mask):
         """A batch starts: its number, the passage of each row, and the mask ``(B, L)`` of real tokens."""
-        mask = attention_mask.bool()
+        mask = real = attention_mask.bool()
         if self.pids is not None:
             listed = [pid in self.pids for pid in pids]
             mask = mask & torch.tensor(listed, device=mask.device).unsqueeze(1)
-        passages = [(pid, tokens) for pid, tokens in zip(pids, mask.sum(1).tolist()) if tokens]
+        counted = list(zip(pids, mask.sum(1).tolist()))
+        passages = [(pid, tokens) for pid, tokens in counted if tokens]
         if passages:
             rows = mask.reshape(-1).nonzero().squeeze(1)
-            self._batch = Batch(number, passages, tuple(mask.shape), rows, spans_among(rows, passages))
+            spans = spans_among(rows, passages)
+            places = [(row, pid) for row, (pid, tokens) in enumerate(counted) if tokens]
+            self._batch = Batch(number, passages, tuple(mask.shape), rows, spans, real, places)
 
     def end(self):
         """The batch is done."""
-        self._batch = None
+        self._batch, self._mask = None, Mask(None, None, None)
         self._recent.clear()
 
     def take(self, path, output):
@@ -79,6 +107,8 @@ class Taps:
             "dtype": dtype_name(output.dtype),
             "width": output.shape[-1],
         }
+        if path in self._masked_at and self._mask.found is not None:
+            record["masks"] = self._mask.found
         self._waiting.append((record, self._batch.passages, self._hashed(output)))
         self._write(TAPS_IN_FLIGHT)
 
@@ -138,9 +168,12 @@ class Taps:
             hashes, blob = future.result()
             self._bytes -= future.size
             future.size = 0
+            masks = record.pop("masks", None)
             record["passages"] = [
                 {"pid": pid, "tokens": tokens, "hash": own} for (pid, tokens), own in zip(passages, hashes)
             ]
+            if masks is not None:
+                record["masks"] = masks
             if blob:
                 record["blob"] = blob
             self.run.counts["taps"] += 1
@@ -152,8 +185,12 @@ class Taps:
 
 
 #: A batch that runs: its number, the ``(pid, tokens)`` of it that are wanted, its shape ``(B, L)``, their rows
-#: among the ``B * L``, and the first row and number of rows of each.
-Batch = collections.namedtuple("Batch", "number passages shape rows spans")
+#: among the ``B * L``, the first row and number of rows of each, where tokens are real ``(B, L)`` whoever is wanted,
+#: and the row of the batch and pid of each that is wanted.
+Batch = collections.namedtuple("Batch", "number passages shape rows spans real places")
+
+#: The attention mask that was given last, its version, and what `other_masks` found of it.
+Mask = collections.namedtuple("Mask", "given version found")
 
 
 def spans_among(rows, passages):

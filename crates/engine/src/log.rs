@@ -37,6 +37,32 @@ pub struct StageLog {
     pub reused: usize,
     /// When the last chunk was there, in seconds after the beginning.
     pub done_after: f64,
+    /// How long it took by itself, without what it reads: computing, hashing and storing, in seconds.
+    #[serde(default)]
+    pub seconds: f64,
+    /// What the stage measured of its work: the mean over all that it did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub means: BTreeMap<String, Mean>,
+}
+
+/// Something that a stage counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mean {
+    /// The mean.
+    pub mean: f64,
+    /// Of how many.
+    pub of: u64,
+}
+
+impl Mean {
+    /// With `sum` over `count` more.
+    fn add(&mut self, sum: u64, count: u64) {
+        let of = self.of + count;
+        if of > 0 {
+            self.mean += (sum as f64 - self.mean * count as f64) / of as f64;
+        }
+        self.of = of;
+    }
 }
 
 impl BuildLog {
@@ -76,9 +102,16 @@ impl<'a> StageCounter<'a> {
 
     fn note(&self, stage: &str, note: impl FnOnce(&mut StageLog)) {
         let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = stages.entry(stage.to_owned()).or_default();
-        note(entry);
-        entry.done_after = self.begun.elapsed().as_secs_f64();
+        note(stages.entry(stage.to_owned()).or_default());
+    }
+
+    /// A chunk is there.
+    fn done(&self, stage: &str, note: impl FnOnce(&mut StageLog)) {
+        let after = self.begun.elapsed().as_secs_f64();
+        self.note(stage, |entry| {
+            note(entry);
+            entry.done_after = after;
+        });
     }
 }
 
@@ -88,13 +121,26 @@ impl Progress for StageCounter<'_> {
     }
 
     fn reused(&self, stage: &str, chunk: usize) {
-        self.note(stage, |entry| entry.reused += 1);
+        self.done(stage, |entry| entry.reused += 1);
         self.inner.reused(stage, chunk);
     }
 
     fn computed(&self, stage: &str, chunk: usize) {
-        self.note(stage, |entry| entry.computed += 1);
+        self.done(stage, |entry| entry.computed += 1);
         self.inner.computed(stage, chunk);
+    }
+
+    fn took(&self, stage: &str, seconds: f64) {
+        self.note(stage, |entry| entry.seconds += seconds);
+        self.inner.took(stage, seconds);
+    }
+
+    fn measured(&self, stage: &str, what: &str, sum: u64, count: u64) {
+        self.note(stage, |entry| {
+            let mean = entry.means.entry(what.to_owned()).or_default();
+            mean.add(sum, count);
+        });
+        self.inner.measured(stage, what, sum, count);
     }
 
     fn damaged(&self, path: &Path) {

@@ -1,8 +1,7 @@
 //! The buckets of the residuals: where they are cut, and what each stands for.
 
+use concord_kernels::closest::{Centroids, Measure};
 use concord_kernels::compute::Compute;
-use concord_kernels::linear::PackedWeights;
-use concord_kernels::nearest::nearest_by_dot;
 use rayon::prelude::*;
 
 use crate::codec::{CodecError, check_bits};
@@ -60,15 +59,14 @@ fn residuals(
     width: usize,
 ) -> Result<Vec<f32>, CodecError> {
     rows::count(rows.len(), width)?;
-    let count = rows::count(centroids.len(), width)?;
-    if count == 0 {
+    if rows::count(centroids.len(), width)? == 0 {
         return Err(CodecError::NoCentroids);
     }
-    let packed = PackedWeights::pack(centroids, count, width);
+    let nearest = Centroids::new(compute, centroids, width, Measure::Dot);
     Ok(rows
         .par_chunks(ROWS_PER_TASK * width)
         .flat_map_iter(|rows| {
-            let codes = nearest_by_dot(compute, rows, &packed);
+            let codes = nearest.nearest(compute, rows, None).0;
             let centroids = codes
                 .into_iter()
                 .flat_map(|code| &centroids[code as usize * width..][..width]);

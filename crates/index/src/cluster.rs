@@ -1,8 +1,7 @@
 //! K-means with the semantics of faiss: the centroids.
 
+use concord_kernels::closest::{Centroids, Measure, Work};
 use concord_kernels::compute::Compute;
-use concord_kernels::linear::PackedWeights;
-use concord_kernels::nearest::{nearest_by_l2, squared_norms};
 use rayon::prelude::*;
 
 use crate::random::{MersenneTwister, permutation};
@@ -32,6 +31,15 @@ pub struct KMeans {
     pub iterations: usize,
 }
 
+/// What k-means made, and what it took.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained {
+    /// `(C, width)`.
+    pub centroids: Vec<f32>,
+    /// Of all iterations together.
+    pub work: Work,
+}
+
 /// Why centroids cannot be trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KMeansError {
@@ -59,7 +67,7 @@ pub fn kmeans(
     width: usize,
     wanted: KMeans,
     advanced: &dyn Fn(usize),
-) -> Result<Vec<f32>, KMeansError> {
+) -> Result<Trained, KMeansError> {
     let (count, available) = (wanted.centroids, rows::count(rows.len(), width)?);
     if available < count {
         return Err(KMeansError::TooFewRows {
@@ -75,30 +83,33 @@ pub fn kmeans(
         rows = &subsampled;
     }
     let available = rows.len() / width;
+    let mut work = Work::default();
     if available == count {
-        return Ok(rows.to_vec());
+        let centroids = rows.to_vec();
+        return Ok(Trained { centroids, work });
     }
     let first = permutation(FAISS_SEED + 1, available);
     let mut centroids = rows::gather(rows, width, &first[..count]);
-    let mut before = Vec::new();
+    let mut before: Option<Vec<u32>> = None;
     for iteration in 0..wanted.iterations {
         advanced(iteration);
-        let assigned = assign(compute, rows, width, &centroids)?;
+        let (assigned, done) = nearest(compute, rows, width, &centroids, before.as_deref());
+        work += done;
         let split = update(rows, width, &assigned, &mut centroids);
-        if !split && assigned == before {
+        if !split && before.as_ref() == Some(&assigned) {
             // The centroids are those of the last iteration, and will be those of every further one.
             break;
         }
-        before = assigned;
+        before = Some(assigned);
     }
     if wanted.iterations > 0 {
         advanced(wanted.iterations);
     }
-    Ok(centroids)
+    Ok(Trained { centroids, work })
 }
 
 /// The nearest of `centroids` `(C, width)` to each of `rows` `(n, width)` by Euclidean distance, the first of
-/// those equally near: [`nearest_by_l2`].
+/// those equally near: [`Measure::L2`].
 ///
 /// # Errors
 /// When either is no whole number of rows, or there are no centroids.
@@ -109,38 +120,78 @@ pub fn assign(
     centroids: &[f32],
 ) -> Result<Vec<u32>, KMeansError> {
     rows::count(rows.len(), width)?;
-    let count = rows::count(centroids.len(), width)?;
-    if count == 0 {
+    if rows::count(centroids.len(), width)? == 0 {
         return Err(KMeansError::NoCentroids);
     }
-    let packed = PackedWeights::pack(centroids, count, width);
-    let norms = squared_norms(compute, centroids, width);
-    Ok(rows
+    Ok(nearest(compute, rows, width, centroids, None).0)
+}
+
+/// [`assign`]; `before` is what the rows were assigned to when the centroids were nearly the same.
+fn nearest(
+    compute: &Compute,
+    rows: &[f32],
+    width: usize,
+    centroids: &[f32],
+    before: Option<&[u32]>,
+) -> (Vec<u32>, Work) {
+    let centroids = Centroids::new(compute, centroids, width, Measure::L2);
+    let parts: Vec<(Vec<u32>, Work)> = rows
         .par_chunks(ROWS_PER_TASK * width)
-        .flat_map_iter(|rows| nearest_by_l2(compute, rows, &packed, &norms))
-        .map(|(centroid, _)| centroid)
-        .collect())
+        .enumerate()
+        .map(|(task, rows)| {
+            let first = task * ROWS_PER_TASK;
+            let before = before.map(|before| &before[first..first + rows.len() / width]);
+            centroids.nearest(compute, rows, before)
+        })
+        .collect();
+    let work = parts.iter().map(|(_, work)| *work).sum();
+    let assigned = parts.into_iter().flat_map(|(assigned, _)| assigned);
+    (assigned.collect(), work)
 }
 
 /// Moves every centroid to the mean of its rows. Returns whether an empty cluster had to be filled.
 fn update(rows: &[f32], width: usize, assigned: &[u32], centroids: &mut [f32]) -> bool {
     let count = centroids.len() / width;
+    let (ends, order) = by_centroid(assigned, count);
     let mut sizes = vec![0.0f32; count];
-    centroids.fill(0.0);
-    for (row, &centroid) in rows.chunks_exact(width).zip(assigned) {
-        let centroid = centroid as usize;
-        sizes[centroid] += 1.0;
-        for (sum, value) in centroids[centroid * width..][..width].iter_mut().zip(row) {
-            *sum += value;
+    let each = centroids.par_chunks_exact_mut(width).zip(&mut sizes);
+    each.enumerate().for_each(|(at, (centroid, size))| {
+        let first = if at == 0 { 0 } else { ends[at - 1] };
+        let own = &order[first..ends[at]];
+        centroid.fill(0.0);
+        for &row in own {
+            let row = &rows[row as usize * width..][..width];
+            for (sum, value) in centroid.iter_mut().zip(row) {
+                *sum += value;
+            }
         }
-    }
-    for (centroid, &size) in centroids.chunks_exact_mut(width).zip(&sizes) {
-        if size > 0.0 {
-            let scale = 1.0 / size;
+        if !own.is_empty() {
+            // As the reference counts, one by one: above 2^24 nothing is added any more.
+            *size = own.len().min(1 << 24) as f32;
+            let scale = 1.0 / *size;
             centroid.iter_mut().for_each(|value| *value *= scale);
         }
-    }
+    });
     split_empty(centroids, width, &mut sizes, assigned.len())
+}
+
+/// The rows of one centroid after another, those of each in their order, and where those of each end.
+fn by_centroid(assigned: &[u32], count: usize) -> (Vec<usize>, Vec<u32>) {
+    let mut ends = vec![0; count];
+    for &centroid in assigned {
+        ends[centroid as usize] += 1;
+    }
+    let mut total = 0;
+    for end in &mut ends {
+        (*end, total) = (total, total + *end);
+    }
+    let mut order = vec![0; assigned.len()];
+    for (row, &centroid) in assigned.iter().enumerate() {
+        let place = &mut ends[centroid as usize];
+        order[*place] = row as u32;
+        *place += 1;
+    }
+    (ends, order)
 }
 
 /// Fills each empty cluster with half of another, drawn with a chance that grows with its size.
@@ -193,7 +244,8 @@ mod tests {
             centroids,
             iterations,
         };
-        kmeans(&Compute::fastest(), rows, width, wanted, &|_| ()).unwrap()
+        let trained = kmeans(&Compute::fastest(), rows, width, wanted, &|_| ());
+        trained.unwrap().centroids
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! Residual codec: an embedding as a centroid and a few bits per dimension.
 
+use std::sync::OnceLock;
+
+use concord_kernels::buckets::buckets_of_differences;
+use concord_kernels::closest::{Centroids, Measure, Work};
 use concord_kernels::compute::Compute;
 use concord_kernels::gemm::Gemm;
 use concord_kernels::linear::PackedWeights;
-use concord_kernels::nearest::nearest_by_dot;
 use half::f16;
 use rayon::prelude::*;
 
@@ -63,11 +66,8 @@ pub struct Nearest {
 }
 
 impl Nearest {
-    /// The centroid of each row that has the largest inner product with it.
+    /// The centroid of each row that has the largest inner product with it, from all products.
     fn codes(self, compute: &Compute, rows: &[f32], centroids: &PackedWeights) -> Vec<u32> {
-        if self == Nearest::default() {
-            return nearest_by_dot(compute, rows, centroids);
-        }
         let count = centroids.outputs();
         let mut products = vec![0.0; rows.len() / centroids.inputs() * count];
         self.gemm
@@ -91,6 +91,8 @@ pub struct Compressed {
     pub codes: Vec<i32>,
     /// The bucket of each dimension, packed: `(n, dim / 8 * nbits)`.
     pub residuals: Vec<u8>,
+    /// What it took to find the codes, where the contract's products decide.
+    pub work: Work,
 }
 
 /// Turns embeddings of a width into codes and packed residuals, and back.
@@ -99,7 +101,8 @@ pub struct Compressed {
 /// what a reader adds.
 pub struct ResidualCodec {
     centroids: Vec<f32>,
-    packed: PackedWeights,
+    /// The centroids as weights, once somebody needs them.
+    packed: OnceLock<PackedWeights>,
     dim: usize,
     nbits: usize,
 }
@@ -118,15 +121,14 @@ impl ResidualCodec {
         if !can_pack(dim, nbits) {
             return Err(CodecError::Width { dim, nbits });
         }
-        let count = rows::count(centroids.len(), dim)?;
-        if count == 0 {
+        if rows::count(centroids.len(), dim)? == 0 {
             return Err(CodecError::NoCentroids);
         }
         for value in &mut centroids {
             *value = f16::from_f32(*value).to_f32();
         }
         Ok(ResidualCodec {
-            packed: PackedWeights::pack(&centroids, count, dim),
+            packed: OnceLock::new(),
             centroids,
             dim,
             nbits,
@@ -151,27 +153,46 @@ impl ResidualCodec {
     ) -> Result<Compressed, CodecError> {
         rows::count(embeddings.len(), self.dim)?;
         self.check_buckets(cutoffs, (1 << self.nbits) - 1)?;
-        let parts: Vec<(Vec<i32>, Vec<u8>)> = embeddings
+        let screened = (nearest == Nearest::default())
+            .then(|| Centroids::new(compute, &self.centroids, self.dim, Measure::Dot));
+        let nearest = |rows: &[f32]| match &screened {
+            Some(centroids) => centroids.nearest(compute, rows, None),
+            None => (nearest.codes(compute, rows, self.packed()), Work::default()),
+        };
+        let packer = Packer::new(self.nbits);
+        let width = self.dim / 8 * self.nbits;
+        let count = embeddings.len() / self.dim;
+        let (mut codes, mut residuals) = (vec![0; count], vec![0; count * width]);
+        let tasks = embeddings
             .par_chunks(ROWS_PER_TASK * self.dim)
-            .map(|rows| {
-                let codes = nearest.codes(compute, rows, &self.packed);
-                let mut residuals = Vec::with_capacity(rows.len() / 8 * self.nbits);
-                for (row, &code) in rows.chunks_exact(self.dim).zip(&codes) {
-                    let centroid = &self.centroids[code as usize * self.dim..][..self.dim];
-                    let buckets = row
-                        .iter()
-                        .zip(centroid)
-                        .map(|(value, c)| bucket(value - c, cutoffs));
-                    pack(buckets, self.nbits, &mut residuals);
+            .zip(codes.par_chunks_mut(ROWS_PER_TASK))
+            .zip(residuals.par_chunks_mut(ROWS_PER_TASK * width));
+        let work = tasks
+            .map(|((rows, codes), residuals)| {
+                let (chosen, work) = nearest(rows);
+                let mut buckets = vec![0; self.dim];
+                let each = rows
+                    .chunks_exact(self.dim)
+                    .zip(residuals.chunks_exact_mut(width));
+                for ((row, residual), (&chosen, code)) in each.zip(chosen.iter().zip(codes)) {
+                    let centroid = &self.centroids[chosen as usize * self.dim..][..self.dim];
+                    buckets_of_differences(compute, row, centroid, cutoffs, &mut buckets);
+                    packer.pack(&buckets, residual);
+                    *code = chosen as i32;
                 }
-                let codes = codes.into_iter().map(|code| code as i32).collect();
-                (codes, residuals)
+                work
             })
-            .collect();
-        let (codes, residuals): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+            .sum();
         Ok(Compressed {
-            codes: codes.concat(),
-            residuals: residuals.concat(),
+            codes,
+            residuals,
+            work,
+        })
+    }
+
+    fn packed(&self) -> &PackedWeights {
+        self.packed.get_or_init(|| {
+            PackedWeights::pack(&self.centroids, self.centroids.len() / self.dim, self.dim)
         })
     }
 
@@ -197,7 +218,7 @@ impl ResidualCodec {
         let mut embeddings = vec![0.0; codes.len() * self.dim];
         let rows = embeddings.chunks_exact_mut(self.dim);
         for ((embedding, residual), &code) in rows.zip(residuals.chunks_exact(width)).zip(codes) {
-            let centroids = self.packed.outputs();
+            let centroids = self.centroids.len() / self.dim;
             let place = usize::try_from(code).ok().filter(|&at| at < centroids);
             let place = place.ok_or(CodecError::Code { code, centroids })?;
             let centroid = &self.centroids[place * self.dim..][..self.dim];
@@ -214,26 +235,30 @@ impl ResidualCodec {
     }
 }
 
-/// The bucket of a residual: the number of cutoffs strictly below it.
-fn bucket(residual: f32, cutoffs: &[f32]) -> u8 {
-    cutoffs
-        .iter()
-        .map(|&cutoff| u8::from(cutoff < residual))
-        .sum()
+/// Packs buckets: `nbits` bits a dimension, least significant first, filled into bytes from their most significant bit.
+struct Packer {
+    nbits: usize,
+    /// The bits of each bucket in the order in which they are packed.
+    turned: [u8; 256],
 }
 
-/// Appends the buckets of one embedding: `nbits` bits a dimension, least significant first, filled into
-/// bytes from their most significant bit.
-fn pack(buckets: impl Iterator<Item = u8>, nbits: usize, bytes: &mut Vec<u8>) {
-    let (mut byte, mut filled) = (0u8, 0);
-    for bucket in buckets {
-        for bit in 0..nbits {
-            byte = byte << 1 | (bucket >> bit & 1);
-            filled += 1;
-            if filled == 8 {
-                bytes.push(byte);
-                (byte, filled) = (0, 0);
-            }
+impl Packer {
+    fn new(nbits: usize) -> Packer {
+        let mut turned = [0; 256];
+        for (turned, bucket) in turned.iter_mut().zip(0..=u8::MAX) {
+            *turned = bucket.reverse_bits() >> (8 - nbits);
+        }
+        Packer { nbits, turned }
+    }
+
+    /// The `buckets` of one embedding, each below `2^nbits`, as `bytes`, which they fill.
+    fn pack(&self, buckets: &[u8], bytes: &mut [u8]) {
+        let shift = self.nbits % 8;
+        for (byte, buckets) in bytes.iter_mut().zip(buckets.chunks_exact(8 / self.nbits)) {
+            let packed = buckets
+                .iter()
+                .map(|&bucket| self.turned[usize::from(bucket)]);
+            *byte = packed.fold(0, |byte, bucket| byte << shift | bucket);
         }
     }
 }
@@ -258,6 +283,11 @@ impl Unpacker {
             }
         }
         Unpacker { table, per_byte }
+    }
+
+    /// The weights that each byte stands for.
+    pub(crate) fn of_bytes(&self) -> impl Iterator<Item = &[f32]> {
+        self.table.chunks_exact(self.per_byte)
     }
 
     /// Adds the weights that `residual` stands for to `centroid`, into `embedding`.
@@ -289,8 +319,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn packed(nbits: usize, buckets: &[u8]) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        pack(buckets.iter().copied(), nbits, &mut bytes);
+        let mut bytes = vec![0; buckets.len() * nbits / 8];
+        Packer::new(nbits).pack(buckets, &mut bytes);
         bytes
     }
 
@@ -305,8 +335,10 @@ mod tests {
 
     #[test]
     fn a_value_on_a_cutoff_belongs_below_it() {
-        let buckets =
-            [-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2].map(|v| bucket(v, &[-0.1, 0.0, 0.1]));
+        let values = [-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2];
+        let (zero, cutoffs) = ([0.0; 7], [-0.1, 0.0, 0.1]);
+        let mut buckets = [0; 7];
+        buckets_of_differences(&Compute::fastest(), &values, &zero, &cutoffs, &mut buckets);
         assert_eq!(buckets, [0, 0, 1, 1, 2, 2, 3]);
     }
 

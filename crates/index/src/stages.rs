@@ -7,6 +7,7 @@ mod invert;
 mod sample;
 mod sample_pids;
 mod split;
+mod work;
 
 pub use calibrate::Calibrate;
 pub use cluster::Cluster;

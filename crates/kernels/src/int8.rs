@@ -15,22 +15,22 @@ const LARGEST: f32 = 127.0;
 /// The weights of sixteen outputs for four neighbouring inputs, output by output.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(crate) struct Quads([i8; 4 * LANES]);
+pub(crate) struct Quads(pub(crate) [i8; 4 * LANES]);
 
 /// Sixteen sums.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub(crate) struct Sums([i32; LANES]);
+pub(crate) struct Sums(pub(crate) [i32; LANES]);
 
 /// Weights `(out, in)` of a linear layer in 8 bits, with a scale for each output, in panels of sixteen
 /// outputs.
 #[derive(Clone)]
 pub struct Int8Weights {
-    panels: Vec<Quads>,
+    pub(crate) panels: Vec<Quads>,
     /// Of each output: what one step of its weights is worth.
-    scales: Vec<Lanes>,
+    pub(crate) scales: Vec<Lanes>,
     /// Of each output: −128 times the sum of its weights.
-    corrections: Vec<Sums>,
+    pub(crate) corrections: Vec<Sums>,
     outputs: usize,
     inputs: usize,
 }
@@ -79,6 +79,11 @@ impl Int8Weights {
     /// The number of inputs (columns of `x`).
     pub fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// What one step of the weights of an output is worth.
+    pub fn step(&self, output: usize) -> f32 {
+        self.scales[output / LANES].0[output % LANES]
     }
 }
 
@@ -136,9 +141,9 @@ impl Scale {
 /// Rows `(rows, inputs)` in 8 bits, with a scale for each.
 pub struct Int8Rows {
     /// Each value 128 more than it is, by fours.
-    levels: Vec<[u8; 4]>,
+    pub(crate) levels: Vec<[u8; 4]>,
     /// Of each row: what one step of its values is worth.
-    steps: Vec<f32>,
+    pub(crate) steps: Vec<f32>,
     inputs: usize,
 }
 
@@ -160,6 +165,28 @@ impl Int8Rows {
         let out = &mut quantised;
         on_isa!(compute.isa(), quantise_rows(x: &[f32], out: &mut Int8Rows));
         quantised
+    }
+
+    /// No rows yet, for [`Int8Rows::refill`].
+    ///
+    /// # Panics
+    /// When the inputs are no multiple of four.
+    pub fn of_levels(inputs: usize) -> Int8Rows {
+        assert!(inputs.is_multiple_of(4), "inputs come in fours");
+        Int8Rows {
+            levels: Vec::new(),
+            steps: Vec::new(),
+            inputs,
+        }
+    }
+
+    /// Makes it `rows` rows of steps of one, whose levels `(rows, inputs)` are handed out to be written: each value 128
+    /// more than it is.
+    pub fn refill(&mut self, rows: usize) -> &mut [u8] {
+        self.steps.clear();
+        self.steps.resize(rows, 1.0);
+        self.levels.resize(rows * self.inputs.div_ceil(4), [0; 4]);
+        self.levels.as_flattened_mut()
     }
 }
 
@@ -221,7 +248,7 @@ pub fn linear_int8(
 
 /// What multiplies and adds the integers.
 #[derive(Clone, Copy)]
-enum Instructions {
+pub(crate) enum Instructions {
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni(Avx512Vnni),
     #[cfg(target_arch = "x86_64")]
@@ -231,7 +258,7 @@ enum Instructions {
     Plain(Isa),
 }
 
-fn chosen(isa: Isa) -> Instructions {
+pub(crate) fn chosen(isa: Isa) -> Instructions {
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(avx512) => match Avx512Vnni::try_beside(avx512) {
@@ -285,7 +312,7 @@ fn pairs_body(
 }
 
 /// Sums of four products each of 8-bit integers.
-trait Int8: MultiplyAdd<Input = [u8; 4], Weights = Quads, Sum = Sums> {
+pub(crate) trait Int8: MultiplyAdd<Input = [u8; 4], Weights = Quads, Sum = Sums> {
     /// Whether the sums are of `x + 128`, for instructions that take one operand without sign.
     const OFFSET: bool;
 
@@ -297,7 +324,7 @@ trait Int8: MultiplyAdd<Input = [u8; 4], Weights = Quads, Sum = Sums> {
 
 /// Ordinary multiplications.
 #[derive(Clone, Copy)]
-struct Plain<M>(M);
+pub(crate) struct Plain<M>(pub(crate) M);
 
 impl<M: Machine> MultiplyAdd for Plain<M> {
     type Input = [u8; 4];
@@ -327,7 +354,7 @@ impl<M: Machine> Int8 for Plain<M> {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
+pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
     use super::{Int8, MultiplyAdd, Quads, Sums};
@@ -403,7 +430,7 @@ mod x86 {
 
     /// Products of magnitudes with signed weights, in pairs that fit 16 bits: 2 · 127 · 127.
     #[derive(Clone, Copy)]
-    pub(super) struct Pairs(pub(super) Avx2);
+    pub(crate) struct Pairs(pub(crate) Avx2);
 
     impl MultiplyAdd for Pairs {
         type Input = [u8; 4];

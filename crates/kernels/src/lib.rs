@@ -26,8 +26,11 @@
               instructions, and whether they are inlined is not certain"
 )]
 
+pub mod approximate;
 pub mod attention;
 pub mod bf16;
+pub mod buckets;
+pub mod closest;
 pub mod compute;
 pub mod elementary;
 pub mod exponential;
@@ -44,7 +47,9 @@ pub mod maxsim;
 pub mod nearest;
 pub mod normalize;
 pub mod reduction;
+pub mod residual;
 pub mod rounding;
+mod screen;
 mod tile;
 
 /// The version of the numeric contract: the orders of operations documented in this crate together.

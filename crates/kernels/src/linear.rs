@@ -144,6 +144,20 @@ pub fn linear(
     linear_in_runs(compute, x, weights, bias, RUN, y);
 }
 
+/// One result of [`linear`] without a bias: that of the row `x` and the weights `w` of an output.
+#[inline(always)]
+pub(crate) fn product<M: Machine>(machine: M, x: &[f32], w: &[f32]) -> f32 {
+    let mut total = 0.0;
+    for (at, (x, w)) in x.chunks(RUN).zip(w.chunks(RUN)).enumerate() {
+        let mut sum = 0.0;
+        for (&x, &w) in x.iter().zip(w) {
+            sum = machine.fma(x, w, sum);
+        }
+        total = if at == 0 { sum } else { total + sum };
+    }
+    total
+}
+
 #[inline(always)]
 fn body<M: Machine>(
     machine: M,

@@ -43,6 +43,16 @@ pub trait Machine: Copy {
         }
     }
 
+    /// Which lanes are larger than `than`: bit `l` is that of lane `l`. NaN is not larger than anything.
+    #[inline(always)]
+    fn larger(self, lanes: &Lanes, than: f32) -> u16 {
+        let mut larger = 0;
+        for l in 0..LANES {
+            larger |= u16::from(lanes.0[l] > than) << l;
+        }
+        larger
+    }
+
     /// The entry of `table` that each index names, lane by lane. Indices count modulo sixteen.
     #[inline(always)]
     fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
@@ -132,6 +142,18 @@ impl Machine for Avx2 {
     }
 
     #[inline(always)]
+    fn larger(self, lanes: &Lanes, than: f32) -> u16 {
+        use std::arch::x86_64::*;
+        // SAFETY: `self` proves AVX2. The loads are of the halves of an array of sixteen that is aligned to 64 bytes.
+        unsafe {
+            let than = _mm256_set1_ps(than);
+            let low = _mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_load_ps(lanes.0.as_ptr()), than);
+            let high = _mm256_cmp_ps::<_CMP_GT_OQ>(_mm256_load_ps(lanes.0.as_ptr().add(8)), than);
+            (_mm256_movemask_ps(low) | _mm256_movemask_ps(high) << 8) as u16
+        }
+    }
+
+    #[inline(always)]
     fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         use std::arch::x86_64::*;
         let mut out = Lanes::ZERO;
@@ -190,6 +212,16 @@ impl Machine for Avx512 {
             let magnitudes = _mm512_and_si512(x, _mm512_set1_epi32(MAGNITUDE.cast_signed()));
             let most = most.0.as_mut_ptr().cast();
             _mm512_store_si512(most, _mm512_max_epi32(_mm512_load_si512(most), magnitudes));
+        }
+    }
+
+    #[inline(always)]
+    fn larger(self, lanes: &Lanes, than: f32) -> u16 {
+        use std::arch::x86_64::*;
+        // SAFETY: `self` proves AVX-512 F. The load is of a whole array of sixteen that is aligned to 64 bytes.
+        unsafe {
+            let lanes = _mm512_load_ps(lanes.0.as_ptr());
+            _mm512_cmp_ps_mask::<_CMP_GT_OQ>(lanes, _mm512_set1_ps(than))
         }
     }
 

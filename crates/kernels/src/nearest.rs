@@ -28,8 +28,14 @@ pub fn squared_norms(compute: &Compute, x: &[f32], width: usize) -> Vec<f32> {
 #[inline(always)]
 fn squared_norms_body<M: Machine>(machine: M, x: &[f32], width: usize) -> Vec<f32> {
     x.chunks_exact(width.max(1))
-        .map(|row| lane_reduce(row, |sum, x| machine.fma(x, x, sum)))
+        .map(|row| squared_norm(machine, row))
         .collect()
+}
+
+/// One of [`squared_norms`].
+#[inline(always)]
+pub(crate) fn squared_norm<M: Machine>(machine: M, row: &[f32]) -> f32 {
+    lane_reduce(row, |sum, x| machine.fma(x, x, sum))
 }
 
 /// For each row of `x` `(rows, width)`, the centroid at the least squared L2 distance, of equal ones the
@@ -58,9 +64,15 @@ pub fn nearest_by_l2(
 #[inline(always)]
 fn negate_distances<M: Machine>(_: M, products: &mut [f32], norms: &[f32], own: f32) {
     for (product, &norm) in products.iter_mut().zip(norms) {
-        let distance = (own + norm) - 2.0 * *product;
-        *product = -(if distance < 0.0 { 0.0 } else { distance });
+        *product = negated_distance(*product, own, norm);
     }
+}
+
+/// The negated distance of [`nearest_by_l2`] from a product and the squared norms of row and centroid.
+#[inline(always)]
+pub(crate) fn negated_distance(product: f32, own: f32, norm: f32) -> f32 {
+    let distance = (own + norm) - 2.0 * product;
+    -(if distance < 0.0 { 0.0 } else { distance })
 }
 
 fn for_each_row_of_products<T>(

@@ -49,7 +49,13 @@ pub fn normalize(compute: &Compute, form: Normalize, x: &mut [f32], width: usize
 
 #[inline(always)]
 fn norm<M: Machine>(machine: M, row: &[f32]) -> f32 {
-    let norm = lane_reduce(row, |sum, x| machine.fma(x, x, sum)).sqrt();
+    at_least_min(lane_reduce(row, |sum, x| machine.fma(x, x, sum)))
+}
+
+/// What a row is divided by whose squares add up to `squares`.
+#[inline(always)]
+pub(crate) fn at_least_min(squares: f32) -> f32 {
+    let norm = squares.sqrt();
     if norm < MIN_NORM { MIN_NORM } else { norm }
 }
 

@@ -29,7 +29,7 @@ pub fn lane_reduce(values: &[f32], mut step: impl FnMut(f32, f32) -> f32) -> f32
 
 /// The sum over lanes by the fixed tree.
 #[inline(always)]
-fn tree_sum(mut lanes: [f32; LANES]) -> f32 {
+pub(crate) fn tree_sum(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for l in 0..half {

@@ -21,6 +21,7 @@ mod equal_inputs;
 mod error;
 mod inputs;
 mod made_up;
+mod masks;
 mod options;
 mod outputs;
 mod probes;
@@ -53,6 +54,7 @@ pub use encoder::{EncoderFinding, Forced};
 pub use equal_inputs::{Departure, InBetween};
 pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
+pub use masks::{Attended, MaskDifference, MaskPair};
 pub use options::{OptionDifference, OptionKind};
 pub use referee::Errors;
 pub use reproducer::{Unshown, reproducers};
@@ -246,10 +248,18 @@ pub fn explain(
             && let Some(first) = found.departures.as_ref().and_then(|found| found.first())
             && first.operation == Operation::Attention
         {
-            explanation.not_tested.push(format!(
-                "whether both had the same attention mask at `{}`: runs do not keep it",
-                first.module
-            ));
+            let silent = match masks::unknown([&run_a, &run_b], &first.module) {
+                [false, false] => None,
+                [true, false] => Some("A's run does"),
+                [false, true] => Some("B's run does"),
+                [true, true] => Some("the runs do"),
+            };
+            explanation.not_tested.extend(silent.map(|silent| {
+                format!(
+                    "whether both had the same attention mask at `{}`: {silent} not keep it",
+                    first.module
+                )
+            }));
         }
         explanation.encoder = Some(found);
     }

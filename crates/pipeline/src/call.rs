@@ -124,6 +124,12 @@ impl<'a> Call<'a> {
         self.progress()(done, total, unit);
     }
 
+    /// Reports that what the stage measures came to `sum` over `count` things.
+    pub fn measured(&self, what: &str, sum: u64, count: u64) {
+        self.progress
+            .measured(self.declaration.name, what, sum, count);
+    }
+
     /// [`Call::advanced`] for the threads that a stage shares its work among.
     pub fn progress(&self) -> impl Fn(u64, u64, &str) + Send + Sync + 'a {
         let (stage, progress) = (self.declaration.name, self.progress);

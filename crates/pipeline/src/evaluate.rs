@@ -1,7 +1,8 @@
 //! Finding out what an artifact is: by looking it up, or by running the stage that makes it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 use concord_tensor::BitHash;
 
@@ -42,6 +43,8 @@ pub struct Evaluator<'a> {
     known: RefCell<BTreeMap<(String, usize), Known>>,
     /// The latest chunk of each transient artifact, for the stage that reads it next.
     passing: RefCell<HashMap<String, (usize, Value)>>,
+    /// What the calls took that the call under way was waiting for.
+    waited: Cell<Duration>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -61,6 +64,7 @@ impl<'a> Evaluator<'a> {
             progress: &NoProgress,
             known: RefCell::default(),
             passing: RefCell::default(),
+            waited: Cell::default(),
         }
     }
 
@@ -262,8 +266,25 @@ impl<'a> Evaluator<'a> {
         Ok(whole.then_some(records))
     }
 
-    /// Runs a stage, keeps what is to be kept, and learns what came out.
+    /// [`Evaluator::call`], and tells what it took by itself.
     fn run(
+        &self,
+        stage: &dyn Stage,
+        chunk: usize,
+        key: Option<BitHash>,
+        taps: Option<&dyn TapSink>,
+    ) -> Result<Vec<Value>, EvaluateError> {
+        let (begun, waited) = (Instant::now(), self.waited.take());
+        let values = self.call(stage, chunk, key, taps);
+        let took = begun.elapsed();
+        let own = took.saturating_sub(self.waited.replace(waited + took));
+        self.progress
+            .took(stage.declaration().name, own.as_secs_f64());
+        values
+    }
+
+    /// Runs a stage, keeps what is to be kept, and learns what came out.
+    fn call(
         &self,
         stage: &dyn Stage,
         chunk: usize,

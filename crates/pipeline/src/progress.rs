@@ -10,6 +10,15 @@ pub trait Progress: Send + Sync {
     fn reused(&self, stage: &str, chunk: usize);
     /// A chunk of `stage` was computed.
     fn computed(&self, stage: &str, chunk: usize);
+    /// A call of `stage` took that many seconds, without those in which what it reads was computed; what it made
+    /// was hashed and stored in them.
+    fn took(&self, stage: &str, seconds: f64) {
+        let _ = (stage, seconds);
+    }
+    /// `stage` measured something: `sum` in all of `count` things, of which the mean is of interest.
+    fn measured(&self, stage: &str, what: &str, sum: u64, count: u64) {
+        let _ = (stage, what, sum, count);
+    }
     /// A file of the store was not what was stored there: it is gone, and what it held is computed again.
     fn damaged(&self, path: &Path) {
         let _ = path;

@@ -3,6 +3,7 @@
 use concord_tensor::{DType, RowsHash, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::other_mask::OtherMask;
 use crate::stage_error::StageError;
 
 /// What one module inside a stage computed for one batch.
@@ -18,6 +19,9 @@ pub struct Tap {
     pub width: usize,
     /// The passages that are wanted, in the order of their rows.
     pub passages: Vec<TapRows>,
+    /// Of attention: those of the passages whose masks are not the ordinary one, in the same order. `None` of any
+    /// other module, and where the masks are not known.
+    pub masks: Option<Vec<OtherMask>>,
     /// `(tokens of these passages, width)`, where the sink [wants](TapSink::wants_rows) them.
     pub rows: Option<Tensor>,
 }
@@ -48,6 +52,7 @@ impl Tap {
             dtype,
             width,
             passages: of_passages,
+            masks: None,
             rows: Some(rows),
         })
     }

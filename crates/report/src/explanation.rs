@@ -2,6 +2,7 @@
 
 mod issue;
 mod lines;
+mod masks;
 mod places;
 mod sentence;
 mod words;
@@ -189,6 +190,9 @@ fn inside(out: &mut String, encoder: &EncoderFinding, style: &Style) {
             between.of,
             several(between.passages, "passage")
         );
+    }
+    for difference in &encoder.masks {
+        let _ = writeln!(out, "A and B part at {}.\n", masks::in_full(difference));
     }
     match &encoder.forced {
         Some(forced) => modules(out, forced, style),
@@ -445,6 +449,9 @@ fn by_hashes(out: &mut String, encoder: &EncoderFinding, style: &Style) {
         );
         return;
     };
+    if departures.is_empty() && !encoder.masks.is_empty() {
+        return;
+    }
     let mut table = Table::new([
         Column::left("module"),
         Column::left("operation"),

@@ -125,6 +125,13 @@ impl Place {
         Environments::new(self.path("root"), self.settings())
     }
 
+    /// With 1.3 GB free, which is enough for no environment.
+    fn environments_on_a_full_disk(&self) -> Environments {
+        let mut settings = self.settings();
+        settings.free_space = |_| Ok(1_300_000_000);
+        Environments::new(self.path("root"), settings)
+    }
+
     /// The runs of the stand-in whose arguments begin with `start`.
     fn calls(&self, start: &str) -> usize {
         let calls = fs::read_to_string(self.path("calls")).unwrap_or_default();
@@ -382,9 +389,7 @@ fn the_published_versions_are_asked_for_once_a_day() {
 #[test]
 fn a_shortage_of_disk_is_told_before_anything_is_downloaded() {
     let place = Place::new();
-    let mut settings = place.settings();
-    settings.free_space = |_| Ok(1_300_000_000);
-    let environments = Environments::new(place.path("root"), settings);
+    let environments = place.environments_on_a_full_disk();
     let error = environments
         .ensure(&recipe("2.0.1"), &mut quiet)
         .unwrap_err();
@@ -397,9 +402,7 @@ fn a_shortage_of_disk_is_told_before_anything_is_downloaded() {
 #[test]
 fn what_keeps_a_version_from_being_found_is_told_before_a_shortage_of_disk() {
     let place = Place::new();
-    let mut settings = place.settings();
-    settings.free_space = |_| Ok(1_300_000_000);
-    let environments = Environments::new(place.path("root"), settings);
+    let environments = place.environments_on_a_full_disk();
     let error = environments
         .ensure(&recipe("2.0.7"), &mut quiet)
         .unwrap_err();

@@ -1,14 +1,4 @@
-//! Scores from centroids alone, and keeping the best.
-
-/// The score that a query token has for a passage none of whose centroids count.
-const NOTHING: f32 = -9999.0;
-
-/// A score with what it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Scored {
-    pub(super) score: f32,
-    pub(super) id: u32,
-}
+//! Keeping the best.
 
 /// Which of equal scores stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,78 +7,82 @@ pub(super) enum Tie {
     LargerId,
 }
 
-/// The ids of the `count` largest scores, ascending; of equal scores, those that `tie` prefers.
-pub(super) fn keep_best(scored: impl Iterator<Item = Scored>, count: usize, tie: Tie) -> Vec<u32> {
-    let mut scored: Vec<Scored> = scored.collect();
-    let order = |a: &Scored, b: &Scored| {
-        let by_id = match tie {
-            Tie::SmallerId => a.id.cmp(&b.id),
-            Tie::LargerId => b.id.cmp(&a.id),
+impl Tie {
+    /// A score with what it belongs to as one number, which is the smaller the better: scores in the order of
+    /// [`f32::total_cmp`], then ids.
+    pub(super) fn rank(self, score: f32, id: u32) -> u64 {
+        let bits = score.to_bits();
+        // Ascending with the score: positive ones above, negative ones turned over.
+        let ordered = bits ^ ((bits.cast_signed() >> 31).cast_unsigned() | 1 << 31);
+        let tie = match self {
+            Tie::SmallerId => id,
+            Tie::LargerId => !id,
         };
-        b.score.total_cmp(&a.score).then(by_id)
-    };
-    if count < scored.len() {
-        if count > 0 {
-            scored.select_nth_unstable_by(count - 1, order);
-        }
-        scored.truncate(count);
+        u64::from(!ordered) << 32 | u64::from(tie)
     }
-    let mut ids: Vec<u32> = scored.into_iter().map(|scored| scored.id).collect();
-    ids.sort_unstable();
-    ids
-}
 
-/// `Σ_q max_c S[c][q]` over the centroids `codes` of a passage, those that are `near` if given, for
-/// `scores` `(C, tokens)`; the sum in the order of query tokens. `best` is scratch of one value a token.
-pub(super) fn passage_score(
-    codes: &[i32],
-    scores: &[f32],
-    near: Option<&[bool]>,
-    best: &mut [f32],
-) -> f32 {
-    let tokens = best.len();
-    best.fill(NOTHING);
-    for &code in codes {
-        let code = code as usize;
-        if near.is_none_or(|near| near[code]) {
-            for (best, &score) in best.iter_mut().zip(&scores[code * tokens..]) {
-                if score > *best {
-                    *best = score;
-                }
+    /// The ids of the `count` best of `ranks`, ascending, into `ids`.
+    pub(super) fn keep_best(self, ranks: &mut [u64], count: usize, ids: &mut Vec<u32>) {
+        let kept = match count {
+            0 => 0,
+            _ if count < ranks.len() => {
+                ranks.select_nth_unstable(count - 1);
+                count
             }
-        }
+            _ => ranks.len(),
+        };
+        ids.clear();
+        ids.extend(ranks[..kept].iter().map(|&rank| match self {
+            Tie::SmallerId => rank as u32,
+            Tie::LargerId => !(rank as u32),
+        }));
+        ids.sort_unstable();
     }
-    best.iter().sum()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scored(values: &[(f32, u32)]) -> impl Iterator<Item = Scored> {
-        values.iter().map(|&(score, id)| Scored { score, id })
+    fn kept(values: &[(f32, u32)], count: usize, tie: Tie) -> Vec<u32> {
+        let mut ranks: Vec<u64> = values.iter().map(|&(s, id)| tie.rank(s, id)).collect();
+        let mut ids = Vec::new();
+        tie.keep_best(&mut ranks, count, &mut ids);
+        ids
     }
 
     #[test]
     fn of_equal_scores_the_preferred_id_stays() {
         let values = [(1.0, 4), (2.0, 9), (1.0, 7), (1.0, 5)];
-        assert_eq!(keep_best(scored(&values), 2, Tie::LargerId), [7, 9]);
-        assert_eq!(keep_best(scored(&values), 2, Tie::SmallerId), [4, 9]);
-        assert_eq!(keep_best(scored(&values), 9, Tie::SmallerId), [4, 5, 7, 9]);
-        assert_eq!(
-            keep_best(scored(&values), 0, Tie::SmallerId),
-            Vec::<u32>::new()
-        );
+        assert_eq!(kept(&values, 2, Tie::LargerId), [7, 9]);
+        assert_eq!(kept(&values, 2, Tie::SmallerId), [4, 9]);
+        assert_eq!(kept(&values, 9, Tie::SmallerId), [4, 5, 7, 9]);
+        assert_eq!(kept(&values, 0, Tie::SmallerId), Vec::<u32>::new());
     }
 
     #[test]
-    fn a_passage_without_near_centroids_scores_nothing_per_token() {
-        let scores = [0.5, 0.1, 0.2, 0.9];
-        let mut best = [0.0; 2];
-        assert_eq!(passage_score(&[0, 1], &scores, None, &mut best), 0.5 + 0.9);
-        assert_eq!(
-            passage_score(&[0, 1], &scores, Some(&[false, false]), &mut best),
-            2.0 * NOTHING
-        );
+    fn ranks_are_ordered_as_scores_are() {
+        let scores = [
+            f32::NAN,
+            f32::INFINITY,
+            3.5,
+            1e-45,
+            0.0,
+            -0.0,
+            -1e-45,
+            -7.0,
+            f32::NEG_INFINITY,
+            -f32::NAN,
+        ];
+        for tie in [Tie::SmallerId, Tie::LargerId] {
+            let ranks = scores.map(|score| tie.rank(score, 5));
+            assert!(ranks.is_sorted(), "{ranks:x?}");
+            assert_eq!(scores.map(f32::to_bits).len(), ranks.len());
+            for (at, a) in scores.iter().enumerate() {
+                for (other, b) in scores.iter().enumerate() {
+                    assert_eq!(ranks[at].cmp(&ranks[other]), b.total_cmp(a));
+                }
+            }
+        }
     }
 }

@@ -9,6 +9,7 @@ use concord_pipeline::{
 };
 use concord_tensor::{DType, Tensor};
 
+use super::work::report;
 use crate::cluster::{KMeans, kmeans};
 
 /// [K-means](kmeans) over the sample, then unit length.
@@ -58,7 +59,9 @@ impl Stage for Cluster {
             call.advanced(done as u64, self.iterations as u64, "iterations");
         };
         let rows = sample.as_slice()?;
-        let mut trained = kmeans(&self.compute, rows, width, wanted, &advanced)?;
+        let trained = kmeans(&self.compute, rows, width, wanted, &advanced)?;
+        report(call, trained.work);
+        let mut trained = trained.centroids;
         normalize(&self.compute, self.normalize, &mut trained, width);
         Ok(vec![Tensor::new(vec![centroids, width], trained)?.into()])
     }

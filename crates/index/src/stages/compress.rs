@@ -8,6 +8,7 @@ use concord_pipeline::{
 };
 use concord_tensor::{DType, Tensor};
 
+use super::work::report;
 use crate::codec::{Nearest, ResidualCodec};
 
 /// Compresses embeddings by the [codec](ResidualCodec) of the centroids as they are on disk.
@@ -67,6 +68,7 @@ impl Stage for Compress {
         let codec = ResidualCodec::new(centroids.as_slice()?.to_vec(), width, self.nbits)?;
         let (embs, cutoffs) = (embs.as_slice()?, cutoffs.as_slice()?);
         let compressed = codec.compress(&self.compute, self.nearest, embs, cutoffs)?;
+        report(call, compressed.work);
         let packed_width = width / 8 * self.nbits;
         Ok(vec![
             Tensor::vector(compressed.codes).into(),

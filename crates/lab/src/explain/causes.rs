@@ -4,6 +4,7 @@ use concord_model::architecture::Operation;
 use serde::{Deserialize, Serialize};
 
 use super::culprit::Culprit;
+use super::masks::MaskPair;
 use super::options::{OptionDifference, OptionKind, deciding};
 use super::shapes::{Dimension, ShapePair, Shaped};
 use super::share::Share;
@@ -29,6 +30,13 @@ pub enum Why {
     CutOut { sides: [bool; 2] },
     /// It disagrees with itself on the same inputs, on these sides.
     Random { sides: [bool; 2] },
+    /// The two were given other attention masks.
+    OtherMask {
+        /// Those of the first passage.
+        first: MaskPair,
+        /// Whether they were for all passages for which it differs.
+        wholly: bool,
+    },
     /// The first side, in the second side's batches, differs from itself.
     Shape {
         dimension: Dimension,
@@ -140,6 +148,15 @@ impl Evidence<'_> {
             return vec![Why::CutOut { sides }];
         }
         let mut found = Vec::new();
+        if let Some(masks) = &culprit.other_masks {
+            found.push(Why::OtherMask {
+                first: masks.first.clone(),
+                wholly: masks.wholly,
+            });
+            if masks.wholly {
+                return found;
+            }
+        }
         if let (Some(true), Some(shapes), Some(shaped)) =
             (culprit.by_shape, culprit.shapes, self.shaped)
         {
@@ -245,7 +262,11 @@ impl Why {
             Why::CutOut { .. } | Why::Random { .. } | Why::Shape { .. } | Why::Precision { .. } => {
                 true
             }
-            Why::Attention { .. } | Why::Order { .. } | Why::Formula { .. } | Why::Unknown => false,
+            Why::OtherMask { .. }
+            | Why::Attention { .. }
+            | Why::Order { .. }
+            | Why::Formula { .. }
+            | Why::Unknown => false,
         }
     }
 

@@ -3,6 +3,7 @@
 use concord_model::architecture::Operation;
 use serde::{Deserialize, Serialize};
 
+use super::masks::MaskPair;
 use super::options::OptionKind;
 use super::referee::Errors;
 use super::shapes::ShapePair;
@@ -28,6 +29,9 @@ pub struct Culprit {
     pub worst_ulps: Option<u64>,
     /// Which sides give back what they read, as a module does that is cut out.
     pub cut_out: [bool; 2],
+    /// The attention masks that the two were given, where they are not the same; `None` where they are, or are not
+    /// known.
+    pub other_masks: Option<OtherMasks>,
     /// The batches in which both sides had one of the passages for which it differs.
     pub shapes: Option<ShapePair>,
     /// Whether the first side, in the second side's batches, differs from itself here; `None` where both had the
@@ -42,6 +46,17 @@ pub struct Culprit {
     pub random: [bool; 2],
     /// How far each side is from the same module in double precision; `None` without a referee.
     pub errors: Option<Errors>,
+}
+
+/// Attention masks that are not the same on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OtherMasks {
+    /// Those of the first passage.
+    pub first: MaskPair,
+    /// How many of the passages for which the module differs have other masks.
+    pub passages: usize,
+    /// Whether all of them have.
+    pub wholly: bool,
 }
 
 /// A kind of option that makes the first side differ from itself at a module.

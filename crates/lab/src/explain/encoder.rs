@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::batches::{Batch, Batches, batches, chosen, holding, same_shapes, summary, watched};
 use super::causes::{Cause, causes};
-use super::culprit::{ByOption, Culprit};
+use super::culprit::{ByOption, Culprit, OtherMasks};
 use super::cut_out::{Absent, absent, gives_back};
 use super::equal_inputs::{Departure, InBetween, departures, in_between};
 use super::error::ExplainError;
+use super::masks::{self, MaskDifference, Masks};
 use super::options::{OptionDifference, deciding};
 use super::outputs::Outputs;
 use super::probes::{Given, Probes, alone, as_recorded, compare, row};
@@ -41,6 +42,8 @@ pub struct EncoderFinding {
     pub departures: Option<Vec<Departure>>,
     /// Where a run altered what a module computed before it was handed on, from the hashes of each run alone.
     pub in_between: Vec<InBetween>,
+    /// Where the two runs had other attention masks, as far as both keep them.
+    pub masks: Vec<MaskDifference>,
     /// Every module on the first side's inputs; `None` where the sides cannot be run.
     pub forced: Option<Forced>,
 }
@@ -125,6 +128,7 @@ pub(super) fn look_inside(
             .map(|of_b| summary(of_b, of_a.as_deref().unwrap_or_default())),
         departures: departures(a.run, b.run),
         in_between: in_between([a.run, b.run]),
+        masks: masks::differences([a.run, b.run]),
         forced,
     })
 }
@@ -169,6 +173,12 @@ impl Look<'_> {
         for culprit in &mut culprits {
             let path = &culprit.module;
             culprit.cut_out = sides.map(|side| gives_back(&architecture, path, side, &outputs_a));
+        }
+        let of_sides = [&run_a, &run_forced].map(Masks::of);
+        for culprit in &mut culprits {
+            let path = &culprit.module;
+            let differing = outputs_a.differing(&outputs_forced, path);
+            culprit.other_masks = other_masks(&of_sides, path, &differing);
         }
         let shaped = match same_shapes_of(self.of_a, self.of_b, pids) {
             true => None,
@@ -389,6 +399,20 @@ impl Look<'_> {
     }
 }
 
+/// The masks that are not the same at a module, of passages for which what it gives is not.
+fn other_masks(
+    [a, b]: &[Masks<'_>; 2],
+    path: &str,
+    differing: &BTreeSet<usize>,
+) -> Option<OtherMasks> {
+    let other = a.differing(b, path, differing);
+    Some(OtherMasks {
+        first: a.pair(b, path, *other.first()?)?,
+        passages: other.len(),
+        wholly: other.len() == differing.len(),
+    })
+}
+
 /// Whether the batches that hold these passages are the same on both sides.
 fn same_shapes_of(of_a: &[Batch], of_b: &[Batch], pids: &BTreeSet<usize>) -> bool {
     let of =
@@ -439,6 +463,7 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
             .and_then(|report| report.ulps.as_ref())
             .and_then(|ulps| Some(ulps.worst.as_ref()?.ulps)),
         cut_out: [false; 2],
+        other_masks: None,
         shapes: None,
         by_shape: None,
         in_same_shape: None,

@@ -7,6 +7,7 @@ use concord_pipeline::RecordedRun;
 use serde::{Deserialize, Serialize};
 
 use super::batches::few;
+use super::masks::Masks;
 use super::outputs::Outputs;
 
 /// A module that computed something else though all that it read was the same.
@@ -62,19 +63,20 @@ pub(super) fn in_between(runs: [&RecordedRun; 2]) -> Vec<InBetween> {
 /// other side's inputs.
 ///
 /// Tokens are taken to be the same. Inputs are those of the runs: where a run altered what a module computed before
-/// it handed it on, what came of it is not known to be equal. `None` where the runs have no taps in common, or their hashes are by two
-/// rules.
+/// it handed it on, what came of it is not known to be equal. An attention mask is an input too, as far as both runs
+/// keep it. `None` where the runs have no taps in common, or their hashes are by two rules.
 pub(super) fn departures(a: &RecordedRun, b: &RecordedRun) -> Option<Vec<Departure>> {
     if !a.hashes_taps_like(b) {
         return None;
     }
     let sides = [Outputs::of(a), Outputs::of(b)];
+    let masks = [a, b].map(Masks::of);
     let common: Vec<&str> = sides[0].paths().filter(|path| sides[1].has(path)).collect();
     common.first()?;
     let architecture = of_paths(common.iter().copied());
     let altered = altered(&architecture, &sides);
     let modules = architecture.computing();
-    let found = modules.filter_map(|module| departure(module, &sides, &altered));
+    let found = modules.filter_map(|module| departure(module, &sides, &altered, &masks));
     Some(found.collect())
 }
 
@@ -98,6 +100,7 @@ fn departure(
     module: &Module,
     [a, b]: &[Outputs<'_>; 2],
     altered: &BTreeMap<String, BTreeSet<usize>>,
+    masks: &[Masks<'_>; 2],
 ) -> Option<Departure> {
     let operation = module.operation?;
     if !module.reads.iter().all(|read| a.has(read) && b.has(read)) {
@@ -110,7 +113,8 @@ fn departure(
     };
     let (mut of, mut departing) = (0, Vec::new());
     for (pid, same) in a.compared(&module.path, b, &module.path) {
-        if module.reads.iter().all(|read| equal(read, pid)) {
+        let is_masked_alike = masks[0].same(&masks[1], &module.path, pid) != Some(false);
+        if is_masked_alike && module.reads.iter().all(|read| equal(read, pid)) {
             of += 1;
             departing.extend((!same).then_some(pid));
         }

@@ -102,6 +102,9 @@ fn cannot_be_shown(
     if culprits.iter().all(|culprit| culprit.cut_out != [false; 2]) {
         return Some("one side does not compute it".to_owned());
     }
+    if culprits.iter().all(|culprit| has_other_masks(culprit)) {
+        return Some("it shows where the two have other attention masks alone".to_owned());
+    }
     let [a, b] = sides.map(Torch::attention);
     match operation {
         Operation::Lookup => Some("it takes rows out of the checkpoint's tables".to_owned()),
@@ -111,6 +114,14 @@ fn cannot_be_shown(
         )),
         _ => None,
     }
+}
+
+/// Whether other masks are all by which it differs.
+fn has_other_masks(culprit: &Culprit) -> bool {
+    culprit
+        .other_masks
+        .as_ref()
+        .is_some_and(|masks| masks.wholly)
 }
 
 /// The first step of a culprit, in the first shape, whose results are not the same.

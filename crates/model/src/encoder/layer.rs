@@ -53,6 +53,9 @@ impl<O: Operations> Layer<O> {
 
         let mut context = self.attend(operations, &states, rows, taps);
         tap(taps, bert::ATTEND, &mut context, width);
+        if taps.any() && !self.no_attention {
+            taps.attended(&path(bert::ATTEND), rows.attend);
+        }
         let mut attended = self.attention_output.apply(operations, &context, taps);
         let norm = &self.attention_norm;
         norm.apply_to_sum(operations, &mut attended, &states, taps);

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use concord_pipeline::{ForcingError, Replacements, Tap, TapRows, TapSink, TappedPassage};
+use concord_pipeline::{
+    ForcingError, OtherMask, Replacements, Tap, TapRows, TapSink, TappedPassage,
+};
 use concord_tensor::{DType, RowsHash, Tensor, TensorError};
 
 use super::operations::Number;
@@ -58,6 +60,8 @@ struct Taken {
     dtype: DType,
     width: usize,
     passages: Vec<TapRows>,
+    /// Of attention: the masks that are not the ordinary one.
+    masks: Option<Vec<OtherMask>>,
     /// Little-endian bytes of the rows, where they are wanted.
     copy: Option<Vec<u8>>,
 }
@@ -135,6 +139,24 @@ impl<'a> TapsOfBatch<'a> {
         self.report(path, rows, width, true);
     }
 
+    /// The module at `path`, which was taken of the part, is attention in which tokens attend to those of their own
+    /// passage that `attend` has, row by row of the part; `None` means all.
+    pub(super) fn attended(&mut self, path: &str, attend: Option<&[bool]>) {
+        let Some(&place) = self.places.get(path) else {
+            return;
+        };
+        let of_part = &self.passages[self.part.passages.clone()];
+        let wanted = of_part.iter().filter(|passage| passage.wanted);
+        let masks = wanted.filter_map(|passage| {
+            let own = &attend?[self.part.span(passage, 1)];
+            OtherMask::of(passage.tapped.pid, own)
+        });
+        self.taken[place]
+            .masks
+            .get_or_insert_default()
+            .extend(masks);
+    }
+
     fn report<N: Number>(&mut self, path: &str, rows: &mut [N], width: usize, handed_on: bool) {
         if self.failure.is_some() || !self.any() {
             return;
@@ -203,6 +225,7 @@ impl<'a> TapsOfBatch<'a> {
             dtype,
             width,
             passages: Vec::new(),
+            masks: None,
             copy: wanted.then(Vec::new),
         });
         self.places.insert(path.to_owned(), place);
@@ -259,6 +282,7 @@ impl<'a> TapsOfBatch<'a> {
                 dtype,
                 width,
                 passages,
+                masks,
                 copy,
             } = taken;
             // What repeats another is kept once.
@@ -279,6 +303,7 @@ impl<'a> TapsOfBatch<'a> {
                 dtype,
                 width,
                 passages,
+                masks,
                 rows,
             });
         }

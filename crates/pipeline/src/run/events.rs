@@ -11,6 +11,7 @@ use serde::de::Error as _;
 use crate::artifact;
 use crate::manifest::{ArtifactRecord, ChunkRecord, FieldRecord};
 use crate::observe::ArtifactEvent;
+use crate::other_mask::OtherMask;
 use crate::run::error::{RunError, unreadable};
 use crate::run::record::{Event, TapRecord};
 use crate::tap::TapRows;
@@ -39,6 +40,7 @@ struct Line {
     dtype: Option<DType>,
     width: Option<usize>,
     passages: Option<Vec<TapRows>>,
+    masks: Option<Vec<OtherMask>>,
     blob: Option<BitHash>,
 }
 
@@ -74,8 +76,14 @@ impl Line {
             dtype: self.dtype.ok_or_else(|| missing("dtype"))?,
             width: self.width.ok_or_else(|| missing("width"))?,
             passages: self.passages.ok_or_else(|| missing("passages"))?,
+            masks: self.masks,
             blob: self.blob,
         };
+        if !masks_fit(&tap) {
+            return wrong(
+                "it has masks that are of none of its passages, or of tokens that they do not have",
+            );
+        }
         let rows = tap.passages.iter().try_fold(0usize, |rows, passage| {
             rows.checked_add(passage.tokens)
                 .filter(|&rows| rows <= MAX_ROWS)
@@ -85,6 +93,16 @@ impl Line {
             None => wrong("it has more rows, or wider ones, than a batch has"),
         }
     }
+}
+
+/// Whether its masks are of its passages, in the same order, and of tokens that these have.
+fn masks_fit(tap: &TapRecord) -> bool {
+    let mut passages = tap.passages.iter();
+    tap.masks.iter().flatten().all(|mask| {
+        let passage = passages.find(|passage| passage.pid == mask.pid);
+        let mut places = mask.hidden.iter().chain(&mask.weighted);
+        passage.is_some_and(|passage| places.all(|&place| place < passage.tokens))
+    })
 }
 
 /// How many bytes a tensor takes whose empty dimensions are taken for 1, if memory can address that many.

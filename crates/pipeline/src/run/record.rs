@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::MANIFEST_VERSION;
 use crate::observe::ArtifactEvent;
+use crate::other_mask::OtherMask;
 use crate::pattern::ModulePattern;
 use crate::tap::TapRows;
 
@@ -72,6 +73,10 @@ pub struct TapRecord {
     pub width: usize,
     /// The passages of the batch, in the order of their rows.
     pub passages: Vec<TapRows>,
+    /// Of attention: those of the passages whose masks are not the ordinary one, in the same order. `None` of any
+    /// other module, and where the masks are not known: runs that were recorded before there was this have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masks: Option<Vec<OtherMask>>,
     /// The blob that holds the rows of all of them, where values are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blob: Option<BitHash>,

@@ -214,6 +214,7 @@ impl TapSink for RunWriter {
             dtype: tap.dtype,
             width: tap.width,
             passages: tap.passages,
+            masks: tap.masks,
             blob,
         }))?)
     }

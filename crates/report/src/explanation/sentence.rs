@@ -5,6 +5,7 @@ use concord_lab::explain::{
     Batches, EncoderFinding, Explanation, Forced, InputKind, OptionDifference, OptionKind,
 };
 
+use super::masks;
 use super::places::{listed, modules_in_short, named, quoted, sides};
 use super::words::{in_short, made_by};
 use crate::figures::{count, several};
@@ -174,9 +175,16 @@ fn in_encoder(encoder: &EncoderFinding) -> Option<String> {
     if let Some(forced) = &encoder.forced {
         return in_modules(forced, &passages).or_else(|| between(encoder));
     }
-    if let Some(text) = between(encoder) {
-        return Some(text);
+    let mut places: Vec<String> = between(encoder).into_iter().collect();
+    places.extend(masks::in_short(&encoder.masks));
+    if encoder.in_between.is_empty() {
+        places.extend(departure(encoder));
     }
+    (!places.is_empty()).then(|| places.join("; and at "))
+}
+
+/// The first module that departs on equal inputs.
+fn departure(encoder: &EncoderFinding) -> Option<String> {
     let first = encoder.departures.as_ref()?.first()?;
     let passages = match first.few.as_slice() {
         [] => count(first.passages),

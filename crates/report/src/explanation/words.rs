@@ -5,6 +5,7 @@ use concord_lab::explain::{
 };
 use concord_lab::reveal::OrderSummary;
 
+use super::masks;
 use super::places::sides;
 use crate::figures::count;
 
@@ -31,6 +32,15 @@ pub(super) fn in_short(cause: &Cause, forced: &Forced) -> String {
     match &cause.why {
         Why::CutOut { sides: on } => format!("{} gives back what it reads", sides(*on)),
         Why::Random { sides: on } => format!("{} gives another result each time", sides(*on)),
+        Why::OtherMask { first, wholly } => {
+            let rest = if *wholly {
+                ""
+            } else {
+                ", and not by these alone"
+            };
+            let (pid, masks) = (first.pid, masks::sides(first));
+            format!("they have other attention masks (passage {pid}: {masks}){rest}")
+        }
         Why::Shape {
             dimension,
             shapes,
@@ -100,7 +110,9 @@ pub(super) fn in_full(cause: &Cause, forced: &Forced) -> String {
             "why is not known: asked alone, both give the same results, or could not be asked"
                 .to_owned()
         }
-        Why::CutOut { .. } | Why::Random { .. } | Why::Attention { .. } => in_short(cause, forced),
+        Why::CutOut { .. } | Why::Random { .. } | Why::OtherMask { .. } | Why::Attention { .. } => {
+            in_short(cause, forced)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::ask::Sides;
 use crate::facts::{Facts, LAST, differing, operation_of};
 use crate::inputs;
 use crate::lines;
+use crate::masks;
 use crate::reasons;
 use crate::text::Text;
 use crate::told::{check_operations, modules_of, share_of, side, text_of, watched};
@@ -131,7 +132,10 @@ fn check_place(facts: &Facts<'_>, mut text: Text<'_>) {
     let artifacts = facts.artifacts(0);
     let is_artifact = |name: &str| artifacts.iter().any(|(artifact, _)| artifact == name);
     let begins_with_artifact = |text: &Text<'_>| is_artifact(text.clone().quoted());
-    if text.goes_on_with("the model") || !begins_with_artifact(&text) {
+    if text.goes_on_with("the model")
+        || text.goes_on_with("the attention mask")
+        || !begins_with_artifact(&text)
+    {
         check_encoder(facts, &mut text);
         // The encoder is all that was said of.
         if text.rest().is_empty() {
@@ -174,6 +178,13 @@ fn artifacts_told(mut text: Text<'_>) -> Vec<&str> {
 
 /// Where in the encoder the two part.
 fn check_encoder(facts: &Facts<'_>, text: &mut Text<'_>) {
+    if text.eat("the attention mask of ") {
+        masks::check(facts, text);
+        if text.eat("; and at ") {
+            check_encoder(facts, text);
+        }
+        return;
+    }
     let module = text.quoted();
     if text.eat(", inside which ") {
         let side = side(text);

@@ -117,6 +117,11 @@ impl Facts<'_> {
     pub fn departing(&self, module: &str) -> (usize, usize) {
         let [a, b] = [self.taps(0), self.taps(1)];
         let (mut differ, mut equal) = (0, 0);
+        let masks = [self.hidden(0, module), self.hidden(1, module)];
+        let masked_alike = |pid: &usize| match &masks {
+            [Some(a), Some(b)] => a.get(pid) == b.get(pid),
+            _ => true,
+        };
         for (pid, hash) in &a[module] {
             // A hash of what was handed on says what is read; what was altered between is not read any more.
             let of = |taps: &Taps<String>, path: &str| taps.get(path)?.get(pid).cloned();
@@ -126,12 +131,44 @@ impl Facts<'_> {
                     |taps, on: &str| of(taps, on).is_none_or(|on| Some(on) == of(taps, read));
                 handed_on(read).is_none_or(|on| unaltered(&a, &on) && unaltered(&b, &on))
             };
-            if reads(module).iter().all(|read| same(read) && handed(read)) {
+            if masked_alike(pid) && reads(module).iter().all(|read| same(read) && handed(read)) {
                 equal += 1;
                 differ += usize::from(b[module].get(pid) != Some(hash));
             }
         }
         (differ, equal)
+    }
+
+    /// For each passage at a module of attention its tokens, and those that are hidden from them; `None` of another
+    /// module, and of a run that does not keep the masks.
+    pub fn hidden(
+        &self,
+        side: usize,
+        module: &str,
+    ) -> Option<BTreeMap<usize, (usize, Vec<usize>)>> {
+        let events =
+            std::fs::read_to_string(self.runs[side].folder().join("events.jsonl")).unwrap();
+        let events = events
+            .lines()
+            .map(|line| serde_json::from_str::<Json>(line).unwrap());
+        let mut hidden = BTreeMap::new();
+        for event in events.filter(|event| event["tap"] == module) {
+            let masks = event["masks"].as_array()?;
+            for rows in event["passages"].as_array().unwrap() {
+                let of = masks.iter().find(|mask| mask["pid"] == rows["pid"]);
+                let places = of.map_or(&Json::Null, |mask| &mask["hidden"]).as_array();
+                let places = places
+                    .into_iter()
+                    .flatten()
+                    .map(|place| place.as_u64().unwrap() as usize);
+                let tokens = rows["tokens"].as_u64().unwrap() as usize;
+                hidden.insert(
+                    rows["pid"].as_u64().unwrap() as usize,
+                    (tokens, places.collect()),
+                );
+            }
+        }
+        Some(hidden)
     }
 
     /// Whether a side's module gave what one of those that it reads gave, in its own run.

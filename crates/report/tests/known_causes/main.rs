@@ -11,6 +11,7 @@ mod false_clauses;
 mod in_encoder;
 mod inputs;
 mod lines;
+mod masks;
 mod pairs;
 mod reasons;
 mod recorded;

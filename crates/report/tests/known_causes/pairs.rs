@@ -37,6 +37,8 @@ pub enum Found {
     Input(&'static str),
     /// A module that departs on equal inputs, of runs that cannot be run again.
     Departs(&'static str),
+    /// A module of attention that was given another mask.
+    Mask(&'static str),
     /// A module that does not hand on what another computed.
     Between(&'static str, char),
 }
@@ -123,6 +125,7 @@ impl Found {
             Found::Stage(artifact) => format!("stage of {artifact}"),
             Found::Input(kind) => format!("input {kind}"),
             Found::Departs(module) => format!("{module} departs"),
+            Found::Mask(module) => format!("{module} is given another mask"),
             Found::Between(module, side) => format!("{module} alters on {side}"),
         }
     }
@@ -150,6 +153,14 @@ fn found(facts: &Facts<'_>) -> Vec<String> {
     for between in list(&encoder["in_between"]) {
         let module = between["module"].as_str().unwrap();
         found.push(format!("{module} alters on {}", side(&between["sides"])));
+    }
+    for masks in list(&encoder["masks"]) {
+        let modules = told::modules_of(&masks);
+        found.extend(
+            modules
+                .iter()
+                .map(|path| format!("{path} is given another mask")),
+        );
     }
     let forced = &encoder["forced"];
     if forced.is_null() {
