@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use concord_index::format::{IndexManifest, WriteError, write_index};
+use concord_index::format::{IndexManifest, PASSAGES_FILE, WriteError, write_index};
+use concord_index::passages::{PassageDb, PassageDbError};
 use concord_index::verify::LOG;
 use concord_kernels::CONTRACT_VERSION;
 use concord_pipeline::artifact::{CENTROIDS, CODES, DOCLENS};
@@ -20,6 +21,7 @@ use crate::log::{BuildLog, StageCounter};
 use crate::native::Native;
 use crate::occupant::{Occupant, OccupiedError, check_only_an_index, occupant};
 use crate::origin::Origin;
+use crate::passages::{ids_hash, table_of};
 
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,8 @@ pub enum BuildError {
     Evaluate(#[from] EvaluateError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Passages(#[from] PassageDbError),
     #[error(transparent)]
     NotFinite(Box<NotFinite>),
 }
@@ -146,6 +150,9 @@ pub fn build<'a>(
     manifest
         .options
         .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
+    if let Some(hash) = ids_hash(native.collection()) {
+        manifest.inputs.insert("ids".to_owned(), hash);
+    }
     // Only then are they part of the index.
     if layout.absolute_paths {
         let paths = json!({"checkpoint": origin.checkpoint, "collection": origin.collection});
@@ -185,10 +192,12 @@ pub fn build<'a>(
             native.notices(Some(evaluator))?,
         ))
     });
-    let (artifacts, files, notices) = match (evaluated, finite.into_found()) {
+    let (artifacts, mut files, notices) = match (evaluated, finite.into_found()) {
         (Err(_), Some(found)) => return Err(BuildError::NotFinite(Box::new(found))),
         (evaluated, _) => evaluated?,
     };
+    PassageDb::write(&folder.join(PASSAGES_FILE), &table_of(native.collection()))?;
+    files.push(PASSAGES_FILE.to_owned());
     manifest.artifacts = artifacts;
     manifest.files = concord_index::format::file_records(&folder, files).map_err(|source| {
         BuildError::Unreadable {

@@ -24,6 +24,7 @@ pub mod occupant;
 pub mod open;
 pub mod options;
 pub mod origin;
+mod passages;
 pub mod rebuild;
 pub mod recorded;
 pub mod settings;

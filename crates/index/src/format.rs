@@ -10,6 +10,7 @@
 //! | `avg_residual.pt` | f32 scalar |
 //! | `ivf.pid.pt` | i32 `(S,)` and i64 `(C,)` |
 //! | `plan.json`, `metadata.json` | sizes and settings |
+//! | `passages.db` | Concord's own: ids of the passages and hashes of their texts |
 //! | `concord.json` | Concord's manifest: the hash of every artifact, of every file, and its own |
 //!
 //! Tensors are written as PyTorch 1.13 writes them, whose payloads the reference's memory-mapped loader
@@ -19,6 +20,7 @@
 //! more than 1 MiB, the lengths of a chunk's passages no more than 16 MiB, the manifest no more than 256 MiB. Files are
 //! regular ones inside of the folder.
 
+mod assemble;
 mod error;
 mod files;
 mod finding;
@@ -27,16 +29,19 @@ mod json;
 mod manifest;
 mod names;
 mod reader;
+mod rows;
 mod tensors;
 mod writer;
 
+pub use assemble::{AssembleError, Assembled, Assembly, Run};
 pub use error::IndexError;
 pub use files::IndexFiles;
 pub(crate) use files::settled;
 pub use finding::Finding;
 pub(crate) use finite::first_not_finite;
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
-pub use names::belongs_to_an_index;
+pub use names::{PASSAGES_FILE, belongs_to_an_index};
 pub use reader::Index;
+pub use rows::PassageRows;
 pub use tensors::{IndexTensors, KEPT};
-pub use writer::{WriteError, file_records, write_index};
+pub use writer::{WriteError, file_records, write_index, write_rows};

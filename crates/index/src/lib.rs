@@ -20,6 +20,7 @@ pub mod codec;
 pub mod evaluate;
 pub mod format;
 pub mod invert;
+pub mod passages;
 pub mod plan;
 pub mod random;
 pub mod rows;

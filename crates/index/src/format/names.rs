@@ -25,6 +25,8 @@ pub(crate) const BUCKETS_FILE: &str = "buckets.pt";
 pub(crate) const AVG_RESIDUAL_FILE: &str = "avg_residual.pt";
 pub(crate) const IVF_FILE: &str = "ivf.pid.pt";
 pub(crate) const PLAN_FILE: &str = "plan.json";
+/// The table of passages, an SQLite database.
+pub const PASSAGES_FILE: &str = "passages.db";
 pub(crate) const METADATA_FILE: &str = "metadata.json";
 
 /// Whether a file of that name may belong to an index.
@@ -36,6 +38,7 @@ pub fn belongs_to_an_index(name: &str) -> bool {
         IVF_FILE,
         PLAN_FILE,
         METADATA_FILE,
+        PASSAGES_FILE,
     ];
     let in_chunk = || {
         let number: String = name.chars().filter(char::is_ascii_digit).collect();

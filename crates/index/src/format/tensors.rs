@@ -134,7 +134,7 @@ impl IndexTensors {
         let Some((file, number)) = place_of(name) else {
             return Ok(None);
         };
-        let one = |file: String| self.one_of(&file, self.files.on_disk(&file)?, number);
+        let one = |file: String| one_of(&self.files, &file, self.files.on_disk(&file)?, number);
         match file {
             Place::Whole(file) => Ok(Some(vec![one(file.to_owned())?])),
             Place::Chunks(file) => {
@@ -162,44 +162,49 @@ impl IndexTensors {
             .collect()
     }
 
-    /// The `number`-th tensor of a file of so many bytes.
-    fn one_of(
-        &self,
-        file: &str,
-        (container, bytes): (Container, u64),
-        number: usize,
-    ) -> Result<TensorSource, IndexError> {
-        let tensors = pt::open_container(container)?.tensors();
-        let found = tensors.len();
-        let source = tensors.into_iter().nth(number).map(|(_, source)| source);
-        let wrong = |what| IndexError::Shape {
-            path: self.files.at(file),
-            what,
-        };
-        let source = source.ok_or_else(|| {
-            wrong(format!(
-                "it holds {found} tensors where {} are needed",
-                number + 1
-            ))
-        })?;
-        // A tensor of strides 0 has any number of elements in a few bytes; an index has no such tensors.
-        let needed = (source.len() as u64).saturating_mul(source.dtype().size() as u64);
-        if needed > bytes {
-            return Err(wrong(format!(
-                "its tensor of shape {:?} has {needed} bytes, and the file has {bytes}",
-                source.shape()
-            )));
-        }
-        Ok(source)
+    /// The only tensor of a file, or the first of several.
+    pub(super) fn only_of(files: &IndexFiles, file: &str) -> Result<TensorSource, IndexError> {
+        one_of(files, file, files.on_disk(file)?, 0)
     }
 
     /// The tensors of a file that is read into memory once, in order: those of the numbers up to `last`.
     pub(super) fn all_of(&self, file: &str, last: usize) -> Result<Vec<TensorSource>, IndexError> {
         let (container, bytes) = self.files.in_memory(file)?;
         (0..=last)
-            .map(|number| self.one_of(file, (container.clone(), bytes), number))
+            .map(|number| one_of(&self.files, file, (container.clone(), bytes), number))
             .collect()
     }
+}
+
+/// The `number`-th tensor of a file of so many bytes.
+fn one_of(
+    files: &IndexFiles,
+    file: &str,
+    (container, bytes): (Container, u64),
+    number: usize,
+) -> Result<TensorSource, IndexError> {
+    let tensors = pt::open_container(container)?.tensors();
+    let found = tensors.len();
+    let source = tensors.into_iter().nth(number).map(|(_, source)| source);
+    let wrong = |what| IndexError::Shape {
+        path: files.at(file),
+        what,
+    };
+    let source = source.ok_or_else(|| {
+        wrong(format!(
+            "it holds {found} tensors where {} are needed",
+            number + 1
+        ))
+    })?;
+    // A tensor of strides 0 has any number of elements in a few bytes; an index has no such tensors.
+    let needed = (source.len() as u64).saturating_mul(source.dtype().size() as u64);
+    if needed > bytes {
+        return Err(wrong(format!(
+            "its tensor of shape {:?} has {needed} bytes, and the file has {bytes}",
+            source.shape()
+        )));
+    }
+    Ok(source)
 }
 
 /// The file or files of an artifact.

@@ -87,6 +87,24 @@ pub fn write_index(
     Ok(writer.names)
 }
 
+/// Writes the codes, residuals and lengths of passages into the empty folder `folder`, in the chunks of an index.
+///
+/// # Errors
+/// When an artifact cannot be computed or a file not be written.
+pub fn write_rows(folder: &Path, evaluator: &Evaluator<'_>, grid: Grid) -> Result<(), WriteError> {
+    let names = Vec::new();
+    let mut writer = IndexWriter {
+        folder,
+        evaluator,
+        names,
+    };
+    let mut num_embeddings = 0;
+    for (number, parts) in grid.index_chunks().into_iter().enumerate() {
+        num_embeddings += writer.chunk(number, parts, grid, num_embeddings)?;
+    }
+    Ok(())
+}
+
 struct IndexWriter<'a> {
     folder: &'a Path,
     evaluator: &'a Evaluator<'a>,
@@ -185,13 +203,13 @@ impl IndexWriter<'_> {
     }
 }
 
-fn tuple(tensors: [Tensor; 2]) -> PtValue<Tensor> {
+pub(super) fn tuple(tensors: [Tensor; 2]) -> PtValue<Tensor> {
     PtValue::Tuple(tensors.into_iter().map(PtValue::Tensor).collect())
 }
 
 /// The inverted file with the zeros that let the reference read a window of the longest list's length
 /// at the beginning of every list.
-fn padded(ivf: &Tensor, lengths: &[i64]) -> Result<Tensor, TensorError> {
+pub(super) fn padded(ivf: &Tensor, lengths: &[i64]) -> Result<Tensor, TensorError> {
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let last = lengths.last().copied().unwrap_or(0);
     let mut pids = ivf.as_slice::<i32>()?.to_vec();
