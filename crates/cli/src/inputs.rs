@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use concord_corpus::Collection;
 use concord_engine::embedded;
+use concord_engine::embeddings::{EmbeddingFiles, GivenSettings};
 use concord_engine::options::NativeOptions;
 use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
 use concord_engine::swap::Swap;
@@ -40,13 +41,13 @@ pub struct ComputeArguments {
 /// What the index depends on.
 #[derive(Args, Clone, Debug)]
 pub struct IndexArguments {
-    /// Bits per residual dimension: 1, 2, 4 or 8 [default: the checkpoint's]
+    /// Bits per residual dimension: 1, 2, 4 or 8 [default: the checkpoint's; of given embeddings 4, or what their width allows]
     #[arg(long, value_name = "N", value_parser = whole)]
     nbits: Option<usize>,
     /// The most tokens of a passage [default: the checkpoint's]
     #[arg(long, value_name = "N", value_parser = whole)]
     doc_maxlen: Option<usize>,
-    /// Iterations of k-means [default: the checkpoint's]
+    /// Iterations of k-means [default: the checkpoint's; of given embeddings 4]
     #[arg(long, value_name = "N", value_parser = whole)]
     kmeans_niters: Option<usize>,
     /// The precision of the encoder: f32, f16, bf16, int8, or f64, which says how far the others are from
@@ -58,6 +59,33 @@ pub struct IndexArguments {
     /// Take an artifact from a tensor file, an index or a recorded run instead of computing it
     #[arg(long = "swap", value_name = "ARTIFACT=PATH")]
     swaps: Vec<String>,
+}
+
+/// Embeddings of passages that another program computed.
+#[derive(Args, Clone, Debug)]
+pub struct EmbeddingArguments {
+    /// Build from these embeddings instead of texts: .npy, .npz, .safetensors or .pt files of f32, f16, bf16 or f64,
+    /// whose passages follow each other. A file holds one tensor (embeddings, width) that --doclens cuts, or one
+    /// (passages, embeddings, width), or a tensor (embeddings, width) for each passage in the order of their names,
+    /// 9 before 10
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    embeddings: Vec<PathBuf>,
+    /// How many embeddings each passage has: a vector in a file of tensors, a .json list, or a .txt file of lines
+    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    doclens: Option<PathBuf>,
+    /// The passages' ids, one a line [default: their numbers, from 0]
+    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    ids: Option<PathBuf>,
+}
+
+impl EmbeddingArguments {
+    pub fn files(&self) -> EmbeddingFiles {
+        EmbeddingFiles {
+            embeddings: self.embeddings.clone(),
+            doclens: self.doclens.clone(),
+            ids: self.ids.clone(),
+        }
+    }
 }
 
 /// A number of which there is at least one.
@@ -237,7 +265,32 @@ impl IndexArguments {
     }
 }
 
+impl IndexArguments {
+    /// The settings for embeddings that are given; what is for encoding is refused.
+    pub fn of_given_embeddings(&self) -> Result<GivenSettings, Failure> {
+        let encoding = [
+            written("doc_maxlen", self.doc_maxlen),
+            written("precision", self.precision),
+            written("swap", self.swaps.first()),
+        ];
+        let because = "embeddings are given, so nothing is encoded or swapped";
+        refuse(encoding.into_iter().flatten(), because)?;
+        Ok(GivenSettings {
+            nbits: self.nbits,
+            kmeans_niters: self.kmeans_niters,
+            seed: self.seed.unwrap_or(DEFAULT_SEED),
+        })
+    }
+}
+
 impl ComputeArguments {
+    /// Threads and instruction set for what encodes nothing.
+    pub fn options_of_given_embeddings(&self) -> Result<ComputeOptions, Failure> {
+        let because = "embeddings are given, so there are no batches";
+        refuse(written("batch", self.batch), because)?;
+        Ok(self.options()?)
+    }
+
     /// The options that were given, written out.
     pub fn given(&self) -> impl Iterator<Item = (String, String)> {
         let ComputeArguments {

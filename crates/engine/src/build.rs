@@ -16,12 +16,11 @@ use concord_pipeline::{
 };
 use serde_json::json;
 
+use crate::buildable::Buildable;
 use crate::finite::{FiniteArtifacts, NotFinite};
 use crate::log::{BuildLog, StageCounter};
-use crate::native::Native;
 use crate::occupant::{Occupant, OccupiedError, check_only_an_index, occupant};
 use crate::origin::Origin;
-use crate::passages::{ids_hash, table_of};
 
 /// Why an index could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -121,13 +120,13 @@ impl<'a> From<&'a PathBuf> for Output<'a> {
     }
 }
 
-/// Builds the index of `native` at `output`, taking up what an earlier process left.
+/// Builds the index of `what` at `output`, taking up what an earlier process left.
 ///
 /// # Errors
 /// When something else is there, another process builds there, anything cannot be computed or
 /// written, or a number that would go into the index is not finite. What was finished stays for the next attempt.
 pub fn build<'a>(
-    native: &Native,
+    what: &(impl Buildable + Sync),
     layout: Layout,
     origin: &Origin,
     output: impl Into<Output<'a>>,
@@ -142,17 +141,14 @@ pub fn build<'a>(
         concord: "index".to_owned(),
         version: MANIFEST_VERSION,
         contract: CONTRACT_VERSION,
-        inputs: native.inputs(),
-        options: native.options(),
+        inputs: what.inputs(),
+        options: what.options(),
         artifacts: Vec::new(),
         files: Vec::new(),
     };
     manifest
         .options
         .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
-    if let Some(hash) = ids_hash(native.collection()) {
-        manifest.inputs.insert("ids".to_owned(), hash);
-    }
     // Only then are they part of the index.
     if layout.absolute_paths {
         let paths = json!({"checkpoint": origin.checkpoint, "collection": origin.collection});
@@ -165,13 +161,13 @@ pub fn build<'a>(
                 manifest: there,
                 already_there: true,
                 log: BuildLog::read(out),
-                notices: native.notices(None)?,
+                notices: what.notices(None)?,
             });
         }
         Occupant::ToBeReplaced => true,
         Occupant::Nothing => false,
     };
-    let finite = FiniteArtifacts::of(native);
+    let finite = FiniteArtifacts::of(what);
     finite
         .check_given()
         .map_err(|found| BuildError::NotFinite(Box::new(found)))?;
@@ -183,20 +179,20 @@ pub fn build<'a>(
     }
     fs::create_dir(&folder).map_err(writing(&folder))?;
     let stages = StageCounter::new(progress, begun);
-    let config = native.published_config(layout.absolute_paths.then_some(origin));
-    let evaluated = native.evaluate(&store, Some(&finite), &stages, |evaluator| {
-        let names = write_index(&folder, evaluator, native.grid(), &config, layout.pad_ivf)?;
+    let config = what.published_config(layout.absolute_paths.then_some(origin));
+    let evaluated = what.evaluate(&store, Some(&finite), &stages, |evaluator| {
+        let names = write_index(&folder, evaluator, what.grid(), &config, layout.pad_ivf)?;
         Ok::<_, BuildError>((
             evaluator.known_artifacts()?,
             names,
-            native.notices(Some(evaluator))?,
+            what.notices(Some(evaluator))?,
         ))
     });
     let (artifacts, mut files, notices) = match (evaluated, finite.into_found()) {
         (Err(_), Some(found)) => return Err(BuildError::NotFinite(Box::new(found))),
         (evaluated, _) => evaluated?,
     };
-    PassageDb::write(&folder.join(PASSAGES_FILE), &table_of(native.collection()))?;
+    PassageDb::write(&folder.join(PASSAGES_FILE), &what.passages())?;
     files.push(PASSAGES_FILE.to_owned());
     manifest.artifacts = artifacts;
     manifest.files = concord_index::format::file_records(&folder, files).map_err(|source| {
@@ -210,7 +206,7 @@ pub fn build<'a>(
         origin: origin.clone(),
         started,
         seconds: begun.elapsed().as_secs_f64(),
-        threads: native.threads(),
+        threads: what.threads(),
         stages: stages.into_stages(),
     };
     write_json(&folder.join(LOG), &log)?;

@@ -8,7 +8,7 @@ use concord_pipeline::artifact::{BATCHES, D, DOCLENS, EMBS};
 use concord_pipeline::{ArtifactEvent, Observer, StageError, TapSink, Value};
 use concord_tensor::Tensor;
 
-use crate::native::Native;
+use crate::buildable::Buildable;
 
 /// A number of an artifact that is NaN or infinite.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,17 +68,17 @@ const COMPUTED: &str = ": the numbers of the checkpoint go beyond the range of t
 const GIVEN: &str = ": it was given with --swap, so mend or leave out what was given";
 
 /// Stops a build at the first artifact that holds a number which is not finite.
-pub(crate) struct FiniteArtifacts<'a> {
-    native: &'a Native,
+pub(crate) struct FiniteArtifacts<'a, B> {
+    built: &'a B,
     /// How many embeddings each passage of the chunk last seen has, and the number of the chunk.
     doclens: Mutex<(usize, Vec<i64>)>,
     found: Mutex<Option<NotFinite>>,
 }
 
-impl<'a> FiniteArtifacts<'a> {
-    pub(crate) fn of(native: &'a Native) -> FiniteArtifacts<'a> {
+impl<'a, B: Buildable> FiniteArtifacts<'a, B> {
+    pub(crate) fn of(built: &'a B) -> FiniteArtifacts<'a, B> {
         FiniteArtifacts {
-            native,
+            built,
             doclens: Mutex::default(),
             found: Mutex::default(),
         }
@@ -96,7 +96,7 @@ impl<'a> FiniteArtifacts<'a> {
     /// # Errors
     /// [`NotFinite`] for the first number of them that is not.
     pub(crate) fn check_given(&self) -> Result<(), NotFinite> {
-        for swap in self.native.swaps() {
+        for swap in self.built.swaps() {
             let tensor = swap.tensor();
             if let Some(at) = tensor.first_non_finite() {
                 return Err(NotFinite {
@@ -151,23 +151,19 @@ impl<'a> FiniteArtifacts<'a> {
             row -= doclen;
             passage += 1;
         }
-        let pid = self.native.grid().chunk(chunk).start + passage;
-        let collection = self.native.collection();
-        let number = u32::try_from(pid).ok()?;
-        let id = collection.has_external_ids();
+        let pid = self.built.grid().chunk(chunk).start + passage;
+        let kept = usize::try_from(doclens[passage]).ok()?;
+        let place = self.built.place(u32::try_from(pid).ok()?, row, kept);
         Some(Place::Token {
             pid,
-            id: id
-                .then(|| concord_corpus::DocumentIds::external_id(collection, number).into_owned()),
+            id: place.id,
             embedding: row,
-            token: self
-                .native
-                .kept_token(number, row, usize::try_from(doclens[passage]).ok()?),
+            token: place.token,
         })
     }
 }
 
-impl Observer for FiniteArtifacts<'_> {
+impl<B: Buildable + Sync> Observer for FiniteArtifacts<'_, B> {
     fn wants_value(&self, name: &str) -> bool {
         // What the store remembers was looked at before it was remembered.
         name == DOCLENS

@@ -12,9 +12,11 @@
 //! a server or a wheel has to find out for itself when a search is valid.
 
 pub mod build;
+pub mod buildable;
 pub mod checkpoint;
 pub mod compare;
 pub mod embedded;
+pub mod embeddings;
 pub mod finite;
 pub mod graph;
 pub mod index_settings;

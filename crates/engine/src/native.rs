@@ -1,5 +1,7 @@
 //! The native engine: a checkpoint, a collection and options, as a graph of stages.
 
+mod built;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -291,13 +293,8 @@ impl Native {
         &self.collection
     }
 
-    /// The artifacts that are given instead of computed.
-    pub(crate) fn swaps(&self) -> &[Swap] {
-        &self.swaps
-    }
-
     /// The token of a passage that its embedding number `embedding` is of, if the passage keeps `kept` tokens.
-    pub(crate) fn kept_token(&self, pid: u32, embedding: usize, kept: usize) -> Option<String> {
+    fn kept_token(&self, pid: u32, embedding: usize, kept: usize) -> Option<String> {
         let tokenizer = &self.encoder.tokenizer;
         let ids = tokenizer.encode_one(self.collection.text(pid)?).ok()?;
         let keep = tokenizer.keep_mask(&ids);
@@ -448,15 +445,7 @@ impl Native {
         notices.extend(self.encoder.tokenizer.notices());
         notices.extend_from_slice(self.collection.notices());
         notices.extend(self.cut_passages());
-        if let Some(evaluator) = evaluator
-            && let Ok(plan) = Plan::from_value(&evaluator.load(PLAN, 0)?)
-            && plan.num_partitions < plan.num_partitions_by_rule
-        {
-            notices.push(format!(
-                "the collection is too small for {} centroids; it gets {}",
-                plan.num_partitions_by_rule, plan.num_partitions
-            ));
-        }
+        notices.extend(evaluator.map(fewer_centroids).transpose()?.flatten());
         Ok(notices)
     }
 
@@ -477,4 +466,16 @@ impl Native {
             )
         })
     }
+}
+
+/// That there are fewer centroids than the rule has for so many embeddings, if that is so.
+pub(crate) fn fewer_centroids(evaluator: &Evaluator<'_>) -> Result<Option<String>, EvaluateError> {
+    let plan = Plan::from_value(&evaluator.load(PLAN, 0)?).ok();
+    let fewer = plan.filter(|plan| plan.num_partitions < plan.num_partitions_by_rule);
+    Ok(fewer.map(|plan| {
+        format!(
+            "the collection is too small for {} centroids; it gets {}",
+            plan.num_partitions_by_rule, plan.num_partitions
+        )
+    }))
 }

@@ -17,13 +17,17 @@ pub(crate) fn table_of(collection: &Collection) -> PassageTable {
 
 /// The hash of the ids that a collection brings; `None` where it brings none.
 pub(crate) fn ids_hash(collection: &Collection) -> Option<BitHash> {
-    collection.has_external_ids().then(|| {
-        let mut hasher = ByteHasher::new();
-        for pid in 0..collection.len() as u32 {
-            let id = collection.external_id(pid);
-            hasher.update(&(id.len() as u64).to_le_bytes());
-            hasher.update(id.as_bytes());
-        }
-        hasher.finish()
-    })
+    let ids = (0..collection.len() as u32).map(|pid| collection.external_id(pid));
+    collection.has_external_ids().then(|| hash_of_ids(ids))
+}
+
+/// The hash of ids in an order: of the length of each in eight bytes, and its bytes.
+pub(crate) fn hash_of_ids(ids: impl IntoIterator<Item: AsRef<str>>) -> BitHash {
+    let mut hasher = ByteHasher::new();
+    for id in ids {
+        let id = id.as_ref();
+        hasher.update(&(id.len() as u64).to_le_bytes());
+        hasher.update(id.as_bytes());
+    }
+    hasher.finish()
 }

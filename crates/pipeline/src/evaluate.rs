@@ -188,12 +188,18 @@ impl<'a> Evaluator<'a> {
             return Ok(known.clone());
         }
         if let Some(source) = self.source(name) {
-            let value = self.read_source(source, chunk)?;
+            let (record, value) = match source.record(chunk) {
+                Some(record) => (record, None),
+                None => {
+                    let value = self.read_source(source, chunk)?;
+                    (value.record(), Some(value))
+                }
+            };
             let known = Known {
-                record: value.record(),
+                record,
                 made_from: None,
             };
-            self.learn(name, chunk, &known, Some(&value))?;
+            self.learn(name, chunk, &known, value.as_ref())?;
             return Ok(known);
         }
         let (stage, output) = self.producer(name)?;

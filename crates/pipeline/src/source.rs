@@ -1,5 +1,6 @@
 //! What a graph begins with.
 
+use crate::manifest::ChunkRecord;
 use crate::stage_error::StageError;
 use crate::value::Value;
 
@@ -13,4 +14,9 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When it cannot be read.
     fn value(&self, chunk: usize) -> Result<Value, StageError>;
+
+    /// What one of them is, if that is known without its value.
+    fn record(&self, _chunk: usize) -> Option<ChunkRecord> {
+        None
+    }
 }

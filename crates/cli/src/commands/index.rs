@@ -1,17 +1,22 @@
 //! `concord index`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
 use concord_engine::build::{BuildError, BuildReport, Layout, Output, build};
+use concord_engine::buildable::Buildable;
+use concord_engine::embeddings::{GivenIndex, GivenPassages};
 use concord_engine::native::Native;
 use concord_engine::origin::Origin;
+use concord_kernels::compute::Compute;
 use concord_pipeline::Staging;
 use serde_json::json;
 
-use crate::inputs::{ComputeArguments, IndexArguments, checkpoint, native_options};
+use crate::inputs::{
+    ComputeArguments, EmbeddingArguments, IndexArguments, checkpoint, native_options,
+};
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
 
@@ -19,21 +24,31 @@ use crate::progress::TerminalProgress;
 ///
 /// The index is ColBERT's own, and the same bit for bit for any batch size, number of threads and
 /// instruction set. It appears at OUT when it is whole; an interrupted build goes on where it was when
-/// the same command is given again.
+/// the same command is given again. With --embeddings it is built from what another program made of the
+/// passages, and needs no checkpoint.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord index collection.tsv --checkpoint concord-mini --out index
   concord index collection.tsv --checkpoint colbert-ir/colbertv2.0 --out index
   concord index corpus.jsonl --checkpoint ./checkpoint --nbits 2 --threads 4 --out index
   concord index collection.tsv --checkpoint ./checkpoint --out index --replace
-  concord index collection.tsv --checkpoint ./checkpoint --swap centroids=old-index --out index")]
+  concord index collection.tsv --checkpoint ./checkpoint --swap centroids=old-index --out index
+  concord index --embeddings passages.npy --doclens doclens.npy --ids ids.txt --out index")]
 pub struct IndexCommand {
     /// The collection: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
-    collection: PathBuf,
+    #[arg(required_unless_present = "embeddings", conflicts_with = "embeddings")]
+    collection: Option<PathBuf>,
     /// The checkpoint: a folder, an id of the Hugging Face hub (owner/name), or concord-mini, which is
     /// part of this program
-    #[arg(long, value_name = "CHECKPOINT")]
-    checkpoint: String,
+    #[arg(
+        long,
+        value_name = "CHECKPOINT",
+        required_unless_present = "embeddings",
+        conflicts_with = "embeddings"
+    )]
+    checkpoint: Option<String>,
+    #[command(flatten)]
+    given: EmbeddingArguments,
     /// The folder that will hold the index
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -61,27 +76,10 @@ pub struct IndexCommand {
 
 impl IndexCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let options = native_options(&self.subject)?;
-        let options = self.compute.applied_to(options, &self.index)?;
-        let collection = Arc::new(Collection::open(&self.collection)?);
-        let checkpoint = Arc::new(checkpoint(&self.checkpoint)?);
-        let native = Native::new(checkpoint, collection, options, self.index.settings()?)?;
-        let origin = Origin::of(&self.checkpoint, &self.collection);
-        let layout = Layout {
-            pad_ivf: self.pad_ivf,
-            absolute_paths: self.absolute_paths,
+        let report = match (&self.collection, &self.checkpoint) {
+            (Some(collection), Some(checkpoint)) => self.of_texts(collection, checkpoint)?,
+            _ => self.of_embeddings()?,
         };
-        let report = build(
-            &native,
-            layout,
-            &origin,
-            Output {
-                path: &self.out,
-                replace: self.replace,
-            },
-            &TerminalProgress::new(),
-        )
-        .map_err(|error| self.with_what_is_kept(error))?;
         warn(&report.notices);
         if self.json {
             print_json(&json!({
@@ -94,6 +92,51 @@ impl IndexCommand {
             print(&self.summary(&report))?;
         }
         Ok(Outcome::Same)
+    }
+
+    fn of_texts(&self, texts: &Path, named: &str) -> Result<BuildReport, Failure> {
+        let options = native_options(&self.subject)?;
+        let options = self.compute.applied_to(options, &self.index)?;
+        let collection = Arc::new(Collection::open(texts)?);
+        let checkpoint = Arc::new(checkpoint(named)?);
+        let native = Native::new(checkpoint, collection, options, self.index.settings()?)?;
+        self.build(&native, &Origin::of(named, texts))
+    }
+
+    fn of_embeddings(&self) -> Result<BuildReport, Failure> {
+        if self.subject != "native" {
+            return Err("--subject would have no effect: nothing is encoded".into());
+        }
+        if self.absolute_paths {
+            return Err(
+                "--absolute-paths would have no effect: there is no checkpoint and no collection"
+                    .into(),
+            );
+        }
+        let settings = self.index.of_given_embeddings()?;
+        let compute = self.compute.options_of_given_embeddings()?;
+        let compute = Compute::new(&compute)?;
+        let files = self.given.files();
+        let passages = compute.install(|| GivenPassages::open(&files, &TerminalProgress::new()))?;
+        let given = GivenIndex::new(passages, settings, compute)?;
+        self.build(&given, &Origin::default())
+    }
+
+    fn build(
+        &self,
+        what: &(impl Buildable + Sync),
+        origin: &Origin,
+    ) -> Result<BuildReport, Failure> {
+        let layout = Layout {
+            pad_ivf: self.pad_ivf,
+            absolute_paths: self.absolute_paths,
+        };
+        let output = Output {
+            path: &self.out,
+            replace: self.replace,
+        };
+        let built = build(what, layout, origin, output, &TerminalProgress::new());
+        built.map_err(|error| self.with_what_is_kept(error))
     }
 
     /// What is finished stays when a build fails, and the next one goes on from it.

@@ -1,0 +1,67 @@
+//! What an index can be built from.
+
+use std::collections::BTreeMap;
+
+use concord_index::passages::PassageTable;
+use concord_model::config::ColbertConfig;
+use concord_pipeline::{EvaluateError, Evaluator, Grid, Observer, Progress, Store};
+use concord_tensor::BitHash;
+use serde_json::Value as Json;
+
+use crate::origin::Origin;
+use crate::swap::Swap;
+
+/// A graph with its sources, whose artifacts are an index, and what the manifest of that index says of them.
+pub trait Buildable {
+    /// The hash of each input.
+    fn inputs(&self) -> BTreeMap<String, BitHash>;
+
+    /// The options that the artifacts depend on.
+    fn options(&self) -> BTreeMap<String, Json>;
+
+    /// The configuration as the index's metadata has it; with where the inputs lie, if there is an `origin`.
+    fn published_config(&self, origin: Option<&Origin>) -> ColbertConfig;
+
+    /// What is known of the passages, by pid.
+    fn passages(&self) -> PassageTable;
+
+    /// How the passages are cut.
+    fn grid(&self) -> Grid;
+
+    fn threads(&self) -> usize;
+
+    /// The artifacts that are given instead of computed.
+    fn swaps(&self) -> &[Swap];
+
+    /// Which passage and token an embedding is of: the number `embedding` of the `kept` that passage `pid` has.
+    fn place(&self, pid: u32, embedding: usize, kept: usize) -> EmbeddingPlace;
+
+    /// Notices for the user: about the inputs, and once they are known, about what was made of them.
+    ///
+    /// # Errors
+    /// When something that was computed cannot be read again.
+    fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError>;
+
+    /// Evaluates the graph: every artifact becomes known. Then `finish` is called with the evaluator.
+    ///
+    /// # Errors
+    /// When an artifact cannot be computed, or `finish` fails.
+    fn evaluate<T: Send, E: Send + From<EvaluateError>>(
+        &self,
+        store: &dyn Store,
+        observer: Option<&dyn Observer>,
+        progress: &dyn Progress,
+        finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
+    ) -> Result<T, E>
+    where
+        Self: Sized;
+}
+
+/// Where an embedding comes from, as far as it can be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddingPlace {
+    /// The passage's id from outside, where it has such.
+    pub id: Option<String>,
+    /// The token.
+    pub token: Option<String>,
+}

@@ -1,0 +1,218 @@
+//! The graph from given embeddings on.
+
+use std::collections::BTreeMap;
+
+use concord_index::codec::{Nearest, can_pack};
+use concord_index::passages::PassageTable;
+use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
+use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::Compute;
+use concord_kernels::normalize::Normalize;
+use concord_model::config::ColbertConfig;
+use concord_pipeline::artifact::{
+    AVG_RESIDUAL, CENTROIDS, DOCLENS, EMBS, IVF, RESIDUALS, SAMPLE_HELDOUT, VALUES,
+};
+use concord_pipeline::{EvaluateError, Evaluator, Graph, Grid, Observer, Progress, Source, Store};
+use concord_tensor::BitHash;
+use serde_json::{Value as Json, json};
+
+use super::GivenPassages;
+use crate::buildable::{Buildable, EmbeddingPlace};
+use crate::native::fewer_centroids;
+use crate::origin::Origin;
+use crate::settings::DEFAULT_SEED;
+use crate::swap::Swap;
+
+/// The input that the manifest of such an index names.
+pub const EMBEDDINGS: &str = "embeddings";
+
+/// Bits per dimension of a residual, as many of these as fit where nobody says otherwise.
+const DEFAULT_NBITS: [usize; 3] = [4, 2, 1];
+
+/// What an index depends on beside its embeddings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenSettings {
+    /// Bits per residual dimension; 4 if unset, or as many as the width allows.
+    pub nbits: Option<usize>,
+    /// Iterations of k-means; the reference's 4 if unset.
+    pub kmeans_niters: Option<usize>,
+    /// The seed of the sample and its shuffle.
+    pub seed: u32,
+}
+
+impl Default for GivenSettings {
+    fn default() -> GivenSettings {
+        GivenSettings {
+            nbits: None,
+            kmeans_niters: None,
+            seed: DEFAULT_SEED,
+        }
+    }
+}
+
+/// Why embeddings cannot be indexed by some settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GivenError {
+    /// The number of bits does not go with the width.
+    #[error(
+        "embeddings of width {width} cannot be packed with nbits = {nbits}: nbits is 1, 2, 4 or 8, and 8 times it \
+         divides the width"
+    )]
+    Bits { width: usize, nbits: usize },
+}
+
+/// An index of given embeddings, to be built.
+pub struct GivenIndex {
+    passages: GivenPassages,
+    settings: GivenSettings,
+    config: ColbertConfig,
+    graph: Graph,
+    compute: Compute,
+}
+
+impl GivenIndex {
+    /// The index of `passages` by `settings`.
+    ///
+    /// # Errors
+    /// [`GivenError`].
+    pub fn new(
+        passages: GivenPassages,
+        settings: GivenSettings,
+        compute: Compute,
+    ) -> Result<GivenIndex, GivenError> {
+        let width = passages.width;
+        let fitting = DEFAULT_NBITS
+            .into_iter()
+            .find(|&nbits| can_pack(width, nbits));
+        let nbits = settings.nbits.or(fitting).unwrap_or(1);
+        if !can_pack(width, nbits) {
+            return Err(GivenError::Bits { width, nbits });
+        }
+        let mut config = ColbertConfig {
+            dim: width,
+            nbits,
+            ..ColbertConfig::default()
+        };
+        if let Some(iterations) = settings.kmeans_niters {
+            config.kmeans_niters = iterations;
+        }
+        let seed = settings.seed;
+        let graph = Graph::new()
+            .with(SamplePids { seed })
+            .with(Sample)
+            .with(Split { seed })
+            .with(Cluster {
+                iterations: config.kmeans_niters,
+                normalize: Normalize::default(),
+                compute: compute.clone(),
+            })
+            .with(Calibrate {
+                nbits,
+                compute: compute.clone(),
+            })
+            .with(Compress {
+                nbits,
+                nearest: Nearest::default(),
+                compute: compute.clone(),
+            })
+            .with(Invert);
+        Ok(GivenIndex {
+            passages,
+            settings,
+            config,
+            graph,
+            compute,
+        })
+    }
+
+    pub fn passages(&self) -> &GivenPassages {
+        &self.passages
+    }
+}
+
+impl Buildable for GivenIndex {
+    fn inputs(&self) -> BTreeMap<String, BitHash> {
+        let mut inputs = BTreeMap::from([(EMBEDDINGS.to_owned(), self.passages.hash())]);
+        if let Some(hash) = self.passages.ids_hash() {
+            inputs.insert("ids".to_owned(), hash);
+        }
+        inputs
+    }
+
+    fn options(&self) -> BTreeMap<String, Json> {
+        BTreeMap::from([
+            ("contract".to_owned(), json!(CONTRACT_VERSION)),
+            ("nbits".to_owned(), json!(self.config.nbits)),
+            ("kmeans_niters".to_owned(), json!(self.config.kmeans_niters)),
+            ("seed".to_owned(), json!(self.settings.seed)),
+        ])
+    }
+
+    fn published_config(&self, _: Option<&Origin>) -> ColbertConfig {
+        let mut config = self.config.clone();
+        config.bsize = 64;
+        config
+    }
+
+    fn passages(&self) -> PassageTable {
+        self.passages.table()
+    }
+
+    fn grid(&self) -> Grid {
+        self.passages.grid
+    }
+
+    fn threads(&self) -> usize {
+        self.compute.threads()
+    }
+
+    fn swaps(&self) -> &[Swap] {
+        &[]
+    }
+
+    fn place(&self, pid: u32, _: usize, _: usize) -> EmbeddingPlace {
+        EmbeddingPlace {
+            id: self.passages.id(pid as usize).map(str::to_owned),
+            token: None,
+        }
+    }
+
+    fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError> {
+        let mut notices = self.passages.notices();
+        notices.extend(evaluator.map(fewer_centroids).transpose()?.flatten());
+        Ok(notices)
+    }
+
+    fn evaluate<T: Send, E: Send + From<EvaluateError>>(
+        &self,
+        store: &dyn Store,
+        observer: Option<&dyn Observer>,
+        progress: &dyn Progress,
+        finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        self.compute.install(|| {
+            let given = self.passages.sources();
+            let sources: Vec<&dyn Source> = given.iter().map(|given| given as _).collect();
+            let grid = self.passages.grid;
+            let mut evaluator =
+                Evaluator::new(&self.graph, &sources, grid, store).reporting_to(progress);
+            if let Some(observer) = observer {
+                evaluator = evaluator.observed_by(observer);
+            }
+            let all = [
+                DOCLENS,
+                EMBS,
+                SAMPLE_HELDOUT,
+                CENTROIDS,
+                AVG_RESIDUAL,
+                RESIDUALS,
+                IVF,
+                VALUES,
+            ];
+            for name in all {
+                evaluator.artifact(name)?;
+            }
+            finish(&evaluator)
+        })
+    }
+}

@@ -1,0 +1,357 @@
+//! The embeddings of passages: checked as they come, and read again when a stage asks for them.
+
+use std::ops::Range;
+
+use concord_index::passages::{PassageRecord, PassageTable};
+use concord_pipeline::artifact::{DOCLENS, EMBS, NUM_PASSAGES};
+use concord_pipeline::{ChunkRecord, Grid, Progress, Source, StageError, Value};
+use concord_tensor::{BitHash, ByteHasher, DType, Tensor};
+use half::f16;
+use rayon::prelude::*;
+
+use super::files::{Cut, EmbeddingFile};
+use super::{EmbeddingFiles, EmbeddingsError, Problem, doclens};
+
+/// Rows that one task reads.
+const ROWS_AT_ONCE: usize = 4096;
+
+/// By how much the length of an embedding may be beside 1 without being mentioned: `f16` and `bf16` round by less.
+const UNIT_LENGTH: f64 = 0.02;
+
+/// The embeddings of passages, all of which are finite and none zero.
+pub struct GivenPassages {
+    files: Vec<EmbeddingFile>,
+    /// Numbers of an embedding.
+    pub(super) width: usize,
+    /// The first embedding of each passage, and behind the last passage the number of embeddings.
+    offsets: Vec<u64>,
+    ids: Option<Vec<String>>,
+    pub(super) grid: Grid,
+    /// What each chunk of `doclens` and of `embs` is.
+    records: Vec<[ChunkRecord; 2]>,
+    /// The least and the greatest length of an embedding.
+    lengths: (f64, f64),
+}
+
+/// What was seen of the embeddings of some rows: the least and the greatest length.
+type Lengths = (f64, f64);
+
+fn both(a: Lengths, b: Lengths) -> Lengths {
+    (a.0.min(b.0), a.1.max(b.1))
+}
+
+const NO_LENGTHS: Lengths = (f64::INFINITY, f64::NEG_INFINITY);
+
+impl GivenPassages {
+    /// Reads the files once, on the threads of the pool that the caller is in: every embedding is looked at, and what
+    /// the graph is made from gets its hash. They are not kept in memory.
+    ///
+    /// # Errors
+    /// [`EmbeddingsError`]: files that cannot be read or do not fit each other, and embeddings that cannot be indexed.
+    pub fn open(
+        files: &EmbeddingFiles,
+        progress: &dyn Progress,
+    ) -> Result<GivenPassages, EmbeddingsError> {
+        let opened = files
+            .embeddings
+            .iter()
+            .map(|path| EmbeddingFile::open(path));
+        let opened: Vec<EmbeddingFile> = opened.collect::<Result<_, _>>()?;
+        let first = opened.first().ok_or(EmbeddingsError::NoFile)?;
+        let width = first.width;
+        if let Some(other) = opened.iter().find(|file| file.width != width) {
+            return Err(EmbeddingsError::Width {
+                path: other.path.clone(),
+                name: String::new(),
+                found: other.width,
+                expected: width,
+            });
+        }
+        let doclens = doclens_of(&opened, files)?;
+        let passages = doclens.len();
+        if passages > i32::MAX as usize {
+            return Err(EmbeddingsError::TooManyPassages(passages));
+        }
+        let rows: usize = opened.iter().map(|file| file.rows).sum();
+        if rows == 0 {
+            return Err(EmbeddingsError::Empty(first.path.clone()));
+        }
+        let ids = files
+            .ids
+            .as_deref()
+            .map(|path| doclens::ids(path, passages));
+        let mut offsets = Vec::with_capacity(passages + 1);
+        let mut end = 0;
+        offsets.push(0);
+        offsets.extend(doclens.iter().map(|&doclen| {
+            end += u64::from(doclen);
+            end
+        }));
+        let mut given = GivenPassages {
+            files: opened,
+            width,
+            offsets,
+            ids: ids.transpose()?,
+            grid: Grid::new(passages),
+            records: Vec::new(),
+            lengths: NO_LENGTHS,
+        };
+        for chunk in 0..given.grid.chunks() {
+            let (embeddings, lengths) = given.chunk(chunk)?;
+            let value = Value::from(embeddings);
+            given
+                .records
+                .push([given.doclens(chunk).record(), value.record()]);
+            given.lengths = both(given.lengths, lengths);
+            let (done, all) = (given.grid.chunk(chunk).end, passages);
+            progress.advanced("read", done as u64, all as u64, "passages");
+        }
+        Ok(given)
+    }
+
+    /// How many passages there are.
+    pub fn passages(&self) -> usize {
+        self.grid.passages()
+    }
+
+    /// How many embeddings there are.
+    pub fn embeddings(&self) -> usize {
+        *self.offsets.last().unwrap_or(&0) as usize
+    }
+
+    /// The hash of all embeddings as they are indexed and of how they belong to passages.
+    pub(super) fn hash(&self) -> BitHash {
+        let mut hasher = ByteHasher::new();
+        for record in self.records.iter().flatten() {
+            hasher.update(record.hash.as_bytes());
+        }
+        hasher.finish()
+    }
+
+    /// The hash of the ids, where there are any, as that of a collection's ids.
+    pub(super) fn ids_hash(&self) -> Option<BitHash> {
+        let ids = self.ids.as_ref()?;
+        Some(crate::passages::hash_of_ids(ids.iter().map(String::as_str)))
+    }
+
+    /// The passage's id from outside, where there are such.
+    pub(super) fn id(&self, passage: usize) -> Option<&str> {
+        self.ids.as_ref()?.get(passage).map(String::as_str)
+    }
+
+    /// What is known of the passages: their ids.
+    pub(super) fn table(&self) -> PassageTable {
+        let Some(ids) = &self.ids else {
+            return PassageTable::unknown(self.passages());
+        };
+        let record = |id: &String| PassageRecord {
+            id: id.clone(),
+            text: None,
+            deleted: false,
+        };
+        PassageTable::new(true, ids.iter().map(record).collect())
+    }
+
+    /// That embeddings are not of unit length, if that is so.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let (least, most) = self.lengths;
+        let unit = (least - 1.0).abs() <= UNIT_LENGTH && (most - 1.0).abs() <= UNIT_LENGTH;
+        let notice = || {
+            format!(
+                "the embeddings are {least:.3} to {most:.3} long; an index keeps directions, so a search takes each for 1 \
+                 long"
+            )
+        };
+        (!unit).then(notice).into_iter().collect()
+    }
+
+    /// # Errors
+    /// When a file is not the one that was opened.
+    pub(super) fn check_unchanged(&self) -> Result<(), EmbeddingsError> {
+        self.files
+            .iter()
+            .try_for_each(EmbeddingFile::check_unchanged)
+    }
+
+    fn doclens(&self, chunk: usize) -> Value {
+        let passages = self.grid.chunk(chunk);
+        let bounds = &self.offsets[passages.start..=passages.end];
+        let doclens = bounds.windows(2).map(|ends| (ends[1] - ends[0]) as i64);
+        Tensor::vector(doclens.collect()).into()
+    }
+
+    /// The embeddings of a chunk `(E, width)` in `f16`, each looked at.
+    fn chunk(&self, chunk: usize) -> Result<(Tensor, Lengths), EmbeddingsError> {
+        let passages = self.grid.chunk(chunk);
+        let (start, end) = (
+            self.offsets[passages.start] as usize,
+            self.offsets[passages.end] as usize,
+        );
+        let mut rounded = vec![f16::ZERO; (end - start) * self.width];
+        let parts = rounded.par_chunks_mut(ROWS_AT_ONCE * self.width);
+        let parts = parts.enumerate().map(|(part, rounded)| {
+            let first = start + part * ROWS_AT_ONCE;
+            self.rows(first..first + rounded.len() / self.width, rounded)
+        });
+        let lengths = parts.try_reduce(|| NO_LENGTHS, |a, b| Ok(both(a, b)))?;
+        let shape = vec![end - start, self.width];
+        Ok((Tensor::new(shape, rounded)?, lengths))
+    }
+
+    /// Reads rows into `rounded`.
+    fn rows(&self, rows: Range<usize>, rounded: &mut [f16]) -> Result<Lengths, EmbeddingsError> {
+        let (mut first, mut done, mut lengths) = (0, 0, NO_LENGTHS);
+        for file in &self.files {
+            let from = rows.start.clamp(first, first + file.rows) - first;
+            let to = rows.end.clamp(first, first + file.rows) - first;
+            if from < to {
+                file.read(from..to, |tensor| {
+                    let out = &mut rounded[done * self.width..][..tensor.len()];
+                    // From whatever it is to `f16` at once, so that it is rounded once.
+                    out.copy_from_slice(tensor.cast(DType::F16)?.as_slice::<f16>()?);
+                    let values = tensor.cast(DType::F32)?;
+                    let seen = look_at(values.as_slice::<f32>()?, out, self.width);
+                    let seen = seen.map_err(|(row, problem)| {
+                        self.unusable(rows.start + done + row, problem)
+                    })?;
+                    lengths = both(lengths, seen);
+                    done += tensor.len() / self.width;
+                    Ok(())
+                })?;
+            }
+            first += file.rows;
+        }
+        Ok(lengths)
+    }
+
+    fn unusable(&self, row: usize, problem: Problem) -> EmbeddingsError {
+        let passage = self.offsets.partition_point(|&first| first <= row as u64) - 1;
+        let of = self.id(passage).map(|id| format!(" ({id:?})"));
+        EmbeddingsError::Unusable {
+            what: format!("passage {passage}"),
+            of: of.unwrap_or_default(),
+            embedding: row - self.offsets[passage] as usize,
+            problem,
+        }
+    }
+
+    /// The artifacts that are given.
+    pub(super) fn sources(&self) -> [Given<'_>; 3] {
+        [NUM_PASSAGES, DOCLENS, EMBS].map(|artifact| Given {
+            artifact,
+            passages: self,
+        })
+    }
+}
+
+/// How long rows are, or which is of no use and why; `rounded` is what becomes of them.
+pub(super) fn look_at(
+    values: &[f32],
+    rounded: &[f16],
+    width: usize,
+) -> Result<Lengths, (usize, Problem)> {
+    let mut lengths = NO_LENGTHS;
+    let rows = values.chunks_exact(width).zip(rounded.chunks_exact(width));
+    for (row, (values, rounded)) in rows.enumerate() {
+        let square: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
+        let finite = rounded
+            .iter()
+            .fold(true, |all, value| all & value.is_finite());
+        let zero = rounded
+            .iter()
+            .fold(true, |all, value| all & (value.to_bits() & 0x7fff == 0));
+        if !finite || zero {
+            check(values, rounded).map_err(|problem| (row, problem))?;
+        }
+        lengths = both(lengths, (square.sqrt(), square.sqrt()));
+    }
+    Ok(lengths)
+}
+
+/// What is wrong with an embedding, if something is.
+fn check(values: &[f32], rounded: &[f16]) -> Result<(), Problem> {
+    if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
+        return Err(Problem::NotFinite(value.into()));
+    }
+    if values.iter().all(|value| *value == 0.0) {
+        return Err(Problem::Zero);
+    }
+    let mut both = values.iter().zip(rounded);
+    if let Some((&value, _)) = both.find(|(_, rounded)| !rounded.is_finite()) {
+        return Err(Problem::TooLarge(value.into()));
+    }
+    match rounded
+        .iter()
+        .all(|value| *value == f16::ZERO || *value == f16::NEG_ZERO)
+    {
+        true => Err(Problem::TooSmall),
+        false => Ok(()),
+    }
+}
+
+fn doclens_of(
+    opened: &[EmbeddingFile],
+    files: &EmbeddingFiles,
+) -> Result<Vec<u32>, EmbeddingsError> {
+    let rows: usize = opened.iter().map(|file| file.rows).sum();
+    let mut doclens = Vec::new();
+    for file in opened {
+        match (&file.cut, &files.doclens) {
+            (Cut::Rows, None) => {
+                let (path, rows) = (file.path.clone(), file.rows);
+                return Err(EmbeddingsError::DoclensNeeded { path, rows });
+            }
+            (Cut::Each { part, .. }, Some(_)) => {
+                let path = file.path.clone();
+                return Err(EmbeddingsError::DoclensUnneeded { path, part });
+            }
+            (Cut::Rows, Some(_)) => {}
+            (Cut::Each { rows, .. }, None) => doclens.extend(rows.iter().map(|&rows| rows as u32)),
+        }
+    }
+    match &files.doclens {
+        Some(path) => doclens::read(path, rows),
+        None => Ok(doclens),
+    }
+}
+
+/// An artifact that is given.
+pub(super) struct Given<'a> {
+    artifact: &'static str,
+    passages: &'a GivenPassages,
+}
+
+impl Source for Given<'_> {
+    fn name(&self) -> &'static str {
+        self.artifact
+    }
+
+    fn chunks(&self) -> usize {
+        match self.artifact {
+            NUM_PASSAGES => 1,
+            _ => self.passages.grid.chunks(),
+        }
+    }
+
+    fn value(&self, chunk: usize) -> Result<Value, StageError> {
+        let given = self.passages;
+        match self.artifact {
+            NUM_PASSAGES => Ok(Tensor::scalar(given.passages() as i64).into()),
+            DOCLENS => Ok(given.doclens(chunk)),
+            _ => {
+                let (embeddings, _) = given.chunk(chunk)?;
+                given.check_unchanged()?;
+                Ok(embeddings.into())
+            }
+        }
+    }
+
+    fn record(&self, chunk: usize) -> Option<ChunkRecord> {
+        let [doclens, embs] = self.passages.records.get(chunk)?;
+        match self.artifact {
+            DOCLENS => Some(doclens.clone()),
+            EMBS => Some(embs.clone()),
+            _ => None,
+        }
+    }
+}
