@@ -19,12 +19,15 @@
 //! more than 1 MiB, the lengths of a chunk's passages no more than 16 MiB, the manifest no more than 256 MiB. Files are
 //! regular ones inside of the folder.
 
+mod chunks;
 mod error;
 mod files;
 mod finding;
 mod finite;
+mod index;
 mod json;
 mod manifest;
+mod mapped;
 mod names;
 mod reader;
 mod tensors;
@@ -35,8 +38,9 @@ pub use files::IndexFiles;
 pub(crate) use files::settled;
 pub use finding::Finding;
 pub(crate) use finite::first_not_finite;
+pub use index::Index;
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
 pub use names::belongs_to_an_index;
-pub use reader::Index;
+pub use reader::OpenedIndex;
 pub use tensors::{IndexTensors, KEPT};
 pub use writer::{WriteError, file_records, write_index};
