@@ -20,7 +20,7 @@ impl<'a> Matcher<'a> {
     pub fn new(index: &'a OpenIndex) -> Result<Matcher<'a>, Failure> {
         let (checkpoint, config) = (index.checkpoint(), index.config());
         Ok(Matcher {
-            searcher: index.searcher(),
+            searcher: index.searcher()?,
             queries: checkpoint.query_tokenizer(config)?,
             passages: checkpoint.doc_tokenizer(config)?,
         })

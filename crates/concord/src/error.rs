@@ -4,7 +4,7 @@ use concord_corpus::CorpusError;
 use concord_engine::build::BuildError;
 use concord_engine::compare::CompareError;
 use concord_engine::native::NativeError;
-use concord_engine::open::OpenError;
+use concord_engine::open::{OpenError, SearchError};
 use concord_engine::rebuild::RebuildError;
 use concord_index::format::ManifestError;
 use concord_index::verify::VerifyError;
@@ -33,6 +33,9 @@ pub enum Error {
     /// A query cannot be encoded.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A search among passages, of which the index has one of this id not.
+    #[error("the index has no passage of the id {0:?}")]
+    UnknownId(String),
     /// There is nothing to check an index against.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -64,3 +67,12 @@ boxed!(
     Open(OpenError),
     Rebuild(RebuildError),
 );
+
+impl From<SearchError> for Error {
+    fn from(error: SearchError) -> Error {
+        match error {
+            SearchError::Query(error) => error.into(),
+            SearchError::Index(error) => OpenError::Index(error).into(),
+        }
+    }
+}

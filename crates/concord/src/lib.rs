@@ -55,7 +55,7 @@ pub use builder::{Builder, Built};
 pub use checkpoint::{Checkpoint, EMBEDDED};
 pub use compare::{ArtifactDiff, Diff, diff};
 #[doc(inline)]
-pub use concord_index::search::SearchOptions;
+pub use concord_index::search::{PassageSet, Request, SearchOptions};
 #[doc(inline)]
 pub use concord_kernels::maxsim::Floor;
 #[doc(inline)]
@@ -64,5 +64,5 @@ pub use concord_model::hub::HubOptions;
 pub use concord_model::precision::Precision;
 pub use error::Error;
 pub use progress::Step;
-pub use searcher::{Hit, OpenOptions, Searcher};
+pub use searcher::{Answer, Hit, OpenOptions, Searcher};
 pub use verification::{Finding, Rebuilt, Verified, rebuild, verify};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use concord_corpus::{Collection, DocumentIds, PlainPids};
 use concord_engine::open::{self, OpenIndex};
-use concord_index::search::SearchOptions;
+use concord_index::search::{PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
 use concord_model::hub::HubOptions;
 use concord_model::precision::Precision;
@@ -28,6 +28,18 @@ pub struct Hit {
     pub pid: u32,
     /// Its MaxSim score: over the query's tokens, the sum of the similarity to the nearest token.
     pub score: f32,
+}
+
+/// What was found, and how much was looked at for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The passages, best first, by pid where scores are equal.
+    pub hits: Vec<Hit>,
+    /// The passages that were searched: those listed under the centroids that the query's tokens picked, or, in an exact
+    /// search, all that it is among.
+    pub searched: usize,
+    /// Those of them whose score was computed.
+    pub scored: usize,
 }
 
 /// What to open an index with instead of what it records.
@@ -53,8 +65,9 @@ impl Searcher {
     /// settings that it was built with.
     ///
     /// # Errors
-    /// [`Error::Open`] when a byte of an index of Concord is not as it was written, when the files of any index do
-    /// not fit together, and when its checkpoint is gone or, as far as the index recorded it, another one.
+    /// [`Error::Open`] when a file of an index of Concord is not as it was written, when the files of any index do
+    /// not fit together, and when its checkpoint is gone or, as far as the index recorded it, another one. The bytes of
+    /// an index of more than 4 MiB are checked by the first search, which then is what fails.
     pub fn open(index: impl AsRef<Path>) -> Result<Searcher, Error> {
         Searcher::open_with(index, OpenOptions::default())
     }
@@ -94,10 +107,17 @@ impl Searcher {
         k: usize,
         options: &SearchOptions,
     ) -> Result<Vec<Hit>, Error> {
+        Ok(self.answer(query, &Request::new(k, options))?.hits)
+    }
+
+    /// The passages that a request asks for: by ColBERT's stages or for certain ([`Request::exact`]), among all
+    /// passages or some of them ([`Searcher::among`]).
+    ///
+    /// # Errors
+    /// [`Error::Query`]; [`Error::Open`] when the index turns out to be damaged.
+    pub fn answer(&self, query: &str, request: &Request<'_>) -> Result<Answer, Error> {
         let index = &self.0;
-        let found = index
-            .compute()
-            .install(|| index.search(query, k, options))?;
+        let found = index.compute().install(|| index.answer(query, request))?;
         let ids: &dyn DocumentIds = match index.collection() {
             Some(collection) => collection,
             None => &PlainPids,
@@ -107,7 +127,33 @@ impl Searcher {
             pid: hit.pid,
             score: hit.score,
         };
-        Ok(found.into_iter().map(hit).collect())
+        Ok(Answer {
+            hits: found.hits.into_iter().map(hit).collect(),
+            searched: found.candidates,
+            scored: found.scored,
+        })
+    }
+
+    /// The passages of these ids, for [`Request::among`].
+    ///
+    /// # Errors
+    /// [`Error::UnknownId`] for the first id that no passage of the index has.
+    pub fn among<S: AsRef<str>>(
+        &self,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Result<PassageSet, Error> {
+        let known: &dyn DocumentIds = match self.0.collection() {
+            Some(collection) => collection,
+            None => &PlainPids,
+        };
+        let passages = self.passages();
+        let mut pids = Vec::new();
+        for id in ids {
+            let id = id.as_ref();
+            let pid = known.pid_of(id).filter(|pid| (*pid as usize) < passages);
+            pids.push(pid.ok_or_else(|| Error::UnknownId(id.to_owned()))?);
+        }
+        PassageSet::of(pids, passages).map_err(|unknown| Error::UnknownId(unknown.pid.to_string()))
     }
 
     /// [`Searcher::search`] for several queries, divided among the threads: the same results in the same order.
@@ -151,7 +197,7 @@ impl Searcher {
 
     /// How many passages there are.
     pub fn passages(&self) -> usize {
-        self.0.searcher().index().passages()
+        self.0.index().passages()
     }
 
     /// Notices for the user: why there are no texts, and what of the queries' layout the checkpoint lacks.

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use concord::{
-    Builder, Built, Checkpoint, Error, OpenOptions, Precision, SearchOptions, Searcher, diff,
-    rebuild, verify,
+    Builder, Built, Checkpoint, Error, OpenOptions, Precision, Request, SearchOptions, Searcher,
+    diff, rebuild, verify,
 };
 use tempfile::TempDir;
 
@@ -232,6 +232,30 @@ fn more_of_an_index_can_be_looked_at() {
     let found = searcher.search_with("rain", 1_000, &all).unwrap();
     // Every passage that has embeddings.
     assert!(found.len() > 100, "{}", found.len());
+}
+
+#[test]
+fn an_exact_search_among_some_passages_says_how_many_it_scored() {
+    let (_folder, index, _) = built(|builder| builder);
+    let searcher = Searcher::open(&index).unwrap();
+    let some: Vec<String> = (0..40).map(|pid| pid.to_string()).collect();
+    let ids = searcher.search("rain", 1).unwrap();
+    let ids = some.iter().chain([&ids[0].id]);
+    let known: Vec<&String> = ids.filter(|id| searcher.among([id]).is_ok()).collect();
+    let among = searcher.among(&known).unwrap();
+    let options = searcher.search_options();
+    let request = Request {
+        exact: true,
+        among: Some(&among),
+        ..Request::new(5, &options)
+    };
+    let answer = searcher.answer("rain", &request).unwrap();
+    assert_eq!(answer.searched, among.len());
+    assert!(answer.scored >= answer.hits.len());
+    assert_eq!(answer.hits.len(), 5.min(among.len()));
+    assert!(answer.hits.iter().all(|hit| among.contains(hit.pid)));
+    let error = searcher.among(["no such passage"]).unwrap_err();
+    assert!(matches!(error, Error::UnknownId(_)), "{error}");
 }
 
 #[test]

@@ -8,11 +8,11 @@
 //! choose.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use concord_corpus::Collection;
-use concord_index::format::{Index, IndexError, IndexFiles, IndexManifest, ManifestError};
-use concord_index::search::{Found, Hit, SearchOptions, Searcher};
+use concord_index::format::{IndexError, IndexFiles, IndexManifest, ManifestError, OpenedIndex};
+use concord_index::search::{Found, Hit, Request, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::{Checkpoint, CheckpointError};
@@ -27,6 +27,10 @@ use crate::checkpoint;
 use crate::log::BuildLog;
 use crate::recorded::{RecordedError, recorded_options};
 use crate::texts::{Named, TextsError};
+
+/// An index whose files have no more bytes than this is checked while it is opened: in some milliseconds, so that
+/// what is wrong with it is told early. A larger one is checked by the first search.
+const CHECKED_WHILE_OPENED: u64 = 4 << 20;
 
 /// What to search with instead of what the index records.
 #[derive(Clone, Debug)]
@@ -103,12 +107,24 @@ pub enum OpenError {
     Compute(#[from] ComputeError),
 }
 
+/// Why a query was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The index was found to be damaged when its bytes were checked.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
 /// An index that can be searched, with what encodes its queries and, where it can be had, its collection.
 ///
 /// It owns all of it and is cheap to share: `Send` and `Sync`, behind an [`Arc`] where several need it.
 pub struct OpenIndex {
     compute: Compute,
-    searcher: Searcher,
+    index: OpenedIndex,
+    /// Made once the index has been checked.
+    searcher: OnceLock<Searcher>,
     encoder: QueryEncoder,
     checkpoint: Arc<Checkpoint>,
     config: ColbertConfig,
@@ -117,17 +133,21 @@ pub struct OpenIndex {
 }
 
 impl OpenIndex {
-    /// Opens the index in `folder`.
+    /// Opens the index in `folder`. Of a large index the bytes of large files are not read before the first search, which
+    /// checks them: no result comes from bytes that are not as they were written.
     ///
     /// # Errors
-    /// When it is damaged, or would be searched with another checkpoint, collection or contract than it was
+    /// When it is damaged, as far as that is found by now, or would be searched with another checkpoint, collection or contract than it was
     /// built with.
     pub fn open(folder: &Path, options: OpenOptions) -> Result<OpenIndex, OpenError> {
         let (index, recorded) = IndexFiles::read(folder, |files| {
-            let (index, files) = Index::of(files)?;
+            let index = OpenedIndex::of(files)?;
+            if index.unchecked_bytes() <= CHECKED_WHILE_OPENED {
+                index.checked()?;
+            }
             let recorded = Recorded {
-                log: BuildLog::of(files.folder()),
-                manifest: files.manifest().cloned(),
+                log: BuildLog::of(index.files().folder()),
+                manifest: index.files().manifest().cloned(),
             };
             Ok::<_, OpenError>((index, recorded))
         })?;
@@ -153,7 +173,8 @@ impl OpenIndex {
         notices.extend(encoder.notices());
         Ok(OpenIndex {
             encoder,
-            searcher: Searcher::new(Arc::new(index), &compute),
+            index,
+            searcher: OnceLock::new(),
             compute,
             checkpoint: Arc::new(checkpoint),
             config,
@@ -165,32 +186,41 @@ impl OpenIndex {
     /// The best `k` passages for the text of a query, best first, by pid where scores are equal.
     ///
     /// # Errors
-    /// When the text is empty or cannot be tokenized, or its embeddings come out as something else than finite numbers.
+    /// Those of [`OpenIndex::answer`].
     pub fn search(
         &self,
         query: &str,
         k: usize,
         options: &SearchOptions,
-    ) -> Result<Vec<Hit>, QueryError> {
+    ) -> Result<Vec<Hit>, SearchError> {
         Ok(self.find(query, k, options)?.hits)
     }
 
     /// [`OpenIndex::search`], and how much of the index it looked at.
     ///
     /// # Errors
-    /// When the text is empty or cannot be tokenized.
+    /// Those of [`OpenIndex::answer`].
     pub fn find(
         &self,
         query: &str,
         k: usize,
         options: &SearchOptions,
-    ) -> Result<Found, QueryError> {
+    ) -> Result<Found, SearchError> {
+        self.answer(query, &Request::new(k, options))
+    }
+
+    /// What is found for the text of a query as the request says.
+    ///
+    /// # Errors
+    /// When the text is empty or cannot be tokenized, or its embeddings come out as something else than finite numbers;
+    /// when the index is damaged.
+    pub fn answer(&self, query: &str, request: &Request<'_>) -> Result<Found, SearchError> {
         if query.trim().is_empty() {
-            return Err(QueryError::Empty);
+            return Err(QueryError::Empty.into());
         }
+        let searcher = self.searcher()?;
         let embeddings = self.encoder.encode(query)?;
-        let width = self.config.query_maxlen;
-        Ok(self.searcher.find(&embeddings, width, k, options))
+        Ok(searcher.answer(&embeddings, self.config.query_maxlen, request))
     }
 
     /// How much is searched where nobody says otherwise: what the index's and the checkpoint's configuration
@@ -210,8 +240,20 @@ impl OpenIndex {
         &self.compute
     }
 
-    pub fn searcher(&self) -> &Searcher {
-        &self.searcher
+    /// The index: what is known of it without its large files.
+    pub fn index(&self) -> &OpenedIndex {
+        &self.index
+    }
+
+    /// What searches the index for embeddings. The first call, be it that of a search, checks every byte of the index
+    /// that was not checked while it was opened; others wait for it.
+    ///
+    /// # Errors
+    /// When the index is damaged, or holds what no index holds.
+    pub fn searcher(&self) -> Result<&Searcher, IndexError> {
+        let index = self.index.checked()?;
+        let new = || Searcher::new(Arc::clone(index), &self.compute);
+        Ok(self.searcher.get_or_init(new))
     }
 
     pub fn encoder(&self) -> &QueryEncoder {
@@ -239,7 +281,7 @@ impl OpenIndex {
 }
 
 /// The configuration in the metadata of an index, as it was read with the index.
-fn layer(folder: &Path, index: &Index) -> Result<ConfigLayer, ConfigError> {
+fn layer(folder: &Path, index: &OpenedIndex) -> Result<ConfigLayer, ConfigError> {
     let file = folder.join("metadata.json").display().to_string();
     match index.setting("config") {
         Some(Json::Object(config)) => ConfigLayer::from_map(&file, config),
@@ -269,7 +311,7 @@ impl Recorded {
 
     fn checkpoint(
         &self,
-        index: &Index,
+        index: &OpenedIndex,
         given: Option<String>,
         hub: &HubOptions,
     ) -> Result<Checkpoint, OpenError> {

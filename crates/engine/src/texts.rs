@@ -10,7 +10,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use concord_corpus::{Collection, CorpusError};
-use concord_index::format::{Index, IndexManifest};
+use concord_index::format::{IndexManifest, OpenedIndex};
 use concord_model::stages::Passages;
 use serde_json::Value as Json;
 
@@ -37,7 +37,7 @@ pub enum TextsError {
 /// An index, as far as it says what its passages are.
 pub(crate) struct Named<'a> {
     pub(crate) folder: &'a Path,
-    pub(crate) index: &'a Index,
+    pub(crate) index: &'a OpenedIndex,
     pub(crate) log: Option<&'a BuildLog>,
     pub(crate) manifest: Option<&'a IndexManifest>,
 }

@@ -21,12 +21,15 @@
 //! regular ones inside of the folder.
 
 mod assemble;
+mod chunks;
 mod error;
 mod files;
 mod finding;
 mod finite;
+mod index;
 mod json;
 mod manifest;
+mod mapped;
 mod names;
 mod reader;
 mod rows;
@@ -39,9 +42,12 @@ pub use files::IndexFiles;
 pub(crate) use files::settled;
 pub use finding::Finding;
 pub(crate) use finite::first_not_finite;
+pub use index::Index;
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
+pub use names::belongs_to_an_index;
 pub use names::{PASSAGES_FILE, belongs_to_an_index};
 pub use reader::Index;
+pub use reader::OpenedIndex;
 pub use rows::PassageRows;
 pub use tensors::{IndexTensors, KEPT};
 pub use writer::{WriteError, file_records, write_index, write_rows};

@@ -1,7 +1,5 @@
 //! Scores of passages from those of their centroids: what search chooses candidates by.
 
-use std::ops::Range;
-
 use crate::compute::Compute;
 use crate::isa::on_isa;
 use crate::linear::{PackedWeights, linear};
@@ -122,8 +120,6 @@ pub struct Approximated<'a> {
     pub tokens: usize,
     /// A bit for each centroid that counts; all do if there are none.
     pub near: Option<&'a [u64]>,
-    /// The centroids of all passages' embeddings.
-    pub codes: &'a [i32],
 }
 
 /// Embeddings whose products with a query are bounded: those of one passage.
@@ -183,18 +179,18 @@ pub struct Scratch {
     near: Vec<i32>,
 }
 
-/// `Σ_q max_c S[c][q]` over the centroids of each passage, whose embeddings are at `passages`, those that are near.
+/// `Σ_q max_c S[c][q]` over the centroids of each passage, the codes of its embeddings, those that are near.
 ///
 /// # Order of operations
 /// A maximum starts at [`NOTHING`] and takes what is larger. The sum begins with −0 and takes the query's tokens in their
 /// order.
 ///
 /// # Panics
-/// When a passage lies outside of the codes, or a code outside of the scores.
-pub fn approximate_scores(
+/// When a code has no scores.
+pub fn approximate_scores<'a>(
     compute: &Compute,
     by: Approximated<'_>,
-    passages: impl Iterator<Item = Range<usize>>,
+    passages: impl Iterator<Item = &'a [i32]>,
     scratch: &mut Scratch,
     mut scored: impl FnMut(f32),
 ) {
@@ -202,7 +198,7 @@ pub fn approximate_scores(
     scratch.best.resize(SIDE_BY_SIDE * row, 0.0);
     let mut waiting = 0;
     for passage in passages {
-        let codes = near_codes(&by, &by.codes[passage], &mut scratch.near);
+        let codes = near_codes(&by, passage, &mut scratch.near);
         let best = &mut scratch.best[waiting * row..][..row];
         let scores = by.scores;
         on_isa!(compute.isa(), maxima_body(codes: &[i32], scores: &[f32], best: &mut [f32]));

@@ -41,7 +41,7 @@ pub use metrics::metrics_table;
 pub use passages::{FoundPassage, WordMatch, passages_listing};
 pub use printable::{escaped, message, printable, screen};
 pub use revealed::revealed_text;
-pub use search_notices::{Searched, search_notices};
+pub use search_notices::{Searched, exact_search, search_notices};
 pub use style::{Style, Tone};
 pub use sweep_text::sweep_text;
 pub use table::{Align, Cell, Column, Table};

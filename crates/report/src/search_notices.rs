@@ -10,6 +10,8 @@ pub struct Searched {
     pub plan: SearchPlan,
     /// Passages in the index.
     pub passages: usize,
+    /// Those of them that are searched, where not all are.
+    pub only: Option<usize>,
     /// Centroids in the index.
     pub centroids: usize,
 }
@@ -23,14 +25,35 @@ pub fn search_notices(found: &[Found], searched: &Searched) -> Vec<String> {
         .collect()
 }
 
+/// How many passages exact searches had to score.
+pub fn exact_search(found: &[Found]) -> String {
+    let scored: usize = found.iter().map(|found| found.scored).sum();
+    match found {
+        [one] => format!(
+            "exact: {scored} of {} passages had to be scored",
+            one.candidates
+        ),
+        _ => {
+            let searched: usize = found.iter().map(|found| found.candidates).sum();
+            let count = found.len().max(1) as f64;
+            format!(
+                "exact: {:.1} of {:.1} passages had to be scored for a query on average",
+                scored as f64 / count,
+                searched as f64 / count
+            )
+        }
+    }
+}
+
 fn too_few(found: &[Found], searched: &Searched) -> Option<String> {
     let Searched {
         k,
         plan,
         passages,
+        only,
         centroids,
     } = *searched;
-    let wanted = k.min(passages);
+    let wanted = k.min(only.unwrap_or(passages));
     let short = || found.iter().filter(|found| found.hits.len() < wanted);
     let least = short().map(|found| found.hits.len()).min()?;
     let got = match found {

@@ -92,6 +92,11 @@ impl Container {
         })))
     }
 
+    /// Where it begins in the file.
+    pub(crate) fn start(&self) -> u64 {
+        self.0.start
+    }
+
     /// Its length in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.0.len

@@ -55,6 +55,11 @@ impl Layout {
         }
     }
 
+    /// Where the elements begin if they are stored one after another in row-major order.
+    pub(crate) fn row_major_start(&self) -> Option<u64> {
+        self.strides.is_none().then_some(self.start)
+    }
+
     /// Reads the elements of a flat row-major range into `out`, which is as long as they are.
     pub(crate) fn read(
         &self,

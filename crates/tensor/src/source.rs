@@ -84,6 +84,13 @@ impl TensorSource {
         self.len == 0
     }
 
+    /// The bytes of the file in which the elements lie one after another, in row-major order and little-endian; `None`
+    /// where they lie in another way. What has the file in memory needs no copy of them.
+    pub fn place(&self) -> Option<Range<u64>> {
+        let start = self.container.start() + self.layout.row_major_start()?;
+        Some(start..start + (self.len * self.dtype.size()) as u64)
+    }
+
     /// The whole tensor.
     ///
     /// # Errors

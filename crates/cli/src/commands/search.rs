@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Query, Ranking};
 use concord_engine::open::{OpenError, OpenIndex, OpenOptions};
 use concord_index::evaluate::{Coverage, Evaluation, Ties, evaluate};
-use concord_index::search::{Found, SearchOptions};
+use concord_index::search::{Found, PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
 use concord_kernels::maxsim::Floor;
 use concord_model::precision::Precision;
@@ -16,8 +16,8 @@ use concord_model::query::QueryEncoder;
 use concord_pipeline::Progress;
 use concord_pipeline::publish::write_file;
 use concord_report::{
-    FoundPassage, Hit as ShownHit, Searched, Style, escaped, hits_table, metrics_table,
-    passages_listing, printable, search_notices,
+    FoundPassage, Hit as ShownHit, Searched, Style, escaped, exact_search, hits_table,
+    metrics_table, passages_listing, printable, search_notices,
 };
 use rayon::prelude::*;
 
@@ -42,12 +42,13 @@ enum Format {
 /// Search an index.
 ///
 /// The stages and their defaults are ColBERT's; each call has its own, whatever was searched before.
-/// Results are ordered by score, and by pid where scores are equal.
+/// Results are ordered by score, and by pid where scores are equal. With --exact, no stage leaves a passage out.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord search index \"can I appeal a parking fine\"
   concord search index \"can I appeal a parking fine\" --k 3 --matches
   concord search index --queries queries.tsv --k 100 --format trec > run.trec
+  concord search index \"can I appeal a parking fine\" --exact --only ids.txt
   concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv
   concord search index --queries q.tsv.gz --qrels q.qrels --trec-ties --measures measures.json > ranking.tsv")]
 pub struct SearchCommand {
@@ -62,6 +63,12 @@ pub struct SearchCommand {
     /// Results per query
     #[arg(long, default_value = "10", value_parser = positive)]
     k: NonZeroUsize,
+    /// Find the best of all passages for certain, by bounds instead of ColBERT's stages
+    #[arg(long, conflicts_with_all = ["ncells", "threshold", "ndocs"])]
+    exact: bool,
+    /// Search among the passages of these ids, one a line
+    #[arg(long, value_name = "FILE")]
+    only: Option<PathBuf>,
     /// How results are written [default: a table, or tsv with --queries]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -146,23 +153,35 @@ impl SearchCommand {
             Some(collection) => collection,
             None => &PlainPids,
         };
-        let passages = index.searcher().index().passages();
+        let passages = index.index().passages();
         let judged = qrels.map(|qrels| self.judged(qrels, &queries, documents, passages));
         let judged = judged.transpose()?;
 
+        let only = self.only.as_deref();
+        let only = only.map(|path| passages_in(path, documents, passages));
+        let only = only.transpose()?;
         let options = self.search_options(&index);
+        let request = Request {
+            exact: self.exact,
+            among: only.as_ref(),
+            ..Request::new(self.k.get(), &options)
+        };
         let found = index
             .compute()
-            .install(|| self.search(&index, &queries, &options))?;
+            .install(|| self.search(&index, &queries, &request))?;
         warn(&search_notices(
             &found,
             &Searched {
                 k: self.k.get(),
                 plan: options.for_k(self.k.get()),
                 passages,
-                centroids: index.searcher().index().centroids(),
+                only: only.as_ref().map(PassageSet::len),
+                centroids: index.index().centroids(),
             },
         ));
+        if self.exact {
+            status(format_args!("{}", exact_search(&found)));
+        }
         let mut ranking = Ranking::new();
         for (query, found) in queries.iter().zip(&found) {
             let hits = found.hits.iter();
@@ -302,7 +321,7 @@ impl SearchCommand {
         &self,
         index: &OpenIndex,
         queries: &Queries,
-        options: &SearchOptions,
+        request: &Request<'_>,
     ) -> Result<Vec<Found>, Failure> {
         let progress = TerminalProgress::new();
         let queries: Vec<&str> = queries.iter().map(|query| query.text).collect();
@@ -310,7 +329,7 @@ impl SearchCommand {
         for part in queries.chunks(64) {
             let hits = part
                 .par_iter()
-                .map(|query| Ok(index.find(query, self.k.get(), options)?))
+                .map(|query| Ok(index.answer(query, request)?))
                 .collect::<Result<Vec<_>, Failure>>()?;
             found.extend(hits);
             if total > 1 {
@@ -347,6 +366,34 @@ impl SearchCommand {
             Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }
+}
+
+/// The passages whose ids stand in a file, one a line.
+fn passages_in(
+    path: &Path,
+    documents: &dyn DocumentIds,
+    passages: usize,
+) -> Result<PassageSet, Failure> {
+    let shown = path.display();
+    let text = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = String::from_utf8(text).map_err(|_| format!("{shown} is no UTF-8 text"))?;
+    let mut pids = Vec::new();
+    for (line, id) in text.lines().enumerate() {
+        let id = id.trim();
+        if id.is_empty() {
+            continue;
+        }
+        let pid = documents.pid_of(id);
+        let pid = pid.filter(|pid| (*pid as usize) < passages);
+        pids.push(pid.ok_or_else(|| {
+            let (line, id) = (line + 1, printable(id));
+            format!("{shown}, line {line}: the index has no passage of the id {id}")
+        })?);
+    }
+    if pids.is_empty() {
+        return Err(format!("{shown} holds no ids, so there is nothing to search among").into());
+    }
+    Ok(PassageSet::of(pids, passages)?)
 }
 
 /// That queries are longer than what is encoded of them, if some are.

@@ -298,3 +298,67 @@ fn an_index_is_searched_without_its_collection_but_shows_no_texts() {
     assert_eq!(ended.out, with_texts);
     assert!(ended.err.contains("has changed"), "{}", ended.err);
 }
+
+/// How many passages the golden index has.
+fn passages_of(place: &Workplace) -> usize {
+    let metadata = place.path("index/0.metadata.json");
+    let metadata: Value = serde_json::from_slice(&std::fs::read(metadata).unwrap()).unwrap();
+    metadata["num_passages"].as_u64().unwrap() as usize
+}
+
+#[test]
+fn an_exact_search_finds_what_stages_that_leave_nothing_out_find() {
+    let place = indexed();
+    let passages = passages_of(&place);
+    for k in [1, 10, passages, passages + 5] {
+        let exact = place.done(&format!(
+            "search index --queries QUERIES --format tsv --exact --k {k}"
+        ));
+        let everything = place.done(&format!(
+            "search index --queries QUERIES --format tsv --k {k} --ncells 100000 --threshold -9 --ndocs {}",
+            4 * passages
+        ));
+        assert_eq!(exact.out, everything.out, "k = {k}");
+        assert!(exact.err.contains("had to be scored"), "{}", exact.err);
+        assert!(!everything.err.contains("had to be scored"));
+    }
+}
+
+#[test]
+fn a_search_among_some_passages_finds_those_alone() {
+    let place = indexed();
+    std::fs::write(place.path("ids.txt"), "3\n\n 5 \n8\r\n5\n").unwrap();
+    for exact in ["", " --exact"] {
+        let line = format!("search index --queries QUERIES --format tsv --only ids.txt{exact}");
+        let found = results(&place.done(&line).out);
+        assert!(found.iter().all(|result| [3, 5, 8].contains(&result.1)));
+        if !exact.is_empty() {
+            assert_eq!(found.iter().filter(|result| result.0 == 0).count(), 3);
+        }
+    }
+}
+
+#[test]
+fn a_list_of_passages_that_are_not_there_is_refused_in_one_line() {
+    let place = indexed();
+    for (text, said) in [
+        (
+            "3\nno-such-id\n",
+            "ids.txt, line 2: the index has no passage of the id no-such-id",
+        ),
+        (
+            "4294967295\n",
+            "ids.txt, line 1: the index has no passage of the id 4294967295",
+        ),
+        ("007\n", "the index has no passage of the id 007"),
+        (" \n", "ids.txt holds no ids"),
+    ] {
+        std::fs::write(place.path("ids.txt"), text).unwrap();
+        place
+            .run("search index rain --only ids.txt --exact")
+            .refused(&[said]);
+    }
+    place
+        .run("search index rain --only gone.txt")
+        .refused(&["cannot read gone.txt"]);
+}

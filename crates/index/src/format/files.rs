@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use concord_tensor::{BitHash, Container, OpenFolder, read_to_limit};
 
 use super::error::IndexError;
 use super::finding::Finding;
 use super::manifest::{FileRecord, IndexManifest, ReadManifest};
+use super::mapped::MappedFile;
 
 /// The bytes that are read of a JSON file of settings; real ones have two thousand.
 const MAX_SETTINGS: u64 = 1 << 20;
@@ -45,13 +47,15 @@ pub(super) enum Purpose {
 /// The files of an index, whoever built it, opened through one handle of its folder.
 ///
 /// Where the index has a manifest, a file is handed out only when its bytes have the hash recorded there, and it is
-/// those bytes that are handed out. So whatever happens to the folder or in it while it is read, what is read is the
+/// those bytes that are handed out. Large files are mapped instead, and [`check_mapped`](IndexFiles::check_mapped) has to
+/// be asked before what they hold is used: it hashes what was mapped. So whatever happens to the folder or in it while it is read, what is read is the
 /// index that the manifest describes, or an error.
 #[derive(Debug)]
 pub struct IndexFiles {
     folder: OpenFolder,
     manifest: Option<ReadManifest>,
     checked: Mutex<BTreeSet<String>>,
+    mapped: Mutex<Vec<Arc<MappedFile>>>,
 }
 
 impl IndexFiles {
@@ -73,6 +77,7 @@ impl IndexFiles {
             folder,
             manifest,
             checked: Mutex::default(),
+            mapped: Mutex::default(),
         })
     }
 
@@ -124,12 +129,12 @@ impl IndexFiles {
         files.find_map(|record| Finding::of(&self.folder, record))
     }
 
-    /// Checks the files that were not handed out.
+    /// Checks the files that were neither handed out nor mapped.
     ///
     /// # Errors
     /// [`IndexError::Damaged`].
     pub(super) fn check_rest(&self) -> Result<(), IndexError> {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let checked = self.checked();
         let files = self.manifest().map(|manifest| &manifest.files[..]);
         let mut rest = files.unwrap_or_default().iter();
         let finding = rest.find_map(|record| match checked.contains(&record.name) {
@@ -137,6 +142,87 @@ impl IndexFiles {
             false => Finding::of(&self.folder, record),
         });
         finding.map_or(Ok(()), |finding| Err(self.damaged(finding)))
+    }
+
+    /// A tensor file that is mapped, and what its tensors are read from. Of its bytes, none was checked: that is what
+    /// [`check_mapped`](IndexFiles::check_mapped) does.
+    ///
+    /// # Errors
+    /// When it is missing, cannot be mapped, or has another size than the manifest says.
+    pub(super) fn mapped(&self, name: &str) -> Result<(Arc<MappedFile>, Container), IndexError> {
+        let record = self.record(name)?;
+        let file = self.file(name)?;
+        if let Some(record) = record {
+            self.check_size(record, &file)?;
+        }
+        let mapped = MappedFile::of(&file, record.cloned());
+        let mapped = Arc::new(mapped.map_err(|source| self.unreadable(name, source))?);
+        self.all_mapped().push(Arc::clone(&mapped));
+        if let Some(record) = record {
+            self.checked().insert(record.name.clone());
+        }
+        Ok((mapped, Container::of_file(self.at(name), file)?))
+    }
+
+    /// Hashes every file that was mapped, in as many threads as there are, and compares it with the manifest.
+    ///
+    /// # Errors
+    /// [`IndexError::Damaged`], of the first in the manifest where there are several.
+    pub(super) fn check_mapped(&self) -> Result<(), IndexError> {
+        let mut files = self.all_mapped().clone();
+        // The largest first, so that no thread is left alone with it.
+        files.sort_by_key(|file| std::cmp::Reverse(file.len()));
+        let next = AtomicUsize::new(0);
+        let findings = Mutex::new(Vec::new());
+        let work = || {
+            while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Some((record, finding)) = file.record.as_ref().zip(file.finding()) {
+                    let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
+                    findings.push((record.name.clone(), finding));
+                }
+            }
+        };
+        // Threads of its own: one of a pool may take up another search meanwhile, which waits for this.
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        std::thread::scope(|scope| {
+            for _ in 1..threads.min(files.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let findings = findings
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The manifest has its files in the order of their names.
+        let first = findings.into_iter().min_by(|(a, _), (b, _)| a.cmp(b));
+        first.map_or(Ok(()), |(_, finding)| Err(self.damaged(finding)))
+    }
+
+    /// How many bytes of mapped files there are to be checked.
+    pub(super) fn mapped_bytes(&self) -> u64 {
+        let files = self.all_mapped();
+        let recorded = files.iter().filter(|file| file.record.is_some());
+        recorded.map(|file| file.len()).sum()
+    }
+
+    /// What is told of an index that cannot be used: that a file is damaged where that is why.
+    pub(super) fn reason(&self, error: IndexError) -> IndexError {
+        match error {
+            // Of several damaged files, the one that is told should not depend on the order of reading.
+            IndexError::Damaged { path, finding } => {
+                let finding = self.first_finding().unwrap_or(finding);
+                IndexError::Damaged { path, finding }
+            }
+            error => self.check_mapped().err().unwrap_or(error),
+        }
+    }
+
+    fn all_mapped(&self) -> MutexGuard<'_, Vec<Arc<MappedFile>>> {
+        self.mapped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checked(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The bytes of a file that is read whole.
@@ -254,8 +340,7 @@ impl IndexFiles {
         match Finding::between(record, found) {
             Some(finding) => Err(self.damaged(finding)),
             None => {
-                let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-                checked.insert(record.name.clone());
+                self.checked().insert(record.name.clone());
                 Ok(())
             }
         }

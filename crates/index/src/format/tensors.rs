@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use super::error::IndexError;
 use super::files::{IndexFiles, Purpose};
 use super::finding::Finding;
+use super::mapped::MappedFile;
 use super::names::{
     AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, PLAN_FILE,
     codes_file, doclens_file, residuals_file,
@@ -170,6 +171,26 @@ impl IndexTensors {
     /// The tensors of a file that is read into memory once, in order: those of the numbers up to `last`.
     pub(super) fn all_of(&self, file: &str, last: usize) -> Result<Vec<TensorSource>, IndexError> {
         let (container, bytes) = self.files.in_memory(file)?;
+        self.first_of(file, (container, bytes), last)
+    }
+
+    /// The tensors of a file that is mapped, of which no byte was checked.
+    pub(super) fn mapped(
+        &self,
+        file: &str,
+        last: usize,
+    ) -> Result<(Arc<MappedFile>, Vec<TensorSource>), IndexError> {
+        let (mapped, container) = self.files.mapped(file)?;
+        let tensors = self.first_of(file, (container, mapped.len()), last)?;
+        Ok((mapped, tensors))
+    }
+
+    fn first_of(
+        &self,
+        file: &str,
+        (container, bytes): (Container, u64),
+        last: usize,
+    ) -> Result<Vec<TensorSource>, IndexError> {
         (0..=last)
             .map(|number| one_of(&self.files, file, (container.clone(), bytes), number))
             .collect()

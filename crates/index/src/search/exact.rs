@@ -107,21 +107,21 @@ fn bounded(
         scores: &angles,
         tokens,
         near: None,
-        codes: &scorer.index.codes,
     };
     let scratch = Pool::<Approximating>::default();
     each(rough.chunks_mut(PASSAGES_PER_PART), |rough| {
         scratch.with(|scratch| {
-            let passages: Vec<_> = rough.iter().map(|&(_, pid)| scorer.tokens(pid)).collect();
+            let codes = rough.iter().map(|&(_, pid)| scorer.index.codes(pid));
+            let passages: Vec<&[i32]> = codes.collect();
             let mut bounded = rough.iter_mut().zip(&passages);
             approximate_scores(
                 &scorer.compute,
                 by,
-                passages.iter().cloned(),
+                passages.iter().copied(),
                 scratch,
                 |bound| {
-                    if let Some(((rough, _), tokens)) = bounded.next() {
-                        *rough = if tokens.is_empty() { 0.0 } else { bound };
+                    if let Some(((rough, _), codes)) = bounded.next() {
+                        *rough = if codes.is_empty() { 0.0 } else { bound };
                     }
                 },
             );

@@ -44,35 +44,43 @@ impl Scorer {
         }
     }
 
-    /// The places of a passage's embeddings.
-    pub(super) fn tokens(&self, pid: u32) -> Range<usize> {
-        self.index.offsets[pid as usize]..self.index.offsets[pid as usize + 1]
+    /// What a passage's embeddings are made of.
+    pub(super) fn coded(&self, pid: u32) -> Coded<'_> {
+        let (codes, residuals) = self.index.coded(pid);
+        self.of(codes, residuals)
     }
 
-    /// The codes and residuals of embeddings.
-    pub(super) fn coded(&self, tokens: Range<usize>) -> Coded<'_> {
-        let index = self.index.as_ref();
-        let bytes = index.dim / 8 * index.nbits;
+    /// What embeddings of these codes and residuals are made of.
+    pub(super) fn of<'a>(&'a self, codes: &'a [i32], residuals: &'a [u8]) -> Coded<'a> {
         Coded {
-            centroids: &index.centroids,
-            width: index.dim,
-            residuals: &index.residuals[tokens.start * bytes..tokens.end * bytes],
-            codes: &index.codes[tokens],
+            centroids: &self.index.centroids,
+            width: self.index.dim,
+            codes,
+            residuals,
         }
     }
 
-    /// Writes the embeddings at `tokens`, and what each was divided by.
-    pub(super) fn decompress(&self, tokens: Range<usize>, out: &mut [f32], norms: &mut [f32]) {
-        let coded = self.coded(tokens);
+    /// Some of the embeddings.
+    pub(super) fn part<'a>(&self, coded: Coded<'a>, part: Range<usize>) -> Coded<'a> {
+        let bytes = self.index.residual_bytes();
+        Coded {
+            codes: &coded.codes[part.clone()],
+            residuals: &coded.residuals[part.start * bytes..part.end * bytes],
+            ..coded
+        }
+    }
+
+    /// Writes embeddings, and what each was divided by.
+    pub(super) fn decompress(&self, coded: Coded<'_>, out: &mut [f32], norms: &mut [f32]) {
         decompress(&self.compute, &self.weights, coded, out, norms);
     }
 
     /// The decompressed embeddings `(tokens, dim)` of a passage.
     pub(super) fn embeddings(&self, pid: u32) -> Vec<f32> {
-        let tokens = self.tokens(pid);
-        let mut embeddings = vec![0.0; tokens.len() * self.index.dim];
-        let mut norms = vec![0.0; tokens.len()];
-        self.decompress(tokens, &mut embeddings, &mut norms);
+        let coded = self.coded(pid);
+        let mut embeddings = vec![0.0; coded.codes.len() * self.index.dim];
+        let mut norms = vec![0.0; coded.codes.len()];
+        self.decompress(coded, &mut embeddings, &mut norms);
         embeddings
     }
 
@@ -102,14 +110,16 @@ impl Scorer {
             norms,
             maxima,
         } = buffers;
-        let (tokens, dim) = (self.tokens(pid), self.index.dim);
+        let (coded, dim) = (self.coded(pid), self.index.dim);
+        let tokens = coded.codes.len();
         embeddings.resize(AT_ONCE * dim, 0.0);
         norms.resize(AT_ONCE, 0.0);
         maxima.restart(query, floor);
-        for first in tokens.clone().step_by(AT_ONCE) {
-            let part = first..tokens.end.min(first + AT_ONCE);
+        for first in (0..tokens).step_by(AT_ONCE) {
+            let part = first..tokens.min(first + AT_ONCE);
             let out = &mut embeddings[..part.len() * dim];
-            self.decompress(part.clone(), out, &mut norms[..part.len()]);
+            let norms = &mut norms[..part.len()];
+            self.decompress(self.part(coded, part), out, norms);
             maxima.take(&self.compute, query, out);
         }
         maxima.score()

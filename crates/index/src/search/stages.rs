@@ -157,7 +157,6 @@ impl Scratch {
             scores: &self.scores,
             tokens,
             near: near.then_some(&self.near[..]),
-            codes: &scorer.index.codes,
         };
         self.ranks.resize(self.pids.len(), 0);
         let parts = self.ranks.chunks_mut(PASSAGES_PER_PART);
@@ -165,7 +164,7 @@ impl Scratch {
         each(parts, |(ranks, pids)| {
             self.parts.with(|scratch| {
                 let mut ranked = ranks.iter_mut().zip(pids);
-                let passages = pids.iter().map(|&pid| scorer.tokens(pid));
+                let passages = pids.iter().map(|&pid| scorer.index.codes(pid));
                 approximate_scores(&scorer.compute, by, passages, scratch, |score| {
                     if let Some((rank, &pid)) = ranked.next() {
                         *rank = Tie::LargerId.rank(score, pid);

@@ -181,12 +181,12 @@ impl<'a> Bounds<'a> {
 
     fn bound(&self, scores: &[f32], bound: &mut Bound, buffers: &mut Buffers) {
         let (scorer, row) = (self.scorer, self.slack.len());
-        let tokens = scorer.tokens(bound.pid);
+        let tokens = scorer.index.places(bound.pid);
         if tokens.is_empty() || row == 0 {
             // A passage without embeddings scores zero.
             return;
         }
-        let coded = scorer.coded(tokens.clone());
+        let coded = scorer.coded(bound.pid);
         let rows = &mut buffers.rows;
         let rows = rows.get_or_insert_with(|| Int8Rows::of_levels(scorer.index.dim));
         let levels = &self.norms.levels;

@@ -60,15 +60,22 @@ impl Norms {
         let mut reciprocals = vec![0.0; embeddings];
         // Cosine, square of the residual, square of what levels miss.
         let mut found = vec![[0.0f32; 3]; embeddings];
-        let parts = (reciprocals.chunks_mut(EMBEDDINGS_PER_PART))
-            .zip(found.chunks_mut(EMBEDDINGS_PER_PART))
-            .enumerate();
-        each(parts, |(part, (reciprocals, found))| {
+        let (mut to_norm, mut to_find) = (&mut reciprocals[..], &mut found[..]);
+        let mut parts = Vec::new();
+        for chunk in index.chunks.iter() {
+            let coded = scorer.of(&chunk.codes, &chunk.residuals);
+            for first in (0..coded.codes.len()).step_by(EMBEDDINGS_PER_PART) {
+                let end = coded.codes.len().min(first + EMBEDDINGS_PER_PART);
+                let (reciprocals, found);
+                (reciprocals, to_norm) = to_norm.split_at_mut(end - first);
+                (found, to_find) = to_find.split_at_mut(end - first);
+                parts.push((scorer.part(coded, first..end), reciprocals, found));
+            }
+        }
+        each(parts.into_iter(), |(coded, reciprocals, found)| {
             let count = reciprocals.len();
-            let first = part * EMBEDDINGS_PER_PART;
             let (mut rows, mut norms) = (vec![0.0; count * dim], vec![0.0; count]);
-            scorer.decompress(first..first + count, &mut rows, &mut norms);
-            let coded = scorer.coded(first..first + count);
+            scorer.decompress(coded, &mut rows, &mut norms);
             let bytes = coded.residuals.chunks_exact(coded.residuals.len() / count);
             for (at, residual) in bytes.enumerate() {
                 let sum =
@@ -83,7 +90,8 @@ impl Norms {
         });
         let mut cosines = vec![1.0f32; centroids.len()];
         let (mut residual, mut missed) = (0.0f32, 0.0f32);
-        for (&code, found) in index.codes.iter().zip(&found) {
+        let codes = index.chunks.iter().flat_map(|chunk| chunk.codes.iter());
+        for (&code, found) in codes.zip(&found) {
             let cosine = &mut cosines[code as usize];
             *cosine = cosine.min(found[0]);
             residual = residual.max(found[1]);
