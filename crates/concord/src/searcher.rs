@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use concord_corpus::{Collection, DocumentIds, PlainPids};
+use concord_corpus::Collection;
 use concord_engine::open::{self, OpenIndex};
 use concord_index::search::SearchOptions;
 use concord_kernels::compute::ComputeOptions;
@@ -98,10 +98,7 @@ impl Searcher {
         let found = index
             .compute()
             .install(|| index.search(query, k, options))?;
-        let ids: &dyn DocumentIds = match index.collection() {
-            Some(collection) => collection,
-            None => &PlainPids,
-        };
+        let ids = index.documents();
         let hit = |hit: concord_index::search::Hit| Hit {
             id: ids.external_id(hit.pid).into_owned(),
             pid: hit.pid,

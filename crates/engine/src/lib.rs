@@ -12,6 +12,7 @@
 //! a server or a wheel has to find out for itself when a search is valid.
 
 pub mod build;
+pub mod change;
 pub mod checkpoint;
 pub mod compare;
 pub mod embedded;

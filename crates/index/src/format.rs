@@ -40,7 +40,7 @@ pub(crate) use files::settled;
 pub use finding::Finding;
 pub(crate) use finite::first_not_finite;
 pub use manifest::{FileRecord, INDEX_MANIFEST, IndexManifest, ManifestError};
-pub use names::{PASSAGES_FILE, belongs_to_an_index};
+pub use names::{CODEC_FILES, PASSAGES_FILE, belongs_to_an_index};
 pub use reader::Index;
 pub use rows::PassageRows;
 pub use tensors::{IndexTensors, KEPT};
