@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
+mod add;
 mod agent;
+mod compact;
+mod delete;
 mod demo;
 mod diff;
 mod env;
@@ -8,6 +11,7 @@ mod explain;
 mod export_model;
 mod index;
 mod matrix;
+mod merge;
 mod record;
 mod reveal;
 mod search;
@@ -25,6 +29,14 @@ pub enum Command {
     Demo(demo::DemoCommand),
     /// Build an index of a collection
     Index(index::IndexCommand),
+    /// Add passages to an index
+    Add(add::AddCommand),
+    /// Delete passages from an index
+    Delete(delete::DeleteCommand),
+    /// Drop the deleted passages of an index for good
+    Compact(compact::CompactCommand),
+    /// Merge indexes into a new one
+    Merge(merge::MergeCommand),
     /// Search an index
     Search(search::SearchCommand),
     /// Check every byte of an index
@@ -54,6 +66,10 @@ impl Command {
         match self {
             Command::Demo(command) => command.run(),
             Command::Index(command) => command.run(),
+            Command::Add(command) => command.run(),
+            Command::Delete(command) => command.run(),
+            Command::Compact(command) => command.run(),
+            Command::Merge(command) => command.run(),
             Command::Search(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Record(command) => command.run(),

@@ -2,6 +2,7 @@
 //!
 //! Exit codes are those of `diff` and `grep`: 0 the same (or done), 1 different, 2 trouble.
 
+mod changed;
 mod commands;
 mod embedded_collection;
 mod environment;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use concord_corpus::{Collection, DocumentIds, PlainPids};
+use concord_corpus::Collection;
 use concord_engine::open::{self, OpenIndex};
 use concord_index::search::{PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
@@ -118,10 +118,7 @@ impl Searcher {
     pub fn answer(&self, query: &str, request: &Request<'_>) -> Result<Answer, Error> {
         let index = &self.0;
         let found = index.compute().install(|| index.answer(query, request))?;
-        let ids: &dyn DocumentIds = match index.collection() {
-            Some(collection) => collection,
-            None => &PlainPids,
-        };
+        let ids = index.documents();
         let hit = |hit: concord_index::search::Hit| Hit {
             id: ids.external_id(hit.pid).into_owned(),
             pid: hit.pid,
@@ -142,10 +139,7 @@ impl Searcher {
         &self,
         ids: impl IntoIterator<Item = S>,
     ) -> Result<PassageSet, Error> {
-        let known: &dyn DocumentIds = match self.0.collection() {
-            Some(collection) => collection,
-            None => &PlainPids,
-        };
+        let known = self.0.documents();
         let passages = self.passages();
         let mut pids = Vec::new();
         for id in ids {

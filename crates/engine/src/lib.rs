@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod buildable;
+pub mod change;
 pub mod checkpoint;
 pub mod compare;
 pub mod embedded;

@@ -10,8 +10,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use concord_corpus::Collection;
-use concord_index::format::{IndexError, IndexFiles, IndexManifest, ManifestError, OpenedIndex};
+use concord_corpus::{Collection, DocumentIds, PlainPids};
+use concord_index::format::{
+    IndexError, IndexFiles, IndexManifest, ManifestError, OpenedIndex, PASSAGES_FILE,
+};
+use concord_index::passages::{PassageDb, PassageDbError};
 use concord_index::search::{Found, Hit, Request, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
@@ -25,7 +28,7 @@ use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
-use crate::recorded::{RecordedError, recorded_options};
+use crate::recorded::{RecordedError, is_changed, recorded_options};
 use crate::texts::{Named, TextsError};
 
 /// An index whose files have no more bytes than this is checked while it is opened: in some milliseconds, so that
@@ -93,6 +96,9 @@ pub enum OpenError {
         dim: usize,
         index: usize,
     },
+    /// The table of the passages' ids cannot be read.
+    #[error(transparent)]
+    Passages(#[from] PassageDbError),
     /// The collection that was asked for cannot be read, or is another.
     #[error(transparent)]
     Collection(#[from] TextsError),
@@ -129,6 +135,7 @@ pub struct OpenIndex {
     checkpoint: Arc<Checkpoint>,
     config: ColbertConfig,
     collection: Option<Arc<Collection>>,
+    ids: Option<Arc<PassageDb>>,
     notices: Vec<String>,
 }
 
@@ -140,16 +147,27 @@ impl OpenIndex {
     /// When it is damaged, as far as that is found by now, or would be searched with another checkpoint, collection or contract than it was
     /// built with.
     pub fn open(folder: &Path, options: OpenOptions) -> Result<OpenIndex, OpenError> {
-        let (index, recorded) = IndexFiles::read(folder, |files| {
+        let (index, recorded, ids) = IndexFiles::read(folder, |files| {
             let index = OpenedIndex::of(files)?;
             if index.unchecked_bytes() <= CHECKED_WHILE_OPENED {
                 index.checked()?;
+            }
+            let files = index.files();
+            let has_ids = files.manifest().is_some_and(|manifest| {
+                let mut files = manifest.files.iter();
+                files.any(|file| file.name == PASSAGES_FILE)
+            });
+            let ids = has_ids.then(|| PassageDb::open(&folder.join(PASSAGES_FILE)));
+            let ids = ids.transpose()?;
+            // It is opened by its path, where another index may be by now, whose passages are others.
+            if files.folder().was_replaced() {
+                return Err(IndexError::NotAnIndex(folder.to_owned()).into());
             }
             let recorded = Recorded {
                 log: BuildLog::of(index.files().folder()),
                 manifest: index.files().manifest().cloned(),
             };
-            Ok::<_, OpenError>((index, recorded))
+            Ok::<_, OpenError>((index, recorded, ids))
         })?;
         recorded.check_contract()?;
         let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
@@ -159,8 +177,12 @@ impl OpenIndex {
             index: &index,
             log: recorded.log.as_ref(),
             manifest: recorded.manifest.as_ref(),
+            ids: ids.as_ref(),
         };
         let collection = named.texts(options.collection.as_deref(), &mut notices)?;
+        // Where texts are known by the collection as it was built from, so are ids.
+        let changed = recorded.manifest.as_ref().is_some_and(is_changed);
+        let ids = ids.filter(|ids| ids.own_ids() && (changed || collection.is_none()));
         let (numerics, built_in) = recorded.encoding()?;
         let precision = options.precision.unwrap_or(built_in);
         let asked = ConfigLayer {
@@ -179,6 +201,7 @@ impl OpenIndex {
             checkpoint: Arc::new(checkpoint),
             config,
             collection: collection.map(Arc::new),
+            ids: ids.map(Arc::new),
             notices,
         })
     }
@@ -272,6 +295,22 @@ impl OpenIndex {
     /// The collection that the index was built from; `None` where it is gone, has changed since, or is not known.
     pub fn collection(&self) -> Option<&Collection> {
         self.collection.as_deref()
+    }
+
+    /// The ids of the passages, by which the outside knows them.
+    pub fn documents(&self) -> &dyn DocumentIds {
+        match (&self.ids, &self.collection) {
+            (Some(ids), _) => ids.as_ref(),
+            // Of an index that was changed, the collection has the texts alone, in the order of its passages.
+            (None, Some(collection)) => collection.as_ref(),
+            (None, None) => &PlainPids,
+        }
+    }
+
+    /// Whether [`OpenIndex::documents`] knows more than the passages' numbers.
+    pub fn has_own_ids(&self) -> bool {
+        let collection = self.collection.as_ref();
+        self.ids.is_some() || collection.is_some_and(|texts| texts.has_external_ids())
     }
 
     /// Notices for the user: why there are no texts, and what of the queries' layout the checkpoint lacks.

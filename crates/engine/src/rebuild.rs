@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use crate::native::{Native, NativeError};
 use crate::options::{NativeOptions, OptionError};
-use crate::recorded::{RecordedError, recorded_options};
+use crate::recorded::{RecordedError, is_changed, recorded_options};
 use crate::settings::IndexSettings;
 
 /// What came of building an index again.
@@ -39,6 +39,12 @@ pub enum RebuildError {
     /// The index was built with artifacts from elsewhere.
     #[error("the index was built with artifacts swapped in, which cannot be computed again")]
     Swapped,
+    /// The index was changed after it was built.
+    #[error(
+        "the index is made of passages that were added, deleted or merged under the codec of an earlier one, which no \
+         collection gives again, so it cannot be built again; `concord verify` without --rebuild checks its bytes"
+    )]
+    Changed,
     /// An option of the manifest cannot be used.
     #[error("the manifest's option `{0}` is missing, or not a value that this program knows")]
     Option(String),
@@ -78,6 +84,9 @@ pub fn rebuild(
 ) -> Result<RebuildReport, RebuildError> {
     if manifest.contract != CONTRACT_VERSION {
         return Err(RebuildError::Contract(manifest.contract));
+    }
+    if is_changed(manifest) {
+        return Err(RebuildError::Changed);
     }
     if manifest
         .inputs

@@ -5,6 +5,15 @@ use serde_json::Value as Json;
 
 use crate::options::{self, NativeOptions, OptionError};
 
+/// The input of an index that was changed after it was built: the hash of its table of passages, in place of that of a
+/// collection.
+pub(crate) const PASSAGES_INPUT: &str = "passages";
+
+/// Whether an index was changed after it was built, so that it is no collection's.
+pub fn is_changed(manifest: &IndexManifest) -> bool {
+    manifest.inputs.contains_key(PASSAGES_INPUT)
+}
+
 /// Why the manifest does not say how the engine computed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordedError {

@@ -9,12 +9,15 @@ use std::fs;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use concord_corpus::{Collection, CorpusError};
+use concord_corpus::{Collection, CorpusError, DocumentIds};
 use concord_index::format::{IndexManifest, OpenedIndex};
+use concord_index::passages::{PassageDb, PassageDbError};
 use concord_model::stages::Passages;
+use concord_tensor::BitHash;
 use serde_json::Value as Json;
 
 use crate::log::BuildLog;
+use crate::recorded::is_changed;
 
 /// RAGatouille's passages of an index.
 const PASSAGES_FILE: &str = "collection.json";
@@ -26,6 +29,11 @@ const IDS_FILE: &str = "pid_docid_map.json";
 pub enum TextsError {
     #[error(transparent)]
     Collection(#[from] CorpusError),
+    #[error(transparent)]
+    Passages(#[from] PassageDbError),
+    /// A collection from which the texts of an index are looked up by their ids has not all of them.
+    #[error("{path} does not have the text that passage `{id}` of the index was made from", path = path.display())]
+    NoText { path: PathBuf, id: String },
     #[error("the index was not built from {}{reason}", path.display())]
     Other {
         path: PathBuf,
@@ -40,6 +48,7 @@ pub(crate) struct Named<'a> {
     pub(crate) index: &'a OpenedIndex,
     pub(crate) log: Option<&'a BuildLog>,
     pub(crate) manifest: Option<&'a IndexManifest>,
+    pub(crate) ids: Option<&'a PassageDb>,
 }
 
 impl Named<'_> {
@@ -55,6 +64,9 @@ impl Named<'_> {
     ) -> Result<Option<Collection>, TextsError> {
         if let Some(path) = given {
             let collection = Collection::open(path)?;
+            if let (true, Some(ids)) = (self.is_changed(), self.ids) {
+                return by_id(path, &collection, ids).map(Some);
+            }
             return match self.difference(&collection) {
                 None => Ok(Some(collection)),
                 Some(Difference::Hash) => Err(TextsError::Other {
@@ -79,6 +91,13 @@ impl Named<'_> {
 
     /// The collection that the index names; nothing, if it was built from passages in memory. Or why there is none.
     fn named(&self) -> Result<Option<Found>, String> {
+        if self.is_changed() {
+            return Err(
+                "the index was changed after it was built, so no collection is known that has its texts; --collection \
+                 names one that has them all, under the ids of the index"
+                    .to_owned(),
+            );
+        }
         if let Some(log) = self.log {
             let path = &log.origin.collection;
             return match path.as_str() {
@@ -95,6 +114,10 @@ impl Named<'_> {
             Some(Json::Array(passages)) => self.inside(passages).map(Some),
             _ => Err("the index does not say what its passages are".to_owned()),
         }
+    }
+
+    fn is_changed(&self) -> bool {
+        self.manifest.is_some_and(is_changed)
     }
 
     /// Where a file lies that the metadata names. The reference goes from the folder it is started in.
@@ -187,6 +210,26 @@ impl Named<'_> {
         }
         collection
     }
+}
+
+/// The texts of an index that was changed, in the order of its passages, out of a collection that has each under its id;
+/// of deleted passages an empty one.
+fn by_id(path: &Path, collection: &Collection, ids: &PassageDb) -> Result<Collection, TextsError> {
+    let table = ids.table()?;
+    let text = |id: &str| collection.text(collection.pid_of(id)?);
+    let texts = table.passages().iter().map(|passage| {
+        if passage.deleted {
+            return Ok("");
+        }
+        let text = text(&passage.id);
+        let same = text.filter(|text| passage.text == Some(BitHash::of_bytes(text.as_bytes())));
+        same.ok_or_else(|| TextsError::NoText {
+            path: path.to_owned(),
+            id: passage.id.clone(),
+        })
+    });
+    let texts: Vec<&str> = texts.collect::<Result<_, _>>()?;
+    Ok(Collection::from_passages(texts))
 }
 
 /// A collection that an index names.

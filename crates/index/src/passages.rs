@@ -7,4 +7,4 @@ mod database;
 mod table;
 
 pub use database::{PassageDb, PassageDbError};
-pub use table::{IdError, PassageRecord, PassageTable};
+pub use table::{IdError, Known, PassageRecord, PassageTable};

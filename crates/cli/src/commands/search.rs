@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use concord_corpus::{Collection, DocumentIds, PlainPids, Qrels, Queries, Query, Ranking};
+use concord_corpus::{Collection, DocumentIds, Qrels, Queries, Query, Ranking};
 use concord_engine::open::{OpenError, OpenIndex, OpenOptions};
 use concord_index::evaluate::{Coverage, Evaluation, Ties, evaluate};
 use concord_index::search::{Found, PassageSet, Request, SearchOptions};
@@ -149,10 +149,7 @@ impl SearchCommand {
         if self.matches && collection.is_none() {
             return Err("--matches marks words in the passages' texts, and there are none: give --collection".into());
         }
-        let documents: &dyn DocumentIds = match collection {
-            Some(collection) => collection,
-            None => &PlainPids,
-        };
+        let documents = index.documents();
         let passages = index.index().passages();
         let judged = qrels.map(|qrels| self.judged(qrels, &queries, documents, passages));
         let judged = judged.transpose()?;
@@ -191,6 +188,7 @@ impl SearchCommand {
             ranking: &ranking,
             queries: &queries,
             documents,
+            named: index.has_own_ids(),
             collection,
             matcher: match self.matches {
                 true => Some(Matcher::new(&index)?),
@@ -438,6 +436,8 @@ struct Results<'a> {
     ranking: &'a Ranking,
     queries: &'a Queries,
     documents: &'a dyn DocumentIds,
+    /// Whether ids are more than the passages' numbers.
+    named: bool,
     collection: Option<&'a Collection>,
     /// Where matched words are shown.
     matcher: Option<Matcher<'a>>,
@@ -447,7 +447,6 @@ struct Results<'a> {
 impl Results<'_> {
     fn table(&self, query: Query<'_>, style: &Style) -> Result<String, Failure> {
         let ranked = self.ranking.get(query.qid).unwrap_or_default();
-        let named = self.collection.is_some_and(Collection::has_external_ids);
         let names: Vec<_> = ranked
             .iter()
             .map(|ranked| self.documents.external_id(ranked.pid))
@@ -455,7 +454,7 @@ impl Results<'_> {
         let hits = ranked.iter().zip(&names).map(|(ranked, name)| ShownHit {
             rank: ranked.rank as usize,
             pid: ranked.pid as usize,
-            id: named.then_some(name.as_ref()),
+            id: self.named.then_some(name.as_ref()),
             score: ranked.score as f32,
             text: self.collection.and_then(|c| c.text(ranked.pid)),
         });

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agent;
+mod changes;
 mod crash;
 mod cut_texts;
 mod damage;

@@ -93,7 +93,10 @@ mod tests {
         let mut bytes = Bytes::none();
         bytes.count(&Tensor::vector(vec![255u8; 16])).unwrap();
         let drift = bytes.drift(32, 2, &weights).unwrap();
-        assert!((drift.ratio - 0.3 / 0.05f64.sqrt()).abs() < 1e-6, "{drift:?}");
+        assert!(
+            (drift.ratio - 0.3 / 0.05f64.sqrt()).abs() < 1e-6,
+            "{drift:?}"
+        );
         assert!(drift.retrain);
         assert_eq!(Bytes::none().drift(32, 2, &weights), None);
     }

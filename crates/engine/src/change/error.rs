@@ -61,7 +61,11 @@ pub enum ChangeError {
     )]
     BatchVariant,
     #[error("{b} cannot be merged with {a}: they differ in {what}", a = a.display(), b = b.display())]
-    NotAlike { a: PathBuf, b: PathBuf, what: String },
+    NotAlike {
+        a: PathBuf,
+        b: PathBuf,
+        what: String,
+    },
     #[error("a merge is of two indexes at least")]
     OneIndex,
     #[error("{path} is given twice", path = .0.display())]

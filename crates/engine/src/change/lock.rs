@@ -33,10 +33,7 @@ impl Locked {
     }
 }
 
-fn locked(
-    path: &Path,
-    lock: fn(&File) -> Result<(), TryLockError>,
-) -> Result<Locked, ChangeError> {
+fn locked(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Locked, ChangeError> {
     let unreadable = |source| ChangeError::Unreadable {
         path: path.to_owned(),
         source,

@@ -25,8 +25,8 @@ use super::error::IndexError;
 use super::json::{ChunkMetadata, Metadata, PlanJson, write_compact, write_indented};
 use super::manifest::FileRecord;
 use super::names::{
-    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, PLAN_FILE,
-    chunk_metadata_file, codes_file, doclens_file, residuals_file,
+    CODEC_FILES, IVF_FILE, METADATA_FILE, PLAN_FILE, chunk_metadata_file, codes_file, doclens_file,
+    residuals_file,
 };
 use super::rows::{CODE_ROWS, PassageRows, RESIDUAL_ROWS, RowReader};
 use super::tensors::IndexTensors;
@@ -314,7 +314,7 @@ impl Writer<'_> {
             read(BUCKET_WEIGHTS)?,
             average,
         ];
-        for name in [CENTROIDS_FILE, BUCKETS_FILE, AVG_RESIDUAL_FILE] {
+        for name in CODEC_FILES {
             self.linked(codec.files().path(), name, name.to_owned())?;
             self.record(name.to_owned())?;
         }

@@ -24,6 +24,8 @@ pub(crate) const CENTROIDS_FILE: &str = "centroids.pt";
 pub(crate) const BUCKETS_FILE: &str = "buckets.pt";
 pub(crate) const AVG_RESIDUAL_FILE: &str = "avg_residual.pt";
 pub(crate) const IVF_FILE: &str = "ivf.pid.pt";
+/// What an index is compressed with. Two indexes have the same codec if these files have the same bytes.
+pub const CODEC_FILES: [&str; 3] = [CENTROIDS_FILE, BUCKETS_FILE, AVG_RESIDUAL_FILE];
 pub(crate) const PLAN_FILE: &str = "plan.json";
 /// The table of passages, an SQLite database.
 pub const PASSAGES_FILE: &str = "passages.db";

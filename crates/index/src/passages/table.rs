@@ -30,6 +30,17 @@ pub struct PassageTable {
     dropped: BTreeSet<String>,
 }
 
+/// What becomes of passages with ids that a table knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// They are refused, also where the passage of that id was deleted, on either side.
+    Refused,
+    /// They are refused if the passage is there. One with the id of a deleted passage is a new passage.
+    RefusedIfThere,
+    /// The passage that is there is deleted.
+    Replaced,
+}
+
 /// Why passages cannot have the ids that they have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -174,12 +185,11 @@ impl PassageTable {
     /// Puts passages behind those that are there. Where they bring no ids of their own, they get numbers: their pids,
     /// as long as all ids are plain, and otherwise those that follow the largest number that is an id.
     ///
-    /// With `replace`, a passage that has the id of one to be added is deleted first, and an id that was deleted may
-    /// come back; the pids of what was deleted are returned, ascending.
+    /// `known` says what becomes of ids that are known; the pids of passages that were replaced are returned, ascending.
     ///
     /// # Errors
-    /// [`IdError::Taken`], [`IdError::Deleted`] without `replace`; [`IdError::Repeated`]. The table is then as it was.
-    pub fn append(&mut self, other: &PassageTable, replace: bool) -> Result<Vec<usize>, IdError> {
+    /// [`IdError::Taken`], [`IdError::Deleted`] as `known` says; [`IdError::Repeated`]. The table is then as it was.
+    pub fn append(&mut self, other: &PassageTable, known: Known) -> Result<Vec<usize>, IdError> {
         let offset = self.passages.len();
         let own_ids = match self.passages.is_empty() && self.dropped.is_empty() {
             true => other.own_ids,
@@ -202,7 +212,7 @@ impl PassageTable {
         let (there, gone) = (self.by_id(), self.gone());
         // What one of two tables knows as deleted must not come back from the other.
         if other.own_ids
-            && !replace
+            && known == Known::Refused
             && let Some(id) = other.gone().into_iter().find(|id| there.contains_key(id))
         {
             return Err(IdError::Deleted(id.to_owned()));
@@ -216,9 +226,9 @@ impl PassageTable {
         {
             let id = name(at);
             match there.get(id.as_ref()) {
-                Some(_) if !replace => return Err(IdError::Taken(id.into_owned())),
+                Some(_) if known != Known::Replaced => return Err(IdError::Taken(id.into_owned())),
                 Some(&pid) => _ = replaced.insert(pid),
-                None if !replace && gone.contains(id.as_ref()) => {
+                None if known == Known::Refused && gone.contains(id.as_ref()) => {
                     return Err(IdError::Deleted(id.into_owned()));
                 }
                 None => {}
@@ -289,7 +299,9 @@ mod tests {
     #[test]
     fn plain_ids_stay_pids_while_passages_are_added() {
         let mut table = PassageTable::unknown(2);
-        table.append(&PassageTable::unknown(3), false).unwrap();
+        table
+            .append(&PassageTable::unknown(3), Known::Refused)
+            .unwrap();
         assert_eq!(table, PassageTable::unknown(5));
     }
 
@@ -299,13 +311,15 @@ mod tests {
         table.delete(["1"]).unwrap();
         assert_eq!(table.compact(false), 1);
         assert_eq!(ids(&table), ["0", "2", "3"]);
-        table.append(&PassageTable::unknown(2), false).unwrap();
+        table
+            .append(&PassageTable::unknown(2), Known::Refused)
+            .unwrap();
         assert_eq!(ids(&table), ["0", "2", "3", "4", "5"]);
         assert_eq!(
-            table.append(&own(&["1"]), false),
+            table.append(&own(&["1"]), Known::Refused),
             Err(IdError::Deleted("1".into()))
         );
-        assert_eq!(table.append(&own(&["1"]), true), Ok(vec![]));
+        assert_eq!(table.append(&own(&["1"]), Known::Replaced), Ok(vec![]));
         assert!(table.gone().is_empty());
     }
 
@@ -320,12 +334,12 @@ mod tests {
             (PassageTable::unknown(3), own(&["x"]), own(&["y", "90"])),
         ] {
             let mut pieces = first.clone();
-            pieces.append(&second, false).unwrap();
-            pieces.append(&third, false).unwrap();
+            pieces.append(&second, Known::Refused).unwrap();
+            pieces.append(&third, Known::Refused).unwrap();
             let mut both = second.clone();
-            both.append(&third, false).unwrap();
+            both.append(&third, Known::Refused).unwrap();
             let mut once = first;
-            once.append(&both, false).unwrap();
+            once.append(&both, Known::Refused).unwrap();
             assert_eq!(pieces, once);
             assert_eq!(pieces.hash(), once.hash());
         }
@@ -335,17 +349,19 @@ mod tests {
     fn what_is_there_or_was_deleted_is_refused_unless_it_is_replaced() {
         let mut table = own(&["a", "b"]);
         assert_eq!(
-            table.append(&own(&["b"]), false),
+            table.append(&own(&["b"]), Known::Refused),
             Err(IdError::Taken("b".into()))
         );
-        let twice = table.append(&own(&["c", "c"]), true);
+        let twice = table.append(&own(&["c", "c"]), Known::Replaced);
         assert_eq!(twice, Err(IdError::Repeated("c".into())));
         assert_eq!(table, own(&["a", "b"]));
-        assert_eq!(table.append(&own(&["b"]), true), Ok(vec![1]));
+        assert_eq!(table.append(&own(&["b"]), Known::Replaced), Ok(vec![1]));
         assert_eq!(ids(&table), ["a", "b"]);
         assert_eq!(table.delete(["b"]), Ok(vec![2]));
         assert_eq!(table.delete(["b"]), Err(IdError::DeletedBefore("b".into())));
         assert_eq!(table.delete(["z"]), Err(IdError::Unknown("z".into())));
+        let again = table.clone().append(&own(&["b"]), Known::RefusedIfThere);
+        assert_eq!(again, Ok(vec![]));
         assert_eq!(table.compact(false), 2);
         assert_eq!(table.dropped().collect::<Vec<_>>(), ["b"]);
         assert_eq!(table.compact(true), 0);

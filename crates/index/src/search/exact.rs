@@ -43,7 +43,10 @@ pub(super) fn hits(
     scratch: &mut Scratch,
 ) -> (Vec<Hit>, usize) {
     let among = |pid: &u32| request.among.is_none_or(|among| among.contains(*pid));
-    let pids: Vec<u32> = (0..scorer.index.passages() as u32).filter(among).collect();
+    // A passage that was deleted has no embeddings, and its score would be 0.
+    let there = |pid: &u32| !scorer.coded(*pid).codes.is_empty();
+    let pids = (0..scorer.index.passages() as u32).filter(among);
+    let pids: Vec<u32> = pids.filter(there).collect();
     let (k, searched) = (request.k, pids.len());
     let floor = request.options.floor;
     let dim = scorer.index.dim;

@@ -1,0 +1,62 @@
+//! `concord add`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use concord_corpus::Collection;
+use concord_engine::change::{Adding, add};
+use concord_engine::options::NativeOptions;
+
+use crate::changed::print_change;
+use crate::environment;
+use crate::inputs::ComputeArguments;
+use crate::output::{Failure, Outcome};
+use crate::progress::TerminalProgress;
+
+/// Add passages to an index.
+///
+/// They are compressed with the codec that the index has, and come behind the passages that are there. The index is
+/// exchanged for the new one in one step: who reads the old one goes on reading it, and a process that is killed has
+/// changed nothing. It does not matter in how many steps passages are added: the bytes are the same.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  concord add index more.tsv
+  concord add index corpus.jsonl --replace
+  concord add index more.tsv --checkpoint ./checkpoint --json")]
+pub struct AddCommand {
+    /// The index
+    index: PathBuf,
+    /// The passages: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
+    collection: PathBuf,
+    /// Delete passages of the index that have an id of these, instead of refusing these
+    #[arg(long)]
+    replace: bool,
+    /// The checkpoint [default: where the index's log says it was]
+    #[arg(long, value_name = "CHECKPOINT")]
+    checkpoint: Option<String>,
+    #[command(flatten)]
+    compute: ComputeArguments,
+    /// Print what was done as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl AddCommand {
+    pub fn run(self) -> Result<Outcome, Failure> {
+        let adding = Adding {
+            collection: Arc::new(Collection::open(&self.collection)?),
+            replace: self.replace,
+            checkpoint: self.checkpoint,
+            hub: environment::hub(),
+            compute: NativeOptions {
+                batch: self.compute.batch,
+                compute: self.compute.options()?,
+                ..NativeOptions::default()
+            },
+        };
+        let report = add(&self.index, adding, &TerminalProgress::new())?;
+        print_change(&self.index, &report, self.json)?;
+        Ok(Outcome::Same)
+    }
+}
