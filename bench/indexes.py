@@ -3,8 +3,6 @@
 
 All build an index of the same embeddings, in turns, and are then asked for the same queries, in turns: one query after
 another, and all at once. What they find is compared with the best passages by all embeddings as they are given.
-Concord makes as many centroids as next-plaid chose.
-
 DATA is a folder with `passages/embeddings.npy`, `passages/embeddings.doclens.npy` and `queries.npy`; `--collection`,
 `--queries` and `--checkpoint` write it.
 """
@@ -20,7 +18,7 @@ from pathlib import Path
 
 from encoders import numbers, processor
 from engines import environments
-from engines.index_engines import NBITS, NITERS, engines, of_next_plaid, run
+from engines.index_engines import NBITS, NITERS, engines, run
 from engines.measure import Series
 from engines.process import NotThere, Process
 
@@ -55,18 +53,12 @@ def measure(options, scratch: Path) -> dict:
     if options.collection:
         command = [environments.peers(), "embed", "--checkpoint", options.checkpoint, "--collection", options.collection]
         environments.run([*command, "--queries", options.queries, "--out", options.data], "encoding")
-    first = of_next_plaid(options.data)
-    centroids = None
-    if not isinstance(first.build, NotThere):
-        out = scratch / "next-plaid-first"
-        centroids = run(first.build(out), out).said["centroids"]
-    compared = engines(options.concord, options.data, centroids)
+    compared = engines(options.concord, options.data)
     result = {
         "processor": processor(),
         "cores": os.cpu_count(),
         "nbits": NBITS,
         "niters": NITERS,
-        "centroids": centroids,
         "k": options.k,
         "engines": {index.name: {} for index in compared},
     }
@@ -162,18 +154,17 @@ def recall(found: list, truth: list) -> float:
 
 def tables(result: dict) -> list:
     """What was measured, as lines of Markdown."""
-    lines = [f"{result['processor']}, {result['cores']} cores; {result['nbits']} bits, {result['niters']} iterations, "
-             f"{result['centroids']} centroids", "",
-             f"| engine | build (s) | processor (s) | memory (MB) | index (MB) | recall@{result['k']} |",
-             "|---|---|---|---|---|---|"]
+    lines = [f"{result['processor']}, {result['cores']} cores; {result['nbits']} bits, {result['niters']} iterations", "",
+             f"| engine | centroids | build (s) | processor (s) | memory (MB) | index (MB) | recall@{result['k']} |",
+             "|---|---|---|---|---|---|---|"]
     for name, kept in result["engines"].items():
         if "not there" in kept:
-            lines.append(f"| {name} | {kept['not there']} | | | | |")
+            lines.append(f"| {name} | | {kept['not there']} | | | | |")
             continue
         if "seconds" not in kept:
-            lines.append(f"| {name} | | | | | {kept.get('recall', float('nan')):.3f} |")
+            lines.append(f"| {name} | | | | | | {kept.get('recall', float('nan')):.3f} |")
             continue
-        lines.append(f"| {kept.get('version', name)} | {kept['seconds']:.1f} | {kept['processor']:.1f} | "
+        lines.append(f"| {kept.get('version', name)} | {kept['builds'][-1]['centroids']} | {kept['seconds']:.1f} | {kept['processor']:.1f} | "
                      f"{kept['memory'] / 1e6:.0f} | {kept['size'] / 1e6:.1f} | {kept.get('recall', float('nan')):.3f} |")
     queries = result["engines"]["Concord"].get("queries")
     if queries:

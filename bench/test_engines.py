@@ -37,7 +37,7 @@ class Indexes(unittest.TestCase):
             out = Path(folder, "index")
             program = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'a').write_bytes(b'12345'); print('{\"seconds\": 0.25, \"centroids\": 4}')"
             built = index_engines.run(["python3", "-c", program, out], out)
-        self.assertEqual((built.seconds, built.size, built.said["centroids"]), (0.25, 5, 4))
+        self.assertEqual((built.seconds, built.size, built.centroids), (0.25, 21, 4))
         self.assertGreater(built.wall, 0)
         self.assertGreater(built.memory, 1 << 20)
 
@@ -46,7 +46,7 @@ class Indexes(unittest.TestCase):
             index_engines.run(["python3", "-c", "raise SystemExit('no such thing')"], Path(folder))
 
     def test_a_way_of_searching_has_the_index_of_its_engine(self):
-        shared = {index.name: index.same_as for index in index_engines.of_concord(Path("c"), Path("d"), 8, Path("p"))}
+        shared = {index.name: index.same_as for index in index_engines.of_concord(Path("c"), Path("d"), Path("p"))}
         self.assertEqual(shared.pop("Concord"), None)
         self.assertEqual(set(shared.values()), {"Concord"})
 

@@ -18,26 +18,29 @@ TORCH_VERSIONS = ["2.5.0", "2.15.0"]
 
 def peers() -> Path:
     """The program with Concord's encoder and the peaks, built as the product is."""
-    return cargo_build("peers", [], {})
+    return cargo_build("peers", "peers", [], {}) / "concord-peers"
 
 
 def candle() -> Path:
     """The same program with candle's encoder, compiled for this very processor: its own documentation
     recommends that, and Concord does without."""
-    return cargo_build("candle", ["--features", "candle"], {"RUSTFLAGS": "-C target-cpu=native"})
+    native = {"RUSTFLAGS": "-C target-cpu=native"}
+    return cargo_build("peers", "candle", ["--features", "candle"], native) / "concord-peers"
 
 
 def next_plaid() -> Path:
-    """The same program with next-plaid, compiled for this very processor, and the system's OpenBLAS."""
-    return cargo_build("next-plaid", ["--features", "next-plaid"], {"RUSTFLAGS": "-C target-cpu=native"})
+    """next-plaid, compiled for this very processor, with the system's OpenBLAS."""
+    native = {"RUSTFLAGS": "-C target-cpu=native"}
+    return cargo_build("next-plaid", "next-plaid", [], native) / "concord-next-plaid"
 
 
-def cargo_build(folder: str, options: list, environment: dict) -> Path:
+def cargo_build(package: str, folder: str, options: list, environment: dict) -> Path:
+    """Where the programs of a package of `bench` are, built in a folder of `FOLDER`."""
     target = FOLDER / folder
-    manifest = ROOT / "bench" / "peers" / "Cargo.toml"
+    manifest = ROOT / "bench" / package / "Cargo.toml"
     command = ["cargo", "build", "--release", "--manifest-path", manifest, "--target-dir", target, *options]
     run(command, f"building {folder}", environment)
-    return target / "release" / "concord-peers"
+    return target / "release"
 
 
 def onnxruntime() -> Path:

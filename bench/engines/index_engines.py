@@ -41,7 +41,8 @@ class Built:
     memory: int
     # Bytes of the folder.
     size: int
-    said: dict
+    # As many as the index says it has.
+    centroids: int
 
 
 def run(command: list, folder: Path) -> Built:
@@ -66,13 +67,18 @@ def run(command: list, folder: Path) -> Built:
         processor=usage.ru_utime + usage.ru_stime,
         memory=usage.ru_maxrss * 1024,
         size=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
-        said=said,
+        centroids=centroids(folder),
     )
 
 
-def engines(concord: Path, data: Path, centroids: "int | None") -> list:
-    """Every engine, whether it is there or not. Concord gets `centroids`, where next-plaid has said how many it makes."""
-    return [of_next_plaid(data), *of_concord(concord, data, centroids, environments.peers()), *of_python(data)]
+def centroids(folder: Path) -> int:
+    """How many centroids an index has, by its metadata, which all engines write alike."""
+    return json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["num_partitions"]
+
+
+def engines(concord: Path, data: Path) -> list:
+    """Every engine, whether it is there or not."""
+    return [of_next_plaid(data), *of_concord(concord, data, environments.peers()), *of_python(data)]
 
 
 # The ways in which Concord is asked: as it searches by itself, with options that find as many of the best as
@@ -84,14 +90,13 @@ CONCORD = {
 }
 
 
-def of_concord(concord: Path, data: Path, centroids: "int | None", program: Path) -> list:
+def of_concord(concord: Path, data: Path, program: Path) -> list:
     passages = data / "passages"
 
     def build(out: Path) -> list:
         command = [concord, "index", "--embeddings", passages / "embeddings.npy"]
         command += ["--doclens", passages / "embeddings.doclens.npy", "--out", out]
-        command += ["--nbits", NBITS, "--kmeans-niters", NITERS]
-        return command + (["--num-partitions", centroids] if centroids else [])
+        return [*command, "--nbits", NBITS, "--kmeans-niters", NITERS]
 
     def of(name: str, asked: list) -> Index:
         same_as = None if name == "Concord" else "Concord"
@@ -108,9 +113,9 @@ def of_next_plaid(data: Path) -> Index:
         return Index("next-plaid", reason, reason)
 
     def build(out: Path) -> list:
-        return [program, "build-next-plaid", "--data", data, "--nbits", NBITS, "--niters", NITERS, "--out", out]
+        return [program, "build", "--data", data, "--nbits", NBITS, "--niters", NITERS, "--out", out]
 
-    return Index("next-plaid", build, lambda out: [program, "search-next-plaid", "--data", data, "--index", out])
+    return Index("next-plaid", build, lambda out: [program, "search", "--data", data, "--index", out])
 
 
 def of_python(data: Path) -> list:

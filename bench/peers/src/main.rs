@@ -7,11 +7,11 @@ mod collection;
 mod concord;
 mod indexes;
 mod linear;
-#[cfg(feature = "next-plaid")]
-mod next_plaid;
 mod npy;
 mod peaks;
+mod queries;
 mod rounds;
+mod searches;
 mod tokens;
 
 use std::path::{Path, PathBuf};
@@ -24,9 +24,10 @@ use concord_model::hub::HubOptions;
 use concord_model::precision::Precision;
 use serde_json::Value;
 
-use collection::QueryEmbeddings;
-use indexes::{Asked, ConcordIndex, Searches};
+use indexes::{Asked, ConcordIndex};
 use peaks::Peak;
+use queries::QueryEmbeddings;
+use searches::Searches;
 use tokens::Tokens;
 
 #[derive(Parser)]
@@ -68,18 +69,6 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Build next-plaid's index.
-    #[cfg(feature = "next-plaid")]
-    BuildNextPlaid {
-        #[arg(long)]
-        data: PathBuf,
-        #[arg(long)]
-        nbits: usize,
-        #[arg(long)]
-        niters: usize,
-        #[arg(long)]
-        out: PathBuf,
-    },
     /// Measure the search of Concord's index.
     SearchConcord {
         #[command(flatten)]
@@ -87,9 +76,6 @@ enum Command {
         #[command(flatten)]
         asked: Asked,
     },
-    /// Measure the search of next-plaid's index.
-    #[cfg(feature = "next-plaid")]
-    SearchNextPlaid(Searched),
     /// Measure an encoder.
     #[command(flatten)]
     Encoder(Engine),
@@ -182,28 +168,9 @@ fn run(command: Command) -> Result<(), String> {
             let queries = Queries::open(queries).map_err(|e| e.to_string())?;
             collection::embed(&load(&checkpoint)?, &collection, &queries, &out)
         }
-        #[cfg(feature = "next-plaid")]
-        Command::BuildNextPlaid {
-            data,
-            nbits,
-            niters,
-            out,
-        } => {
-            println!("{}", next_plaid::build(&data, nbits, niters, &out)?);
-            Ok(())
-        }
         Command::SearchConcord { searched, asked } => {
             let opened = ConcordIndex::open(&searched.index, searched.threads, asked);
             search("Concord", &searched, opened)
-        }
-        #[cfg(feature = "next-plaid")]
-        Command::SearchNextPlaid(searched) => {
-            let opened = next_plaid::NextPlaid::open(&searched.index);
-            search(
-                &format!("next-plaid {}", next_plaid::VERSION),
-                &searched,
-                opened,
-            )
         }
         Command::Encoder(engine) => encoder(engine),
     }
@@ -216,7 +183,7 @@ fn search(
 ) -> Result<(), String> {
     let both = opened.and_then(|index| Ok((index, QueryEmbeddings::read(&searched.data)?)));
     serve(name, both, |(index, queries), request, rest| {
-        indexes::answer(index, queries, request, rest)
+        searches::answer(index, queries, request, rest)
     })
 }
 

@@ -7,9 +7,9 @@ use ndarray::{Array2, ArrayView2};
 use next_plaid::{IndexConfig, MmapIndex, SearchParameters};
 use serde_json::{Value, json};
 
-use crate::collection::QueryEmbeddings;
-use crate::indexes::Searches;
 use crate::npy::Array;
+use crate::queries::QueryEmbeddings;
+use crate::searches::Searches;
 
 pub const VERSION: &str = "1.8.5";
 
