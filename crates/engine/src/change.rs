@@ -13,24 +13,21 @@ mod drift;
 mod error;
 mod lock;
 mod opened;
+mod staged;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use concord_corpus::Collection;
-use concord_index::format::{
-    Assembly, IndexFiles, IndexManifest, PASSAGES_FILE, PassageRows, Run, file_records, write_rows,
-};
-use concord_index::passages::{Known, PassageDb, PassageTable};
-use concord_index::verify::LOG;
+use concord_index::format::{IndexFiles, PassageRows, write_rows};
+use concord_index::passages::{Known, PassageTable};
 use concord_model::hub::HubOptions;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, RESIDUALS,
 };
-use concord_pipeline::publish::{write_json, writing};
 use concord_pipeline::{DiskStore, Progress, Staging};
 use serde::Serialize;
 
@@ -39,17 +36,16 @@ pub use error::ChangeError;
 
 use crate::checkpoint;
 use crate::finite::FiniteArtifacts;
-use crate::log::{BuildLog, StageCounter};
+use crate::log::StageCounter;
 use crate::native::Native;
-use crate::occupant::check_only_an_index;
 use crate::options::NativeOptions;
-use crate::origin::Origin;
 use crate::passages::table_of;
-use crate::recorded::{PASSAGES_INPUT, recorded_options};
+use crate::recorded::recorded_options;
 use crate::settings::IndexSettings;
 use crate::swap::Swap;
 use drift::Bytes;
 use opened::Opened;
+use staged::{Change, INDEX, emptied, finished, replace, staged};
 
 /// What a change came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -128,8 +124,9 @@ pub fn add(
         runs,
         table: &table,
     };
-    change.write(&staging, stages, begun, native.threads(), &mut report)?;
+    report.embeddings = change.write(&staging, stages, begun, native.threads())?;
     replace(staging, index)?;
+    report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
 }
 
@@ -220,8 +217,9 @@ pub fn merge(
         runs,
         table: &table,
     };
-    let written = change.write(&staging, stages, begun, 1, &mut report);
-    finished(staging, written, |staging| Ok(staging.publish(INDEX)?))?;
+    let written = change.write(&staging, stages, begun, 1);
+    report.embeddings = finished(staging, written, |staging| Ok(staging.publish(INDEX)?))?;
+    report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
 }
 
@@ -257,8 +255,9 @@ fn rewritten(
         runs,
         table: &table,
     };
-    let written = change.write(&staging, stages, begun, 1, &mut report);
-    finished(staging, written, |staging| replace(staging, index))?;
+    let written = change.write(&staging, stages, begun, 1);
+    report.embeddings = finished(staging, written, |staging| replace(staging, index))?;
+    report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
 }
 
@@ -344,117 +343,4 @@ fn encoded(
     let files = Arc::new(IndexFiles::open(&folder)?);
     let chunks = native.grid().index_chunks().len();
     Ok((PassageRows::of(files, chunks, opened.width())?, bytes))
-}
-
-/// The folder of the new index inside of the staging folder.
-const INDEX: &str = "index";
-
-/// The staging folder for what is to be at `out`, where there is nothing, or nothing but an index.
-fn staged(out: &Path) -> Result<Staging, ChangeError> {
-    if out.exists() {
-        check_only_an_index(out)?;
-    }
-    Ok(Staging::open(out)?)
-}
-
-/// Ends with what was written, or leaves nothing.
-fn finished(
-    staging: Staging,
-    written: Result<(), ChangeError>,
-    publish: impl FnOnce(Staging) -> Result<(), ChangeError>,
-) -> Result<(), ChangeError> {
-    match written {
-        Ok(()) => publish(staging),
-        Err(error) => {
-            // What went wrong first is what is told.
-            let _ = staging.discard();
-            Err(error)
-        }
-    }
-}
-
-fn replace(staging: Staging, out: &Path) -> Result<(), ChangeError> {
-    check_only_an_index(out)?;
-    Ok(staging.replace(INDEX)?)
-}
-
-/// An empty folder inside of the staging folder.
-fn emptied(staging: &Staging, name: &str) -> Result<PathBuf, ChangeError> {
-    let folder = staging.path(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).map_err(writing(&folder))?;
-    }
-    fs::create_dir(&folder).map_err(writing(&folder))?;
-    Ok(folder)
-}
-
-/// What a changed index is made of.
-struct Change<'a> {
-    /// The index with the codec and the settings.
-    opened: &'a Opened,
-    sources: &'a [PassageRows],
-    runs: Vec<Run>,
-    table: &'a PassageTable,
-}
-
-impl Change<'_> {
-    /// Writes the index, every file that it has.
-    fn write(
-        self,
-        staging: &Staging,
-        stages: StageCounter<'_>,
-        begun: Instant,
-        threads: usize,
-        report: &mut ChangeReport,
-    ) -> Result<(), ChangeError> {
-        let Change {
-            opened,
-            sources,
-            runs,
-            table,
-        } = self;
-        let folder = emptied(staging, INDEX)?;
-        let assembly = Assembly {
-            sources,
-            runs,
-            codec: &opened.tensors,
-            config: &opened.config,
-            seed: opened.seed,
-            pad_ivf: opened.pad_ivf,
-        };
-        let assembled = assembly.write(&folder, &stages)?;
-        PassageDb::write(&folder.join(PASSAGES_FILE), table)?;
-        let mut files = assembled.files;
-        let of_table = file_records(&folder, vec![PASSAGES_FILE.to_owned()]);
-        files.extend(of_table.map_err(writing(&folder))?);
-        files.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut inputs = opened.manifest.inputs.clone();
-        inputs.retain(|name, _| name == "checkpoint");
-        inputs.insert(PASSAGES_INPUT.to_owned(), table.hash());
-        let manifest = IndexManifest {
-            inputs,
-            artifacts: assembled.artifacts,
-            files,
-            ..opened.manifest.clone()
-        };
-        manifest.write(&folder)?;
-        report.embeddings = assembled.embeddings;
-        report.seconds = begun.elapsed().as_secs_f64();
-        let started = SystemTime::now().duration_since(UNIX_EPOCH);
-        let log = BuildLog {
-            origin: Origin {
-                checkpoint: opened
-                    .log
-                    .as_ref()
-                    .map_or_else(String::new, |log| log.origin.checkpoint.clone()),
-                collection: String::new(),
-            },
-            started: started.map_or(0, |now| now.as_secs().saturating_sub(report.seconds as u64)),
-            seconds: report.seconds,
-            threads,
-            stages: stages.into_stages(),
-        };
-        write_json(&folder.join(LOG), &log)?;
-        Ok(())
-    }
 }

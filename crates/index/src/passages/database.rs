@@ -280,7 +280,7 @@ mod tests {
     fn table(passages: usize) -> PassageTable {
         let record = |pid: usize| PassageRecord {
             id: format!("passage {}", pid * 7919 % passages),
-            text: (pid % 5 > 0).then(|| BitHash::of_bytes(&pid.to_le_bytes())),
+            text: (!pid.is_multiple_of(5)).then(|| BitHash::of_bytes(&pid.to_le_bytes())),
             deleted: false,
         };
         let mut table = PassageTable::new(true, (0..passages).map(record).collect());
