@@ -69,6 +69,7 @@ pub enum SwapError {
 pub struct Swap {
     place: usize,
     tensor: Arc<Tensor>,
+    hash: BitHash,
 }
 
 impl Swap {
@@ -91,16 +92,27 @@ impl Swap {
     /// # Errors
     /// As [`Swap::read`].
     pub fn of(artifact: &str, path: &Path) -> Result<Swap, SwapError> {
-        let place = SWAPPABLE
-            .iter()
-            .position(|swappable| swappable.artifact() == artifact)
-            .ok_or_else(|| SwapError::NotSwappable(artifact.to_owned()))?;
+        let place = place_of(artifact)?;
+        Swap::with(place, path, find(artifact, path)?)
+    }
+
+    /// Takes an artifact out of a recorded run that is open, as [`Swap::of`] does.
+    ///
+    /// # Errors
+    /// As [`Swap::read`].
+    pub fn of_run(artifact: &str, run: &RecordedRun) -> Result<Swap, SwapError> {
+        Swap::with(place_of(artifact)?, run.folder(), in_run(artifact, run)?)
+    }
+
+    /// The chunks of an artifact, which are from `path`, as a swap.
+    fn with(place: usize, path: &Path, chunks: Vec<Tensor>) -> Result<Swap, SwapError> {
+        let artifact = SWAPPABLE[place].artifact();
         let wrong = |source| SwapError::Tensor {
             artifact: artifact.to_owned(),
             path: path.to_owned(),
             source,
         };
-        let tensor = match find(artifact, path)?.as_slice() {
+        let tensor = match chunks.as_slice() {
             [only] => only.clone(),
             parts => Tensor::concat_rows(parts).map_err(wrong)?,
         };
@@ -111,6 +123,7 @@ impl Swap {
         }
         Ok(Swap {
             place,
+            hash: tensor.hash(),
             tensor: Arc::new(tensor),
         })
     }
@@ -122,7 +135,7 @@ impl Swap {
 
     /// The hash of what takes its place.
     pub fn hash(&self) -> BitHash {
-        self.tensor.hash()
+        self.hash
     }
 
     /// What takes its place.
@@ -145,8 +158,34 @@ impl Swap {
         graph.swapped(SwapStage {
             swappable: &SWAPPABLE[self.place],
             tensor: Arc::clone(&self.tensor),
+            hash: self.hash,
         })
     }
+}
+
+/// The place of an artifact among those that can be swapped.
+fn place_of(artifact: &str) -> Result<usize, SwapError> {
+    SWAPPABLE
+        .iter()
+        .position(|swappable| swappable.artifact() == artifact)
+        .ok_or_else(|| SwapError::NotSwappable(artifact.to_owned()))
+}
+
+/// The chunks of an artifact of a run.
+fn in_run(artifact: &str, run: &RecordedRun) -> Result<Vec<Tensor>, SwapError> {
+    let missing = || SwapError::NotThere {
+        path: run.folder().to_owned(),
+        artifact: artifact.to_owned(),
+    };
+    let mut artifacts = run.artifacts().iter();
+    let record = artifacts.find(|record| record.name == artifact);
+    let mut parts = Vec::new();
+    for chunk in &record.ok_or_else(missing)?.chunks {
+        for field in &chunk.fields {
+            parts.push(run.tensor(field.hash)?.ok_or_else(missing)?.read()?);
+        }
+    }
+    Ok(parts)
 }
 
 /// The chunks of an artifact at `path`.
@@ -156,17 +195,7 @@ fn find(artifact: &str, path: &Path) -> Result<Vec<Tensor>, SwapError> {
         artifact: artifact.to_owned(),
     };
     if RecordedRun::is_at(path) {
-        let run = RecordedRun::open(path)?;
-        let record = run
-            .artifacts()
-            .iter()
-            .find(|a| a.name == artifact)
-            .ok_or_else(missing)?;
-        let mut parts = Vec::new();
-        for field in record.chunks.iter().flat_map(|chunk| &chunk.fields) {
-            parts.push(run.tensor(field.hash)?.ok_or_else(missing)?.read()?);
-        }
-        return Ok(parts);
+        return in_run(artifact, &RecordedRun::open(path)?);
     }
     if IndexTensors::is_at(path) {
         let index = IndexTensors::open(path)?;
@@ -208,6 +237,7 @@ fn find(artifact: &str, path: &Path) -> Result<Vec<Tensor>, SwapError> {
 struct SwapStage {
     swappable: &'static Swappable,
     tensor: Arc<Tensor>,
+    hash: BitHash,
 }
 
 impl Stage for SwapStage {
@@ -216,7 +246,7 @@ impl Stage for SwapStage {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        vec![Setting::new("tensor", self.tensor.hash())]
+        vec![Setting::new("tensor", self.hash)]
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {

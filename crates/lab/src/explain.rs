@@ -66,7 +66,7 @@ pub use stages::{Closure, OnOtherInputs, Then};
 pub use ways::{Contrast, Formulas, Orders, Way};
 
 use encoder::{Asked, EncoderSide};
-use stages::Recorded;
+use stages::Stages;
 
 /// One of the two sides of the question.
 pub struct ExplainedSide<'a> {
@@ -151,10 +151,11 @@ pub fn explain(
     progress: &dyn Progress,
 ) -> Result<Explanation, ExplainError> {
     let (a, b) = (&question.a, &question.b);
-    let report = compared(a.run, b.run)?;
-    let (run_a, run_b) = (RecordedRun::open(a.run)?, RecordedRun::open(b.run)?);
+    let (side_a, side_b) = (Side::open(a.run)?, Side::open(b.run)?);
+    let (run_a, run_b) = (recorded(&side_a)?, recorded(&side_b)?);
+    let report = compared(&side_a, &side_b)?;
     let mut not_tested = Vec::new();
-    let unstable = [unstable(a)?, unstable(b)?];
+    let unstable = [unstable(a, &side_a)?, unstable(b, &side_b)?];
     for (side, found) in [a, b].into_iter().zip(&unstable) {
         if found.is_none() {
             let why = match side.runner {
@@ -168,7 +169,7 @@ pub fn explain(
         }
     }
     not_tested.extend(inputs::unstated(&report));
-    let inputs = inputs::differences(&report, &run_a, &run_b, [a.runner, b.runner])?;
+    let inputs = inputs::differences(&report, run_a, run_b, [a.runner, b.runner])?;
     let given = inputs.iter().flat_map(|input| &input.given_to);
     let parts = roles::parts(&report, &given.map(String::as_str).collect());
     let mut explanation = Explanation {
@@ -179,7 +180,7 @@ pub fn explain(
         inputs,
         options: options::differences(
             &report.remarks,
-            [&run_a, &run_b].map(|run| run.manifest().subject.as_str()),
+            [run_a, run_b].map(|run| run.manifest().subject.as_str()),
         ),
         parts,
         on_other_inputs: None,
@@ -191,20 +192,12 @@ pub fn explain(
     if explanation.verdict == Verdict::Same {
         return Ok(explanation);
     }
-    let own = Recorded {
-        run: &run_b,
-        folder: b.run,
-    };
-    let other = Recorded {
-        run: &run_a,
-        folder: a.run,
-    };
     let comparable = explanation
         .inputs
         .iter()
         .all(|input| !input.kind.is_essential());
     if comparable {
-        after_the_encoder(&mut explanation, b, &own, &other, progress)?;
+        after_the_encoder(&mut explanation, b, [run_b, run_a], progress)?;
     }
     let is_culprit = |part: &Part| part.artifact == BATCHES && part.role == Role::Culprit;
     let taps_differ = report
@@ -220,12 +213,12 @@ pub fn explain(
     });
     if same_tokens && (explanation.parts.iter().any(is_culprit) || taps_differ) {
         // What has other widths cannot be given to the other side's modules.
-        let same_widths = own.width_of(EMBS) == other.width_of(EMBS);
+        let same_widths = stages::width_of(run_a, EMBS) == stages::width_of(run_b, EMBS);
         let can_run = comparable && same_widths && a.runner.is_some() && b.runner.is_some();
         let disagrees =
             |side: &Option<Vec<String>>| side.as_ref().is_some_and(|rows| !rows.is_empty());
         let unstable = [0, 1].map(|side| disagrees(&explanation.unstable[side]));
-        let sides = [(a, &run_a, unstable[0]), (b, &run_b, unstable[1])];
+        let sides = [(a, run_a, unstable[0]), (b, run_b, unstable[1])];
         let [side_a, side_b] = sides.map(|(asked, run, unstable)| EncoderSide {
             runner: asked.runner.filter(|_| can_run),
             run,
@@ -266,12 +259,12 @@ pub fn explain(
     Ok(explanation)
 }
 
-/// Runs the second side's stages after the encoder on the first side's inputs, and swaps in each culprit.
+/// Runs the second side's stages after the encoder on the first side's inputs, and swaps in each culprit. `own` is the
+/// second side's run, `other` the first's.
 fn after_the_encoder(
     explanation: &mut Explanation,
     side: &ExplainedSide<'_>,
-    own: &Recorded<'_>,
-    other: &Recorded<'_>,
+    [own, other]: [&RecordedRun; 2],
     progress: &dyn Progress,
 ) -> Result<(), ExplainError> {
     let Some(runner) = side.runner else {
@@ -282,7 +275,7 @@ fn after_the_encoder(
         ));
         return Ok(());
     };
-    if let [Some(a), Some(b)] = [other, own].map(|side| side.width_of(EMBS))
+    if let [Some(a), Some(b)] = [other, own].map(|run| stages::width_of(run, EMBS))
         && a != b
     {
         explanation.not_tested.push(format!(
@@ -305,7 +298,8 @@ fn after_the_encoder(
             told.join(", ")
         ));
     }
-    explanation.on_other_inputs = stages::on_other_inputs(runner, own, other, &victims, progress)?;
+    let stages = Stages::new(runner, [own, other], progress);
+    explanation.on_other_inputs = stages.on_other_inputs(&victims)?;
     if explanation.on_other_inputs.is_none() && !victims.is_empty() {
         explanation.not_tested.push(format!(
             "the stages of {} cannot be run one by one, so what differs because its inputs do may hide a \
@@ -323,19 +317,19 @@ fn after_the_encoder(
         }
     }
     for artifact in swapped {
-        if let Some(closure) = stages::closure(runner, own, other, artifact, progress)? {
+        if let Some(closure) = stages.closure(artifact)? {
             explanation.closures.push(closure);
         }
     }
     Ok(())
 }
 
-/// What a side disagrees with itself in.
-fn unstable(side: &ExplainedSide<'_>) -> Result<Option<Vec<String>>, ExplainError> {
-    let Some(again) = side.again else {
+/// What a side disagrees with itself in; `side` is its run.
+fn unstable(asked: &ExplainedSide<'_>, side: &Side) -> Result<Option<Vec<String>>, ExplainError> {
+    let Some(again) = asked.again else {
         return Ok(None);
     };
-    let report = compared(side.run, again)?;
+    let report = compared(side, &Side::open(again)?)?;
     let different = report
         .rows
         .iter()
@@ -343,7 +337,11 @@ fn unstable(side: &ExplainedSide<'_>) -> Result<Option<Vec<String>>, ExplainErro
     Ok(Some(different.map(|row| row.name.clone()).collect()))
 }
 
-fn compared(a: &Path, b: &Path) -> Result<DiffReport, ExplainError> {
-    let (a, b) = (Side::open(a)?, Side::open(b)?);
-    Ok(diff(&a, &b, &DiffOptions::default(), &mut |_| ())?)
+fn compared(a: &Side, b: &Side) -> Result<DiffReport, ExplainError> {
+    Ok(diff(a, b, &DiffOptions::default(), &mut |_| ())?)
+}
+
+fn recorded(side: &Side) -> Result<&RecordedRun, ExplainError> {
+    let not_a_run = || ExplainError::NotARun(side.path().to_owned());
+    side.run().ok_or_else(not_a_run)
 }

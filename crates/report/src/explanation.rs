@@ -227,12 +227,11 @@ fn of_batches(batches: &Batches) -> String {
 }
 
 fn modules(out: &mut String, forced: &Forced, style: &Style) {
-    let passages: usize = forced.batches.iter().map(|batch| batch.pids.len()).sum();
     let _ = writeln!(
         out,
-        "Each of B's {} modules was run on what A's modules computed, for {} in {} of its batches. {}:\n",
+        "Each of B's {} modules was run on what A's modules computed, for {} from {} of its batches. {}:\n",
         forced.modules,
-        several(passages, "passage"),
+        several(forced.watched.len(), "passage"),
         count(forced.batches.len()),
         match forced.culprits.len() {
             0 if !forced.absent.is_empty() =>

@@ -1,11 +1,9 @@
 //! What follows the encoder of a subject, run again with artifacts of another run in its way.
 
-use std::path::Path;
-
 use concord_engine::native::Native;
 use concord_engine::swap::Swap;
 use concord_pipeline::artifact::{DOCLENS, EMBS};
-use concord_pipeline::{ArtifactRecord, EvaluateError, MemoryStore, Progress};
+use concord_pipeline::{ArtifactRecord, EvaluateError, Progress, RecordedRun, Store};
 
 use crate::error::RecordError;
 use crate::runner::Runner;
@@ -16,19 +14,19 @@ pub struct Downstream {
 }
 
 impl Downstream {
-    /// The stages after the encoder of `runner`, going on from its own run in `run`, with `swaps` given
+    /// The stages after the encoder of `runner`, going on from its own `run`, with `swaps` given
     /// instead of computed. `None` where they cannot be run one by one: those of `colbert-ai`.
     ///
     /// # Errors
     /// When the run did not keep the values of its embeddings, or a swap does not fit.
     pub fn of(
         runner: &Runner,
-        run: &Path,
+        run: &RecordedRun,
         mut swaps: Vec<Swap>,
     ) -> Result<Option<Downstream>, RecordError> {
         for artifact in [EMBS, DOCLENS] {
             if !swaps.iter().any(|swap| swap.artifact() == artifact) {
-                swaps.push(Swap::of(artifact, run)?);
+                swaps.push(Swap::of_run(artifact, run)?);
             }
         }
         let native = match runner {
@@ -38,18 +36,18 @@ impl Downstream {
         Ok(native.map(|native| Downstream { native }))
     }
 
-    /// These artifacts, computed. Nothing is kept.
+    /// These artifacts, computed as far as `store` does not have what they are made from.
     ///
     /// # Errors
     /// When one cannot be computed.
     pub fn artifacts(
         &self,
         names: &[&str],
+        store: &dyn Store,
         progress: &dyn Progress,
     ) -> Result<Vec<ArtifactRecord>, EvaluateError> {
-        let store = MemoryStore::new();
         self.native
-            .evaluate_only(names, &store, None, progress, |evaluator| {
+            .evaluate_only(names, store, None, progress, |evaluator| {
                 names.iter().map(|name| evaluator.artifact(name)).collect()
             })
     }

@@ -94,6 +94,14 @@ impl Runner {
         }
     }
 
+    /// Whether a passage gets the same in every batch, whatever else is in it. PyTorch does not promise that.
+    pub fn is_batch_invariant(&self) -> bool {
+        match self {
+            Runner::Native(native) => native.made_with().numerics.is_batch_invariant(),
+            Runner::Torch(_) => false,
+        }
+    }
+
     /// Whether the modules at `a` and `b` compute the operations that both have in one way.
     pub fn computes_alike(&self, a: &str, b: &str) -> bool {
         match self {

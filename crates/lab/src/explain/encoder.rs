@@ -51,7 +51,7 @@ pub struct EncoderFinding {
 /// The modules of the second side, run on what the first side's read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Forced {
-    /// The batches of the second side that were run.
+    /// The batches of the second side that the watched passages are of.
     pub batches: Vec<Batch>,
     /// The passages whose modules were compared.
     pub watched: Vec<usize>,
@@ -105,18 +105,22 @@ pub(super) fn look_inside(
         (Some(runner_a), Some(runner_b), Some(of_a), Some(of_b)) => {
             let looked_at = chosen(of_b, RUN);
             let pids = watched(&looked_at, WATCHED);
+            // Nothing is kept of a batch that none of the watched passages is of.
+            let mut looked_at = looked_at;
+            looked_at.retain(|batch| batch.pids.iter().any(|pid| pids.contains(pid)));
+            // Where both had the same batches, nothing is asked about them.
+            let same_shapes = same_shapes_of(of_a, of_b, &pids);
             let look = Look {
                 a: runner_a,
                 b: runner_b,
+                runs: [a.run, b.run],
                 unstable: [a.unstable, b.unstable],
                 asked,
                 of_a,
                 of_b,
                 looked_at: &looked_at,
-                probes: Probes {
-                    scratch: asked.scratch,
-                    pids: &pids,
-                },
+                same_shapes,
+                probes: Probes::new(asked.scratch, &pids, same_shapes),
             };
             (!looked_at.is_empty()).then(|| look.run()).transpose()?
         }
@@ -137,12 +141,16 @@ pub(super) fn look_inside(
 struct Look<'a> {
     a: &'a Runner,
     b: &'a Runner,
+    /// What the two recorded.
+    runs: [&'a RecordedRun; 2],
     unstable: [bool; 2],
     asked: &'a Asked<'a>,
     of_a: &'a [Batch],
     of_b: &'a [Batch],
     /// The batches of the second side that are run again.
     looked_at: &'a [&'a Batch],
+    /// Whether both sides had the watched passages in the same batches.
+    same_shapes: bool,
     probes: Probes<'a>,
 }
 
@@ -154,8 +162,9 @@ impl Look<'_> {
         let batches_b = as_recorded(self.b.pad(), self.of_b, self.looked_at);
         let shapes = [batches_a.as_slice(), batches_b.as_slice()];
 
-        let own_a = probes.probe(self.a, "a", &batches_a, None, &["*"])?;
-        let own_b = probes.probe(self.b, "b", &batches_b, None, &[NORMALIZE])?;
+        let [recorded_a, recorded_b] = self.runs;
+        let own_a = probes.own(self.a, recorded_a, "a", &batches_a, &["*"])?;
+        let own_b = probes.own(self.b, recorded_b, "b", &batches_b, &[NORMALIZE])?;
         let given = Given {
             of: &own_a,
             modules: &[],
@@ -180,7 +189,7 @@ impl Look<'_> {
             let differing = outputs_a.differing(&outputs_forced, path);
             culprit.other_masks = other_masks(&of_sides, path, &differing);
         }
-        let shaped = match same_shapes_of(self.of_a, self.of_b, pids) {
+        let shaped = match self.same_shapes {
             true => None,
             false => Some(shapes::probe(probes, [self.a, self.b], &own_a, shapes)?),
         };
@@ -194,16 +203,16 @@ impl Look<'_> {
             };
             culprit.random = [is_among(&random[0]), is_among(&random[1])];
         }
-        if let Some(referee) = self.asked.referee {
-            let truth = probes.probe(
-                referee,
-                "truth",
-                &alone(&batches_b, pids),
-                Some(given),
-                &["*"],
-            )?;
+        if let Some(referee) = self.asked.referee.filter(|_| !culprits.is_empty()) {
+            let known = referee.architecture();
+            let paths = culprits.iter().map(|culprit| culprit.module.as_str());
+            let paths: Vec<&str> = paths.filter(|path| known.module(path).is_some()).collect();
+            // To double precision neighbours do not matter.
+            let alone = alone(&batches_b, pids);
+            let truth = probes.probe(referee, "truth", &alone, Some(given), &paths)?;
+            let truth = RecordedRun::open(&truth)?;
             for culprit in &mut culprits {
-                culprit.errors = errors(&culprit.module, &own_a, &forced, &truth)?;
+                culprit.errors = errors(&culprit.module, [&truth, &run_a, &run_forced])?;
             }
         }
         let mut shares = self.shares(&culprits, &own_a, &forced, &batches_a)?;

@@ -1,5 +1,7 @@
 //! Why there is no answer.
 
+use std::path::PathBuf;
+
 use concord_engine::swap::SwapError;
 use concord_pipeline::{EvaluateError, ForcingError, RunError, StoreError};
 use concord_subject::agent::AgentError;
@@ -15,6 +17,9 @@ use crate::side::SideError;
 /// Why two builds cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
+    /// A side is an index or a file.
+    #[error("{path} is no recorded run", path = .0.display())]
+    NotARun(PathBuf),
     #[error(transparent)]
     Side(#[from] SideError),
     #[error(transparent)]

@@ -11,10 +11,20 @@ pub(super) struct Outputs<'a>(BTreeMap<&'a str, BTreeMap<usize, RowsHash>>);
 
 impl<'a> Outputs<'a> {
     pub(super) fn of(run: &'a RecordedRun) -> Outputs<'a> {
+        Outputs::filtered(run, |_| true)
+    }
+
+    /// Those of these passages.
+    pub(super) fn among(run: &'a RecordedRun, pids: &BTreeSet<usize>) -> Outputs<'a> {
+        Outputs::filtered(run, |pid| pids.contains(&pid))
+    }
+
+    fn filtered(run: &'a RecordedRun, wanted: impl Fn(usize) -> bool) -> Outputs<'a> {
         let mut outputs = BTreeMap::<&str, BTreeMap<usize, RowsHash>>::new();
         for tap in run.taps() {
             let module = outputs.entry(tap.tap.as_str()).or_default();
-            module.extend(tap.passages.iter().map(|rows| (rows.pid, rows.hash)));
+            let passages = tap.passages.iter().filter(|rows| wanted(rows.pid));
+            module.extend(passages.map(|rows| (rows.pid, rows.hash)));
         }
         Outputs(outputs)
     }

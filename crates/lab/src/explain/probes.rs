@@ -1,8 +1,10 @@
 //! Running the encoders of both sides over chosen batches, and what was computed there.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use concord_model::architecture::head::NORMALIZE;
 use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
@@ -10,6 +12,7 @@ use concord_subject::specification::Pad;
 
 use super::batches::{Batch, longest_of_list};
 use super::error::ExplainError;
+use super::outputs::Outputs;
 use crate::diff::{DiffOptions, DiffReport, DiffRow, diff};
 use crate::side::Side;
 
@@ -18,6 +21,9 @@ pub(super) struct Probes<'a> {
     /// An empty folder.
     pub scratch: &'a Path,
     pub pids: &'a BTreeSet<usize>,
+    /// Whether a subject that embeds a passage alike in every batch is given these passages without the others of
+    /// their batches.
+    alone: Cell<bool>,
 }
 
 /// What a probe's modules are given instead of what they computed.
@@ -29,7 +35,44 @@ pub(super) struct Given<'a> {
     pub modules: &'a [&'a str],
 }
 
-impl Probes<'_> {
+impl<'a> Probes<'a> {
+    /// Probes of these passages. Without the others of their batches only if nothing is asked about batches, which is
+    /// for the caller to say; [`Probes::own`] measures whether it makes a difference.
+    pub(super) fn new(scratch: &'a Path, pids: &'a BTreeSet<usize>, alone: bool) -> Probes<'a> {
+        let alone = Cell::new(alone);
+        Probes {
+            scratch,
+            pids,
+            alone,
+        }
+    }
+
+    /// Runs a subject by itself over batches of `recorded`, its run, as [`Probes::probe`] does.
+    ///
+    /// That the other passages of a batch have no part in what a passage gets is the subject's promise. Where these
+    /// passages by themselves do not get what they got in the recorded run, it is not kept, and from then on all
+    /// subjects are given whole batches.
+    pub(super) fn own(
+        &self,
+        runner: &Runner,
+        recorded: &RecordedRun,
+        name: &str,
+        batches: &[ProbeBatch],
+        taps: &[&str],
+    ) -> Result<PathBuf, ExplainError> {
+        let own = self.probe(runner, name, batches, None, taps)?;
+        if !self.runs_alone(runner) || gives_again(recorded, &RecordedRun::open(&own)?, self.pids) {
+            return Ok(own);
+        }
+        self.alone.set(false);
+        let name = format!("{name}-in-whole-batches");
+        self.probe(runner, &name, batches, None, taps)
+    }
+
+    fn runs_alone(&self, runner: &Runner) -> bool {
+        self.alone.get() && runner.is_batch_invariant()
+    }
+
     /// Runs a subject over some batches and records these taps, under a name that no other probe has.
     pub(super) fn probe(
         &self,
@@ -55,7 +98,11 @@ impl Probes<'_> {
             tap_values: true,
             passages: Some(self.pids.clone()),
         };
-        runner.probe(batches, forcing.as_ref(), capture, &out)?;
+        let forcing = forcing.as_ref();
+        match self.runs_alone(runner) {
+            true => runner.probe(&alone(batches, self.pids), forcing, capture, &out)?,
+            false => runner.probe(batches, forcing, capture, &out)?,
+        }
         Ok(out)
     }
 }
@@ -75,7 +122,17 @@ pub(super) fn as_recorded(pad: Pad, all: &[Batch], batches: &[&Batch]) -> Vec<Pr
         .collect()
 }
 
-/// The same batches with these passages alone, for the referee, to which neighbours do not matter.
+/// Whether `own` has of these passages what was recorded of them, wherever both have taps, the last module among
+/// them.
+fn gives_again(recorded: &RecordedRun, own: &RecordedRun, pids: &BTreeSet<usize>) -> bool {
+    let (recorded, own) = (Outputs::among(recorded, pids), Outputs::among(own, pids));
+    let mut both = own.paths().filter(|path| recorded.has(path));
+    own.has(NORMALIZE)
+        && recorded.has(NORMALIZE)
+        && both.all(|path| own.gives_back(path, &recorded, path))
+}
+
+/// The same batches with these passages alone, for a subject to which their neighbours do not matter.
 pub(super) fn alone(batches: &[ProbeBatch], pids: &BTreeSet<usize>) -> Vec<ProbeBatch> {
     let of = |batch: &ProbeBatch| ProbeBatch {
         pids: batch

@@ -1,7 +1,5 @@
 //! Which side is nearer the truth: the same module in double precision, on the same inputs.
 
-use std::path::Path;
-
 use concord_pipeline::{Forcing, ModulePattern, RecordedRun, Replacements};
 use concord_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
@@ -25,13 +23,8 @@ pub struct Errors {
 /// referee did not compute it.
 pub(super) fn errors(
     module: &str,
-    a: &Path,
-    b: &Path,
-    truth: &Path,
+    [truth, a, b]: [&RecordedRun; 3],
 ) -> Result<Option<Errors>, ExplainError> {
-    let runs = [truth, a, b].map(RecordedRun::open);
-    let [truth, a, b] = runs;
-    let (truth, a, b) = (truth?, a?, b?);
     let taps = truth.taps().iter().filter(|tap| tap.tap == module);
     let pids = taps.flat_map(|tap| tap.passages.iter().map(|rows| rows.pid));
     let pids: Vec<usize> = pids.collect();
@@ -39,7 +32,7 @@ pub(super) fn errors(
         return Ok(None);
     }
     let values = |run| Forcing::new(run, vec![ModulePattern::new(module)]);
-    let (truth, a, b) = (values(&truth)?, values(&a)?, values(&b)?);
+    let (truth, a, b) = (values(truth)?, values(a)?, values(b)?);
     let (mut sums, mut largest, mut count) = ([0.0f64; 2], [0.0f64; 2], 0usize);
     for pid in pids {
         let (exact, of_a, of_b) = (

@@ -1,12 +1,11 @@
 //! The stages after the encoder, one side's on the other side's inputs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use concord_engine::graph::{self, GRAPH};
 use concord_engine::swap::Swap;
 use concord_pipeline::artifact::{ORDER, position};
-use concord_pipeline::{Progress, RecordedRun};
+use concord_pipeline::{ArtifactRecord, MemoryStore, Progress, RecordedRun};
 use concord_subject::downstream::Downstream;
 use concord_subject::runner::Runner;
 use concord_tensor::BitHash;
@@ -22,25 +21,32 @@ pub struct OnOtherInputs {
     pub same: bool,
 }
 
-/// One of the recorded sides.
-pub(super) struct Recorded<'a> {
-    pub run: &'a RecordedRun,
-    pub folder: &'a Path,
+/// The hash of an artifact of a run.
+fn hash_in(run: &RecordedRun, artifact: &str) -> Option<BitHash> {
+    let mut artifacts = run.artifacts().iter();
+    Some(artifacts.find(|record| record.name == artifact)?.hash)
 }
 
-impl Recorded<'_> {
-    fn hash(&self, artifact: &str) -> Option<BitHash> {
-        let mut artifacts = self.run.artifacts().iter();
-        Some(artifacts.find(|record| record.name == artifact)?.hash)
-    }
+/// The size of the last dimension of an artifact of a run.
+pub(super) fn width_of(run: &RecordedRun, artifact: &str) -> Option<usize> {
+    let mut artifacts = run.artifacts().iter();
+    let record = artifacts.find(|record| record.name == artifact)?;
+    let field = record.chunks.first()?.fields.first()?;
+    field.shape.last().copied()
+}
 
-    /// The size of an artifact's last dimension.
-    pub fn width_of(&self, artifact: &str) -> Option<usize> {
-        let mut artifacts = self.run.artifacts().iter();
-        let record = artifacts.find(|record| record.name == artifact)?;
-        let field = record.chunks.first()?.fields.first()?;
-        field.shape.last().copied()
-    }
+/// The stages of a subject after its encoder, to be run with artifacts of another side in their way.
+///
+/// What one question had computed is not computed again for another: stages are functions of what their outputs are
+/// made from.
+pub(super) struct Stages<'a> {
+    runner: &'a Runner,
+    /// The subject's own run.
+    own: &'a RecordedRun,
+    /// The other side's.
+    other: &'a RecordedRun,
+    store: MemoryStore,
+    progress: &'a dyn Progress,
 }
 
 /// The artifacts among `wanted` whose stages also make one of `given`: those were told something else, so
@@ -55,37 +61,88 @@ pub(super) fn told_otherwise<'w>(wanted: &[&'w str], given: &BTreeSet<&str>) -> 
     wanted.iter().copied().filter(told).collect()
 }
 
-/// Runs each stage of `runner`, whose run is `own`, on the inputs that the stage had in `other`, where
-/// something of what it makes is among `wanted`. `None` where its stages cannot be run one by one.
-pub(super) fn on_other_inputs(
-    runner: &Runner,
-    own: &Recorded<'_>,
-    other: &Recorded<'_>,
-    wanted: &[&str],
-    progress: &dyn Progress,
-) -> Result<Option<Vec<OnOtherInputs>>, ExplainError> {
-    let mut found = Vec::new();
-    for stage in GRAPH {
-        let makes = stage.outputs.iter().map(|output| output.name);
-        let makes: Vec<&str> = makes.filter(|made| wanted.contains(made)).collect();
-        let Some(needs) = graph::needs(stage).filter(|_| !makes.is_empty()) else {
-            continue;
-        };
-        let swaps = needs
-            .iter()
-            .map(|artifact| Swap::of(artifact, other.folder))
-            .collect::<Result<Vec<_>, _>>()?;
-        let Some(stages) = Downstream::of(runner, own.folder, swaps)? else {
-            return Ok(None);
-        };
-        for record in stages.artifacts(&makes, progress)? {
-            found.push(OnOtherInputs {
-                same: other.hash(&record.name) == Some(record.hash),
-                artifact: record.name,
-            });
+impl<'a> Stages<'a> {
+    pub(super) fn new(
+        runner: &'a Runner,
+        [own, other]: [&'a RecordedRun; 2],
+        progress: &'a dyn Progress,
+    ) -> Stages<'a> {
+        Stages {
+            runner,
+            own,
+            other,
+            store: MemoryStore::new(),
+            progress,
         }
     }
-    Ok(Some(found))
+
+    /// These artifacts, with `swaps` of the other side in place. `None` where the stages cannot be run one by one.
+    fn with(
+        &self,
+        swaps: Vec<Swap>,
+        artifacts: &[&str],
+    ) -> Result<Option<Vec<ArtifactRecord>>, ExplainError> {
+        let Some(stages) = Downstream::of(self.runner, self.own, swaps)? else {
+            return Ok(None);
+        };
+        Ok(Some(stages.artifacts(
+            artifacts,
+            &self.store,
+            self.progress,
+        )?))
+    }
+
+    /// Runs each stage on the inputs that the stage had on the other side, where something of what it makes is among
+    /// `wanted`. `None` where the stages cannot be run one by one.
+    pub(super) fn on_other_inputs(
+        &self,
+        wanted: &[&str],
+    ) -> Result<Option<Vec<OnOtherInputs>>, ExplainError> {
+        let mut found = Vec::new();
+        for stage in GRAPH {
+            let makes = stage.outputs.iter().map(|output| output.name);
+            let makes: Vec<&str> = makes.filter(|made| wanted.contains(made)).collect();
+            let Some(needs) = graph::needs(stage).filter(|_| !makes.is_empty()) else {
+                continue;
+            };
+            let swaps = needs
+                .iter()
+                .map(|artifact| Swap::of_run(artifact, self.other))
+                .collect::<Result<Vec<_>, _>>()?;
+            let Some(made) = self.with(swaps, &makes)? else {
+                return Ok(None);
+            };
+            for record in made {
+                found.push(OnOtherInputs {
+                    same: hash_in(self.other, &record.name) == Some(record.hash),
+                    artifact: record.name,
+                });
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// Puts `artifact` of the other side into the graph.
+    pub(super) fn closure(&self, artifact: &'static str) -> Result<Option<Closure>, ExplainError> {
+        let (own, other) = (self.own, self.other);
+        let after: Vec<&str> = ORDER
+            .into_iter()
+            .filter(|name| position(name) > position(artifact))
+            .filter(|name| hash_in(other, name).is_some() && hash_in(own, name).is_some())
+            .collect();
+        let made = self.with(vec![Swap::of_run(artifact, other)?], &after)?;
+        Ok(made.map(|made| Closure {
+            swapped: artifact.to_owned(),
+            then: made
+                .into_iter()
+                .map(|record| Then {
+                    same_before: hash_in(own, &record.name) == hash_in(other, &record.name),
+                    same_now: hash_in(other, &record.name) == Some(record.hash),
+                    artifact: record.name,
+                })
+                .collect(),
+        }))
+    }
 }
 
 /// The second side's graph with an artifact of the first in place.
@@ -113,34 +170,4 @@ impl Closure {
         let now = self.then.iter().filter(|then| then.same_now).count();
         (now, self.then.len())
     }
-}
-
-/// Puts `artifact` of `other` into the graph of `runner`, whose run is `own`.
-pub(super) fn closure(
-    runner: &Runner,
-    own: &Recorded<'_>,
-    other: &Recorded<'_>,
-    artifact: &'static str,
-    progress: &dyn Progress,
-) -> Result<Option<Closure>, ExplainError> {
-    let swaps = vec![Swap::of(artifact, other.folder)?];
-    let Some(stages) = Downstream::of(runner, own.folder, swaps)? else {
-        return Ok(None);
-    };
-    let after: Vec<&str> = ORDER
-        .into_iter()
-        .filter(|name| position(name) > position(artifact))
-        .filter(|name| other.hash(name).is_some() && own.hash(name).is_some())
-        .collect();
-    let then = stages.artifacts(&after, progress)?.into_iter();
-    Ok(Some(Closure {
-        swapped: artifact.to_owned(),
-        then: then
-            .map(|record| Then {
-                same_before: own.hash(&record.name) == other.hash(&record.name),
-                same_now: other.hash(&record.name) == Some(record.hash),
-                artifact: record.name,
-            })
-            .collect(),
-    }))
 }
