@@ -79,6 +79,11 @@ pub struct EmbeddingArguments {
 }
 
 impl EmbeddingArguments {
+    /// Whether any were given.
+    pub fn any(&self) -> bool {
+        !self.embeddings.is_empty()
+    }
+
     pub fn files(&self) -> EmbeddingFiles {
         EmbeddingFiles {
             embeddings: self.embeddings.clone(),
@@ -288,7 +293,7 @@ impl ComputeArguments {
     pub fn options_of_given_embeddings(&self) -> Result<ComputeOptions, Failure> {
         let because = "embeddings are given, so there are no batches";
         refuse(written("batch", self.batch), because)?;
-        Ok(self.options()?)
+        self.options()
     }
 
     /// The options that were given, written out.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use concord_engine::open::OpenIndex;
+use concord_engine::open::{OpenIndex, SearchError};
 use concord_index::search::Searcher;
 use concord_model::tokenizer::{DocTokenizer, QueryTokenizer};
 use concord_report::WordMatch;
@@ -18,7 +18,8 @@ pub struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     pub fn new(index: &'a OpenIndex) -> Result<Matcher<'a>, Failure> {
-        let (checkpoint, config) = (index.checkpoint(), index.config());
+        let checkpoint = index.checkpoint().ok_or(SearchError::NoEncoder)?;
+        let config = index.config();
         Ok(Matcher {
             searcher: index.searcher()?,
             queries: checkpoint.query_tokenizer(config)?,

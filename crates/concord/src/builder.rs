@@ -202,7 +202,7 @@ impl Builder {
 }
 
 impl Built {
-    fn of(report: BuildReport) -> Built {
+    pub(crate) fn of(report: BuildReport) -> Built {
         let size = report.size();
         Built {
             passages: size.passages,

@@ -3,6 +3,7 @@
 use concord_corpus::CorpusError;
 use concord_engine::build::BuildError;
 use concord_engine::compare::CompareError;
+use concord_engine::embeddings::{EmbeddingsError, GivenError};
 use concord_engine::native::NativeError;
 use concord_engine::open::{OpenError, SearchError};
 use concord_engine::rebuild::RebuildError;
@@ -33,6 +34,15 @@ pub enum Error {
     /// A query cannot be encoded.
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A query is no embeddings that this index can be searched for, or a text for which it has no encoder.
+    #[error(transparent)]
+    Search(SearchError),
+    /// Embeddings cannot be read, or cannot be indexed.
+    #[error(transparent)]
+    Embeddings(#[from] EmbeddingsError),
+    /// The settings do not go with the width of the embeddings.
+    #[error(transparent)]
+    Given(#[from] GivenError),
     /// A search among passages, of which the index has one of this id not.
     #[error("the index has no passage of the id {0:?}")]
     UnknownId(String),
@@ -73,6 +83,7 @@ impl From<SearchError> for Error {
         match error {
             SearchError::Query(error) => error.into(),
             SearchError::Index(error) => OpenError::Index(error).into(),
+            error => Error::Search(error),
         }
     }
 }

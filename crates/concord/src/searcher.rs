@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use concord_corpus::Collection;
-use concord_engine::open::{self, OpenIndex};
-use concord_index::search::{PassageSet, Request, SearchOptions};
+use concord_engine::open::{self, OpenIndex, SearchError};
+use concord_index::search::{Found, PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
 use concord_model::hub::HubOptions;
 use concord_model::precision::Precision;
@@ -60,6 +60,19 @@ pub struct OpenOptions {
     pub hub: Option<HubOptions>,
 }
 
+impl OpenOptions {
+    fn of_engine(self) -> open::OpenOptions {
+        open::OpenOptions {
+            checkpoint: self.checkpoint,
+            collection: self.collection,
+            precision: self.precision,
+            query_maxlen: self.query_maxlen,
+            compute: ComputeOptions::default().with_threads(self.threads),
+            hub: self.hub.unwrap_or_else(usual_hub),
+        }
+    }
+}
+
 impl Searcher {
     /// Opens the index in a folder, Concord's or one that colbert-ai built, with the checkpoint, precision and
     /// settings that it was built with.
@@ -77,15 +90,20 @@ impl Searcher {
     /// # Errors
     /// As [`Searcher::open`]; and when what is given is not what the index was built from.
     pub fn open_with(index: impl AsRef<Path>, options: OpenOptions) -> Result<Searcher, Error> {
-        let options = open::OpenOptions {
-            checkpoint: options.checkpoint,
-            collection: options.collection,
-            precision: options.precision,
-            query_maxlen: options.query_maxlen,
-            compute: ComputeOptions::default().with_threads(options.threads),
-            hub: options.hub.unwrap_or_else(usual_hub),
-        };
-        let opened = OpenIndex::open(index.as_ref(), options)?;
+        let opened = OpenIndex::open(index.as_ref(), options.of_engine())?;
+        Ok(Searcher(Arc::new(opened)))
+    }
+
+    /// Opens an index for queries that are embeddings: [`Searcher::answer_embeddings`]. It needs no checkpoint, and texts
+    /// are refused.
+    ///
+    /// # Errors
+    /// As [`Searcher::open_with`].
+    pub fn open_for_embeddings(
+        index: impl AsRef<Path>,
+        options: OpenOptions,
+    ) -> Result<Searcher, Error> {
+        let opened = OpenIndex::open_for_embeddings(index.as_ref(), options.of_engine())?;
         Ok(Searcher(Arc::new(opened)))
     }
 
@@ -118,17 +136,35 @@ impl Searcher {
     pub fn answer(&self, query: &str, request: &Request<'_>) -> Result<Answer, Error> {
         let index = &self.0;
         let found = index.compute().install(|| index.answer(query, request))?;
-        let ids = index.documents();
+        Ok(self.named(found))
+    }
+
+    /// [`Searcher::answer`] for a query's embeddings `(tokens, width)`, one token after another.
+    ///
+    /// That they were made as those of the passages were is the caller's to know: another checkpoint's are searched for
+    /// as well, and find nothing that means anything.
+    ///
+    /// # Errors
+    /// [`Error::Search`] when they are not as wide as the index, or not finite; [`Error::Open`] when the index turns out
+    /// to be damaged.
+    pub fn answer_embeddings(&self, query: &[f32], request: &Request<'_>) -> Result<Answer, Error> {
+        let index = &self.0;
+        let answer = || index.answer_embeddings(query, request);
+        Ok(self.named(index.compute().install(answer)?))
+    }
+
+    fn named(&self, found: Found) -> Answer {
+        let ids = self.0.documents();
         let hit = |hit: concord_index::search::Hit| Hit {
             id: ids.external_id(hit.pid).into_owned(),
             pid: hit.pid,
             score: hit.score,
         };
-        Ok(Answer {
+        Answer {
             hits: found.hits.into_iter().map(hit).collect(),
             searched: found.candidates,
             scored: found.scored,
-        })
+        }
     }
 
     /// The passages of these ids, for [`Request::among`].
@@ -174,7 +210,8 @@ impl Searcher {
     /// # Errors
     /// [`Error::Query`].
     pub fn lost_tokens(&self, query: &str) -> Result<usize, Error> {
-        Ok(self.0.encoder().lost_tokens(query)?)
+        let encoder = self.0.encoder().ok_or(SearchError::NoEncoder)?;
+        Ok(encoder.lost_tokens(query)?)
     }
 
     /// The text of a passage; `None` where the collection is not at hand, as [`Searcher::notices`] says.

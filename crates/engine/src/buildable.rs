@@ -4,12 +4,26 @@ use std::collections::BTreeMap;
 
 use concord_index::passages::PassageTable;
 use concord_model::config::ColbertConfig;
+use concord_pipeline::artifact::{
+    AVG_RESIDUAL, CENTROIDS, EMBS, IVF, RESIDUALS, SAMPLE_HELDOUT, VALUES,
+};
 use concord_pipeline::{EvaluateError, Evaluator, Grid, Observer, Progress, Store};
 use concord_tensor::BitHash;
 use serde_json::Value as Json;
 
 use crate::origin::Origin;
 use crate::swap::Swap;
+
+/// What makes every artifact known, in the order of the graph, so that what one needs of another passes through memory.
+pub(crate) const ALL: [&str; 7] = [
+    EMBS,
+    SAMPLE_HELDOUT,
+    CENTROIDS,
+    AVG_RESIDUAL,
+    RESIDUALS,
+    IVF,
+    VALUES,
+];
 
 /// A graph with its sources, whose artifacts are an index, and what the manifest of that index says of them.
 pub trait Buildable {
@@ -48,6 +62,24 @@ pub trait Buildable {
     /// When an artifact cannot be computed, or `finish` fails.
     fn evaluate<T: Send, E: Send + From<EvaluateError>>(
         &self,
+        store: &dyn Store,
+        observer: Option<&dyn Observer>,
+        progress: &dyn Progress,
+        finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
+    ) -> Result<T, E>
+    where
+        Self: Sized,
+    {
+        self.evaluate_only(&ALL, store, observer, progress, finish)
+    }
+
+    /// Evaluates as much of the graph as these artifacts need. Then `finish` is called with the evaluator.
+    ///
+    /// # Errors
+    /// As [`Buildable::evaluate`].
+    fn evaluate_only<T: Send, E: Send + From<EvaluateError>>(
+        &self,
+        artifacts: &[&str],
         store: &dyn Store,
         observer: Option<&dyn Observer>,
         progress: &dyn Progress,

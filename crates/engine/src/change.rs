@@ -24,6 +24,7 @@ use std::time::Instant;
 use concord_corpus::Collection;
 use concord_index::format::{IndexFiles, PassageRows, write_rows};
 use concord_index::passages::{Known, PassageTable};
+use concord_kernels::compute::Compute;
 use concord_model::hub::HubOptions;
 use concord_pipeline::artifact::{
     AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, RESIDUALS,
@@ -34,15 +35,16 @@ use serde::Serialize;
 pub use drift::{Drift, RETRAIN_FROM};
 pub use error::ChangeError;
 
+use crate::buildable::Buildable;
 use crate::checkpoint;
+use crate::embeddings::{GivenIndex, GivenPassages, GivenSettings};
 use crate::finite::FiniteArtifacts;
 use crate::log::StageCounter;
 use crate::native::Native;
 use crate::options::NativeOptions;
-use crate::passages::table_of;
-use crate::recorded::recorded_options;
+use crate::recorded::{is_of_embeddings, recorded_options};
 use crate::settings::IndexSettings;
-use crate::swap::Swap;
+use crate::swap::{Swap, SwapError};
 use drift::Bytes;
 use opened::Opened;
 use staged::{Change, INDEX, emptied, finished, replace, staged};
@@ -67,11 +69,9 @@ pub struct ChangeReport {
     pub seconds: f64,
 }
 
-/// Passages to add, and how they are encoded.
+/// Texts to add, and how they are encoded.
 pub struct Adding {
     pub collection: Arc<Collection>,
-    /// Passages that have an id of these are deleted, instead of these refused.
-    pub replace: bool,
     /// The checkpoint; the one that the index names if unset.
     pub checkpoint: Option<String>,
     pub hub: HubOptions,
@@ -79,28 +79,56 @@ pub struct Adding {
     pub compute: NativeOptions,
 }
 
-/// Adds passages to the index at `index`, behind those that are there.
+/// Adds passages to the index at `index`, behind those that are there. With `replace`, passages that have an id of these
+/// are deleted, instead of these refused.
 ///
 /// # Errors
 /// When an id is there already, the checkpoint is another, or anything cannot be computed or written. The index is then
 /// as it was.
 pub fn add(
     index: &Path,
-    adding: Adding,
+    adding: &Adding,
+    replace: bool,
+    progress: &dyn Progress,
+) -> Result<ChangeReport, ChangeError> {
+    let of_texts = |opened: &Opened| engine(opened, adding);
+    added(index, of_texts, replace, progress)
+}
+
+/// [`add`] of embeddings that are given, to an index of given embeddings. Whether they were made as those that are there
+/// is the caller's to know.
+///
+/// # Errors
+/// As [`add`], and when the index is one of texts, or the embeddings have another width.
+pub fn add_embeddings(
+    index: &Path,
+    passages: GivenPassages,
+    compute: Compute,
+    replace: bool,
+    progress: &dyn Progress,
+) -> Result<ChangeReport, ChangeError> {
+    let of_embeddings = |opened: &Opened| given(opened, passages, compute, progress);
+    added(index, of_embeddings, replace, progress)
+}
+
+fn added<B: Buildable + Sync>(
+    index: &Path,
+    what: impl FnOnce(&Opened) -> Result<B, ChangeError>,
+    replaces: bool,
     progress: &dyn Progress,
 ) -> Result<ChangeReport, ChangeError> {
     let begun = Instant::now();
     let (opened, rows) = Opened::alone(index)?;
     let mut table = opened.table.clone();
-    let known = match adding.replace {
+    let known = match replaces {
         true => Known::Replaced,
         false => Known::RefusedIfThere,
     };
-    let replaced = table.append(&table_of(&adding.collection), known)?;
-    let native = engine(&opened, &adding)?;
+    let what = what(&opened)?;
+    let replaced = table.append(&what.passages(), known)?;
     let staging = staged(index)?;
     let stages = StageCounter::new(progress, begun);
-    let (added, bytes) = encoded(&native, &staging, &opened, &stages)?;
+    let (added, bytes) = encoded(&what, &staging, &opened, &stages)?;
     let first = rows.passages();
     let mut runs = Opened::runs(&rows, 0, &table, 0, false);
     runs.extend(Opened::runs(&added, 1, &table, first, false));
@@ -114,7 +142,7 @@ pub fn add(
         added: added.passages(),
         removed: replaced.len(),
         drift,
-        notices: native.notices(None)?,
+        notices: what.notices(None)?,
         ..ChangeReport::of(&table)
     };
     let sources = [rows, added];
@@ -124,7 +152,7 @@ pub fn add(
         runs,
         table: &table,
     };
-    report.embeddings = change.write(&staging, stages, begun, native.threads())?;
+    report.embeddings = change.write(&staging, stages, begun, what.threads())?;
     replace(staging, index)?;
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
@@ -280,6 +308,9 @@ impl ChangeReport {
 
 /// The engine over the passages that are added, with the codec of the index.
 fn engine(opened: &Opened, adding: &Adding) -> Result<Native, ChangeError> {
+    if is_of_embeddings(&opened.manifest) {
+        return Err(ChangeError::OfEmbeddings);
+    }
     let logged = opened.log.as_ref().map(|log| log.origin.checkpoint.clone());
     let named = adding.checkpoint.clone().or(logged);
     let named = named.filter(|name| !name.is_empty());
@@ -297,14 +328,12 @@ fn engine(opened: &Opened, adding: &Adding) -> Result<Native, ChangeError> {
         compute: adding.compute.compute,
         ..recorded
     };
-    let codec = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
-    let swaps = codec.iter().map(|name| Swap::of(name, &opened.path));
     let settings = IndexSettings {
         nbits: Some(opened.config.nbits),
         doc_maxlen: Some(opened.config.doc_maxlen),
         kmeans_niters: Some(opened.config.kmeans_niters),
         seed: opened.seed,
-        swaps: swaps.collect::<Result<_, _>>()?,
+        swaps: codec(opened)?,
     };
     let collection = Arc::clone(&adding.collection);
     Ok(Native::new(
@@ -315,19 +344,50 @@ fn engine(opened: &Opened, adding: &Adding) -> Result<Native, ChangeError> {
     )?)
 }
 
+/// The embeddings that are added, with the codec of the index.
+fn given(
+    opened: &Opened,
+    passages: GivenPassages,
+    compute: Compute,
+    progress: &dyn Progress,
+) -> Result<GivenIndex, ChangeError> {
+    if !is_of_embeddings(&opened.manifest) {
+        return Err(ChangeError::OfTexts);
+    }
+    let (found, index) = (passages.width(), opened.config.dim);
+    if found != index {
+        return Err(ChangeError::Width { found, index });
+    }
+    let settings = GivenSettings {
+        nbits: Some(opened.config.nbits),
+        kmeans_niters: Some(opened.config.kmeans_niters),
+        seed: opened.seed,
+    };
+    Ok(GivenIndex::new(passages, settings, compute, progress)?.with_codec(codec(opened)?)?)
+}
+
+/// The artifacts of an index's codec.
+fn codec(opened: &Opened) -> Result<Vec<Swap>, SwapError> {
+    let names = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
+    names
+        .iter()
+        .map(|name| Swap::of(name, &opened.path))
+        .collect()
+}
+
 /// Computes lengths, codes and residuals of what is added, into a folder of the staging folder.
 fn encoded(
-    native: &Native,
+    what: &(impl Buildable + Sync),
     staging: &Staging,
     opened: &Opened,
     progress: &StageCounter<'_>,
 ) -> Result<(PassageRows, Bytes), ChangeError> {
-    let finite = FiniteArtifacts::of(native);
+    let finite = FiniteArtifacts::of(what);
     let store = DiskStore::open(&staging.path("store"))?;
     let folder = emptied(staging, "added")?;
     let artifacts = [DOCLENS, CODES, RESIDUALS];
-    let evaluated = native.evaluate_only(&artifacts, &store, Some(&finite), progress, |all| {
-        write_rows(&folder, all, native.grid())?;
+    let evaluated = what.evaluate_only(&artifacts, &store, Some(&finite), progress, |all| {
+        write_rows(&folder, all, what.grid())?;
         let mut bytes = Bytes::none();
         for chunk in 0..all.chunks(RESIDUALS)? {
             if let Some(residuals) = all.load(RESIDUALS, chunk)?.field("") {
@@ -341,6 +401,6 @@ fn encoded(
         (evaluated, _) => evaluated?,
     };
     let files = Arc::new(IndexFiles::open(&folder)?);
-    let chunks = native.grid().index_chunks().len();
+    let chunks = what.grid().index_chunks().len();
     Ok((PassageRows::of(files, chunks, opened.width())?, bytes))
 }

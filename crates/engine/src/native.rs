@@ -20,9 +20,7 @@ use concord_model::numerics::{Arithmetic, Ties};
 use concord_model::precision::Precision;
 use concord_model::stages::{Cuts, Encode, Gather, Passages, Tokenize, count_of};
 use concord_model::tokenizer::TokenizerError;
-use concord_pipeline::artifact::{
-    AVG_RESIDUAL, CENTROIDS, EMBS, IVF, PLAN, RESIDUALS, SAMPLE_HELDOUT, VALUES,
-};
+use concord_pipeline::artifact::PLAN;
 use concord_pipeline::{
     EvaluateError, Evaluator, Graph, Grid, ModulePattern, Observer, Progress, Source, Stage,
     StageDeclaration, Store,
@@ -30,6 +28,7 @@ use concord_pipeline::{
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
+use crate::buildable::ALL;
 use crate::options::NativeOptions;
 use crate::origin::Origin;
 use crate::settings::IndexSettings;
@@ -397,17 +396,7 @@ impl Native {
         progress: &dyn Progress,
         finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
-        // In the order of the graph, so that what one needs of another passes through memory.
-        let all = [
-            EMBS,
-            SAMPLE_HELDOUT,
-            CENTROIDS,
-            AVG_RESIDUAL,
-            RESIDUALS,
-            IVF,
-            VALUES,
-        ];
-        self.evaluate_only(&all, store, observer, progress, finish)
+        self.evaluate_only(&ALL, store, observer, progress, finish)
     }
 
     /// Evaluates as much of the graph as these artifacts need. Then `finish` is called with the evaluator.

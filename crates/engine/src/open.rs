@@ -28,7 +28,7 @@ use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
-use crate::recorded::{RecordedError, is_changed, recorded_options};
+use crate::recorded::{RecordedError, is_changed, is_of_embeddings, recorded_options};
 use crate::texts::{Named, TextsError};
 
 /// An index whose files have no more bytes than this is checked while it is opened: in some milliseconds, so that
@@ -118,6 +118,15 @@ pub enum OpenError {
 pub enum SearchError {
     #[error(transparent)]
     Query(#[from] QueryError),
+    /// A text, for an index that was opened for embeddings.
+    #[error(
+        "the index was opened for queries that are embeddings, and has no checkpoint for texts"
+    )]
+    NoEncoder,
+    #[error("{numbers} numbers are not the embeddings of a query, which have {width} each")]
+    NotRows { numbers: usize, width: usize },
+    #[error("the embedding {0} of the query is not finite")]
+    NotFinite(usize),
     /// The index was found to be damaged when its bytes were checked.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -131,12 +140,18 @@ pub struct OpenIndex {
     index: OpenedIndex,
     /// Made once the index has been checked.
     searcher: OnceLock<Searcher>,
-    encoder: QueryEncoder,
-    checkpoint: Arc<Checkpoint>,
+    /// Of an index that is searched for embeddings alone, none.
+    texts: Option<TextQueries>,
     config: ColbertConfig,
     collection: Option<Arc<Collection>>,
     ids: Option<Arc<PassageDb>>,
     notices: Vec<String>,
+}
+
+/// What turns the texts of queries into embeddings.
+struct TextQueries {
+    encoder: QueryEncoder,
+    checkpoint: Arc<Checkpoint>,
 }
 
 impl OpenIndex {
@@ -144,9 +159,29 @@ impl OpenIndex {
     /// checks them: no result comes from bytes that are not as they were written.
     ///
     /// # Errors
-    /// When it is damaged, as far as that is found by now, or would be searched with another checkpoint, collection or contract than it was
-    /// built with.
+    /// When it is damaged, as far as that is found by now, or would be searched with another checkpoint, collection or
+    /// contract than it was built with.
     pub fn open(folder: &Path, options: OpenOptions) -> Result<OpenIndex, OpenError> {
+        OpenIndex::opened(folder, options, true)
+    }
+
+    /// [`OpenIndex::open`] for queries that are embeddings: no checkpoint is loaded, and queries that are texts are
+    /// refused.
+    ///
+    /// # Errors
+    /// As [`OpenIndex::open`], but for the checkpoint.
+    pub fn open_for_embeddings(
+        folder: &Path,
+        options: OpenOptions,
+    ) -> Result<OpenIndex, OpenError> {
+        OpenIndex::opened(folder, options, false)
+    }
+
+    fn opened(
+        folder: &Path,
+        options: OpenOptions,
+        for_texts: bool,
+    ) -> Result<OpenIndex, OpenError> {
         let (index, recorded, ids) = IndexFiles::read(folder, |files| {
             let index = OpenedIndex::of(files)?;
             if index.unchecked_bytes() <= CHECKED_WHILE_OPENED {
@@ -170,7 +205,6 @@ impl OpenIndex {
             Ok::<_, OpenError>((index, recorded, ids))
         })?;
         recorded.check_contract()?;
-        let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
         let mut notices = Vec::new();
         let named = Named {
             folder,
@@ -183,22 +217,40 @@ impl OpenIndex {
         // Where texts are known by the collection as it was built from, so are ids.
         let changed = recorded.manifest.as_ref().is_some_and(is_changed);
         let ids = ids.filter(|ids| ids.own_ids() && (changed || collection.is_none()));
-        let (numerics, built_in) = recorded.encoding()?;
-        let precision = options.precision.unwrap_or(built_in);
-        let asked = ConfigLayer {
-            query_maxlen: options.query_maxlen,
-            ..ConfigLayer::default()
-        };
-        let config = checkpoint.colbert_config([&layer(folder, &index)?, &asked])?;
         let compute = Compute::new(&options.compute)?;
-        let encoder = QueryEncoder::new(&checkpoint, &config, &numerics, precision, &compute)?;
-        notices.extend(encoder.notices());
+        let own = layer(folder, &index)?;
+        let (texts, config) = match for_texts {
+            true => {
+                let checkpoint = recorded.checkpoint(&index, options.checkpoint, &options.hub)?;
+                let (numerics, built_in) = recorded.encoding(&mut notices)?;
+                let precision = options.precision.unwrap_or(built_in);
+                let asked = ConfigLayer {
+                    query_maxlen: options.query_maxlen,
+                    ..ConfigLayer::default()
+                };
+                // How texts become embeddings, an index of given ones does not know.
+                let own = match recorded.is_of_embeddings() {
+                    true => ConfigLayer::default(),
+                    false => own,
+                };
+                let config = checkpoint.colbert_config([&own, &asked])?;
+                let encoder =
+                    QueryEncoder::new(&checkpoint, &config, &numerics, precision, &compute)?;
+                notices.extend(encoder.notices());
+                let checkpoint = Arc::new(checkpoint);
+                let texts = TextQueries {
+                    encoder,
+                    checkpoint,
+                };
+                (Some(texts), config)
+            }
+            false => (None, ColbertConfig::resolve([&own])),
+        };
         Ok(OpenIndex {
-            encoder,
+            texts,
             index,
             searcher: OnceLock::new(),
             compute,
-            checkpoint: Arc::new(checkpoint),
             config,
             collection: collection.map(Arc::new),
             ids: ids.map(Arc::new),
@@ -241,9 +293,33 @@ impl OpenIndex {
         if query.trim().is_empty() {
             return Err(QueryError::Empty.into());
         }
+        let encoder = self.encoder().ok_or(SearchError::NoEncoder)?;
         let searcher = self.searcher()?;
-        let embeddings = self.encoder.encode(query)?;
+        let embeddings = encoder.encode(query)?;
         Ok(searcher.answer(&embeddings, self.config.query_maxlen, request))
+    }
+
+    /// What is found for the embeddings `(tokens, width)` of a query, all of which choose candidates.
+    ///
+    /// # Errors
+    /// When they are not as wide as the index, there are none, or some are not finite; when the index is damaged.
+    pub fn answer_embeddings(
+        &self,
+        query: &[f32],
+        request: &Request<'_>,
+    ) -> Result<Found, SearchError> {
+        let width = self.index.dim();
+        if query.is_empty() || !query.len().is_multiple_of(width) {
+            return Err(SearchError::NotRows {
+                numbers: query.len(),
+                width,
+            });
+        }
+        if let Some(at) = query.iter().position(|value| !value.is_finite()) {
+            return Err(SearchError::NotFinite(at / width));
+        }
+        let searcher = self.searcher()?;
+        Ok(searcher.answer(query, query.len() / width, request))
     }
 
     /// How much is searched where nobody says otherwise: what the index's and the checkpoint's configuration
@@ -279,12 +355,14 @@ impl OpenIndex {
         Ok(self.searcher.get_or_init(new))
     }
 
-    pub fn encoder(&self) -> &QueryEncoder {
-        &self.encoder
+    /// What encodes the texts of queries; none where it is searched for embeddings alone.
+    pub fn encoder(&self) -> Option<&QueryEncoder> {
+        self.texts.as_ref().map(|texts| &texts.encoder)
     }
 
-    pub fn checkpoint(&self) -> &Checkpoint {
-        &self.checkpoint
+    /// The checkpoint of the encoder.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.texts.as_ref().map(|texts| texts.checkpoint.as_ref())
     }
 
     /// The configuration that queries are encoded and searched under: the checkpoint's, then the index's.
@@ -348,13 +426,21 @@ impl Recorded {
         }
     }
 
+    /// Whether it was built from embeddings instead of texts.
+    fn is_of_embeddings(&self) -> bool {
+        let manifest = self.manifest.as_ref();
+        manifest.is_some_and(is_of_embeddings)
+    }
+
     fn checkpoint(
         &self,
         index: &OpenedIndex,
         given: Option<String>,
         hub: &HubOptions,
     ) -> Result<Checkpoint, OpenError> {
+        // An index of given embeddings names none.
         let logged = || Some(self.log.as_ref()?.origin.checkpoint.clone());
+        let logged = || logged().filter(|name| !name.is_empty());
         let configured = || {
             let name = index.setting("config.checkpoint")?;
             name.as_str().map(str::to_owned)
@@ -377,10 +463,16 @@ impl Recorded {
 
     /// How the passages were encoded, and so how queries are; those of an index of the referee's in `f32`, which is
     /// as near as its halves are.
-    fn encoding(&self) -> Result<(Numerics, Precision), RecordedError> {
+    fn encoding(&self, notices: &mut Vec<String>) -> Result<(Numerics, Precision), RecordedError> {
         let Some(manifest) = &self.manifest else {
             return Ok((Numerics::default(), Precision::default()));
         };
+        if self.is_of_embeddings() {
+            let unknown = "the index was built from embeddings, and whether they are those of this checkpoint is not \
+                           known: only the widths were compared";
+            notices.push(unknown.to_owned());
+            return Ok((Numerics::default(), Precision::default()));
+        }
         let recorded = recorded_options(manifest)?;
         let precision = match recorded.precision {
             Precision::F64 => Precision::F32,

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use concord_corpus::Collection;
 use concord_index::format::IndexManifest;
 use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::Checkpoint;
 use concord_pipeline::{DiskStore, EvaluateError, Progress, Scratch, StoreError};
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::buildable::Buildable;
+use crate::embeddings::{
+    EmbeddingFiles, EmbeddingsError, GivenError, GivenIndex, GivenPassages, GivenSettings,
+};
 use crate::native::{Native, NativeError};
 use crate::options::{NativeOptions, OptionError};
-use crate::recorded::{RecordedError, is_changed, recorded_options};
+use crate::recorded::{RecordedError, is_changed, is_of_embeddings, recorded_options};
 use crate::settings::IndexSettings;
 
 /// What came of building an index again.
@@ -45,6 +50,21 @@ pub enum RebuildError {
          collection gives again, so it cannot be built again; `concord verify` without --rebuild checks its bytes"
     )]
     Changed,
+    /// A collection, for an index that was built from none.
+    #[error(
+        "the index was built from embeddings, so it is built again from those, and not from a collection"
+    )]
+    FromEmbeddings,
+    #[error(
+        "the index was built from texts, so it is built again from those, and not from embeddings"
+    )]
+    FromTexts,
+    #[error(transparent)]
+    Embeddings(#[from] EmbeddingsError),
+    #[error(transparent)]
+    Given(#[from] GivenError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
     /// An option of the manifest cannot be used.
     #[error("the manifest's option `{0}` is missing, or not a value that this program knows")]
     Option(String),
@@ -82,11 +102,9 @@ pub fn rebuild(
     compute: NativeOptions,
     progress: &dyn Progress,
 ) -> Result<RebuildReport, RebuildError> {
-    if manifest.contract != CONTRACT_VERSION {
-        return Err(RebuildError::Contract(manifest.contract));
-    }
-    if is_changed(manifest) {
-        return Err(RebuildError::Changed);
+    check_can_be_rebuilt(manifest)?;
+    if is_of_embeddings(manifest) {
+        return Err(RebuildError::FromEmbeddings);
     }
     if manifest
         .inputs
@@ -109,16 +127,61 @@ pub fn rebuild(
         ..recorded
     };
     let native = Native::new(checkpoint, Arc::new(collection), arithmetic, settings)?;
-    if let Some((name, _)) = native
-        .inputs()
-        .into_iter()
-        .find(|(name, hash)| manifest.inputs.get(name) != Some(hash))
-    {
-        return Err(RebuildError::OtherInput(name));
+    again(manifest, &native, progress)
+}
+
+/// [`rebuild`] of an index of given embeddings, from the files with them.
+///
+/// # Errors
+/// When the index was not built from embeddings, or these are not its own, or something cannot be computed.
+pub fn rebuild_of_embeddings(
+    manifest: &IndexManifest,
+    files: &EmbeddingFiles,
+    compute: &ComputeOptions,
+    progress: &dyn Progress,
+) -> Result<RebuildReport, RebuildError> {
+    check_can_be_rebuilt(manifest)?;
+    if !is_of_embeddings(manifest) {
+        return Err(RebuildError::FromTexts);
+    }
+    let settings = GivenSettings {
+        nbits: Some(number(manifest, "nbits")?),
+        kmeans_niters: Some(number(manifest, "kmeans_niters")?),
+        seed: number(manifest, "seed")?,
+    };
+    let compute = Compute::new(compute)?;
+    let passages = GivenPassages::open(files)?;
+    again(
+        manifest,
+        &GivenIndex::new(passages, settings, compute, progress)?,
+        progress,
+    )
+}
+
+fn check_can_be_rebuilt(manifest: &IndexManifest) -> Result<(), RebuildError> {
+    if manifest.contract != CONTRACT_VERSION {
+        return Err(RebuildError::Contract(manifest.contract));
+    }
+    if is_changed(manifest) {
+        return Err(RebuildError::Changed);
+    }
+    Ok(())
+}
+
+/// Computes everything that is recorded again, of what should be the same inputs.
+fn again(
+    manifest: &IndexManifest,
+    what: &impl Buildable,
+    progress: &dyn Progress,
+) -> Result<RebuildReport, RebuildError> {
+    let inputs = what.inputs();
+    let mut names = inputs.keys().chain(manifest.inputs.keys());
+    if let Some(name) = names.find(|name| manifest.inputs.get(*name) != inputs.get(*name)) {
+        return Err(RebuildError::OtherInput(name.clone()));
     }
     let scratch = Scratch::new()?;
     let store = DiskStore::open(scratch.path())?;
-    let again = native.evaluate(&store, None, progress, |evaluator| {
+    let again = what.evaluate(&store, None, progress, |evaluator| {
         evaluator.known_artifacts()
     })?;
     let differing = manifest

@@ -14,6 +14,11 @@ pub fn is_changed(manifest: &IndexManifest) -> bool {
     manifest.inputs.contains_key(PASSAGES_INPUT)
 }
 
+/// Whether an index was built from embeddings instead of texts, so that no checkpoint belongs to it.
+pub fn is_of_embeddings(manifest: &IndexManifest) -> bool {
+    !manifest.inputs.contains_key("checkpoint")
+}
+
 /// Why the manifest does not say how the engine computed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordedError {

@@ -65,7 +65,7 @@ fn queries_are_encoded_by_the_modules_and_variants_that_encoded_the_passages() {
             options.precision,
             &Compute::scalar(),
         );
-        let found = opened.encoder().encode(QUERY).unwrap();
+        let found = opened.encoder().unwrap().encode(QUERY).unwrap();
         assert!(found == encoder.unwrap().encode(QUERY).unwrap(), "{native}");
         fs::remove_dir_all(&out).unwrap();
     }
@@ -82,7 +82,7 @@ fn the_precision_is_the_index_s_unless_another_is_asked_for() {
             ..with_checkpoint()
         };
         let opened = OpenIndex::open(&out, options).unwrap();
-        opened.encoder().encode(QUERY).unwrap()
+        opened.encoder().unwrap().encode(QUERY).unwrap()
     };
     assert!(encoded(None) == encoded(Some(Precision::Bf16)));
     assert!(encoded(None) != encoded(Some(Precision::F32)));

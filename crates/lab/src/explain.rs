@@ -241,7 +241,7 @@ pub fn explain(
             && let Some(first) = found.departures.as_ref().and_then(|found| found.first())
             && first.operation == Operation::Attention
         {
-            let silent = match masks::unknown([&run_a, &run_b], &first.module) {
+            let silent = match masks::unknown([run_a, run_b], &first.module) {
                 [false, false] => None,
                 [true, false] => Some("A's run does"),
                 [false, true] => Some("B's run does"),

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
-use concord_engine::change::{Adding, add};
+use concord_engine::change::{Adding, add, add_embeddings};
+use concord_engine::embeddings::GivenPassages;
 use concord_engine::options::NativeOptions;
+use concord_kernels::compute::Compute;
 
 use crate::changed::print_change;
 use crate::environment;
-use crate::inputs::ComputeArguments;
+use crate::inputs::{ComputeArguments, EmbeddingArguments};
 use crate::output::{Failure, Outcome};
 use crate::progress::TerminalProgress;
 
@@ -23,17 +25,21 @@ use crate::progress::TerminalProgress;
 #[command(after_help = "Examples:
   concord add index more.tsv
   concord add index corpus.jsonl --replace
-  concord add index more.tsv --checkpoint ./checkpoint --json")]
+  concord add index more.tsv --checkpoint ./checkpoint --json
+  concord add index --embeddings more.npy --doclens doclens.npy --ids ids.txt")]
 pub struct AddCommand {
     /// The index
     index: PathBuf,
     /// The passages: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
-    collection: PathBuf,
+    #[arg(required_unless_present = "embeddings", conflicts_with = "embeddings")]
+    collection: Option<PathBuf>,
+    #[command(flatten)]
+    given: EmbeddingArguments,
     /// Delete passages of the index that have an id of these, instead of refusing these
     #[arg(long)]
     replace: bool,
     /// The checkpoint [default: where the index's log says it was]
-    #[arg(long, value_name = "CHECKPOINT")]
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "embeddings")]
     checkpoint: Option<String>,
     #[command(flatten)]
     compute: ComputeArguments,
@@ -44,18 +50,27 @@ pub struct AddCommand {
 
 impl AddCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let adding = Adding {
-            collection: Arc::new(Collection::open(&self.collection)?),
-            replace: self.replace,
-            checkpoint: self.checkpoint,
-            hub: environment::hub(),
-            compute: NativeOptions {
-                batch: self.compute.batch,
-                compute: self.compute.options()?,
-                ..NativeOptions::default()
-            },
+        let progress = TerminalProgress::new();
+        let report = match &self.collection {
+            Some(collection) => {
+                let adding = Adding {
+                    collection: Arc::new(Collection::open(collection)?),
+                    checkpoint: self.checkpoint.clone(),
+                    hub: environment::hub(),
+                    compute: NativeOptions {
+                        batch: self.compute.batch,
+                        compute: self.compute.options()?,
+                        ..NativeOptions::default()
+                    },
+                };
+                add(&self.index, &adding, self.replace, &progress)?
+            }
+            None => {
+                let compute = Compute::new(&self.compute.options_of_given_embeddings()?)?;
+                let passages = GivenPassages::open(&self.given.files())?;
+                add_embeddings(&self.index, passages, compute, self.replace, &progress)?
+            }
         };
-        let report = add(&self.index, adding, &TerminalProgress::new())?;
         print_change(&self.index, &report, self.json)?;
         Ok(Outcome::Same)
     }

@@ -9,7 +9,7 @@ use concord_corpus::{PlainPids, Query, Ranking};
 use concord_engine::build::{BuildReport, Layout, build};
 use concord_engine::embedded;
 use concord_engine::native::Native;
-use concord_engine::open::{OpenIndex, OpenOptions};
+use concord_engine::open::{OpenIndex, OpenOptions, SearchError};
 use concord_engine::options::NativeOptions;
 use concord_engine::origin::Origin;
 use concord_engine::settings::IndexSettings;
@@ -206,7 +206,8 @@ impl Demo {
         matcher: &Matcher<'_>,
         query: Query<'_>,
     ) -> Result<String, Failure> {
-        let embeddings = index.encoder().encode(query.text)?;
+        let encoder = index.encoder().ok_or(SearchError::NoEncoder)?;
+        let embeddings = encoder.encode(query.text)?;
         let hits = index.search(query.text, SHOWN_PASSAGES, &SearchOptions::default())?;
         let mut found = Vec::new();
         for (at, concord_index::search::Hit { pid, score }) in hits.into_iter().enumerate() {

@@ -116,9 +116,9 @@ impl IndexCommand {
         let settings = self.index.of_given_embeddings()?;
         let compute = self.compute.options_of_given_embeddings()?;
         let compute = Compute::new(&compute)?;
-        let files = self.given.files();
-        let passages = compute.install(|| GivenPassages::open(&files, &TerminalProgress::new()))?;
-        let given = GivenIndex::new(passages, settings, compute)?;
+        let passages = GivenPassages::open(&self.given.files())?;
+        let progress = TerminalProgress::new();
+        let given = GivenIndex::new(passages, settings, compute, &progress)?;
         self.build(&given, &Origin::default())
     }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use concord_corpus::{Collection, DocumentIds, Qrels, Queries, Query, Ranking};
-use concord_engine::open::{OpenError, OpenIndex, OpenOptions};
+use concord_engine::embeddings::GivenQueries;
+use concord_engine::open::{OpenError, OpenIndex, OpenOptions, SearchError};
 use concord_index::evaluate::{Coverage, Evaluation, Ties, evaluate};
 use concord_index::search::{Found, PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
@@ -50,16 +51,28 @@ enum Format {
   concord search index --queries queries.tsv --k 100 --format trec > run.trec
   concord search index \"can I appeal a parking fine\" --exact --only ids.txt
   concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv
+  concord search index --query-embeddings queries.npy --k 100 --format trec
   concord search index --queries q.tsv.gz --qrels q.qrels --trec-ties --measures measures.json > ranking.tsv")]
 pub struct SearchCommand {
     /// The index: Concord's, or one that colbert-ai built
     index: PathBuf,
     /// The query
-    #[arg(required_unless_present = "queries", conflicts_with = "queries")]
+    #[arg(
+        required_unless_present_any = ["queries", "query_embeddings"],
+        conflicts_with_all = ["queries", "query_embeddings"]
+    )]
     query: Option<String>,
     /// Queries: TSV (qid TAB text) or JSON lines, also packed by gzip
     #[arg(long, value_name = "FILE")]
     queries: Option<PathBuf>,
+    /// The embeddings of queries instead of their texts: an .npy, .npz, .safetensors or .pt file with one tensor
+    /// (tokens, width) or (queries, tokens, width), or with a tensor (tokens, width) for each query. No checkpoint is needed
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["queries", "matches", "checkpoint", "precision", "query_maxlen"]
+    )]
+    query_embeddings: Option<PathBuf>,
     /// Results per query
     #[arg(long, default_value = "10", value_parser = positive)]
     k: NonZeroUsize,
@@ -140,11 +153,18 @@ impl SearchCommand {
         if self.matches && self.format() != Format::Table {
             return Err("--matches is for tables: add --format table, or leave it out".into());
         }
-        let queries = self.read_queries()?;
+        let embedded = self.query_embeddings.as_deref().map(GivenQueries::read);
+        let embedded = embedded.transpose()?;
+        let queries = match &embedded {
+            Some(embedded) => named(embedded)?,
+            None => self.read_queries()?,
+        };
         let qrels = self.qrels.as_ref().map(Qrels::open).transpose()?;
         let index = self.open()?;
         warn(index.notices());
-        warn(cut_queries(&index, &queries)?.as_slice());
+        if let Some(encoder) = index.encoder() {
+            warn(cut_queries(&index, encoder, &queries)?.as_slice());
+        }
         let collection = index.collection();
         if self.matches && collection.is_none() {
             return Err("--matches marks words in the passages' texts, and there are none: give --collection".into());
@@ -163,9 +183,15 @@ impl SearchCommand {
             among: only.as_ref(),
             ..Request::new(self.k.get(), &options)
         };
-        let found = index
-            .compute()
-            .install(|| self.search(&index, &queries, &request))?;
+        let found = index.compute().install(|| match &embedded {
+            Some(embedded) => self.search(&embedded.queries, |query| {
+                Ok(index.answer_embeddings(&query.embeddings, &request)?)
+            }),
+            None => {
+                let queries: Vec<&str> = queries.iter().map(|query| query.text).collect();
+                self.search(&queries, |query| Ok(index.answer(query, &request)?))
+            }
+        })?;
         warn(&search_notices(
             &found,
             &Searched {
@@ -270,8 +296,14 @@ impl SearchCommand {
             compute: self.compute().options()?,
             hub: environment::hub(),
         };
-        OpenIndex::open(&self.index, options).map_err(|error| match error {
-            OpenError::NoCheckpoint => format!("{error}: give --checkpoint").into(),
+        let opened = match self.query_embeddings {
+            Some(_) => OpenIndex::open_for_embeddings(&self.index, options),
+            None => OpenIndex::open(&self.index, options),
+        };
+        opened.map_err(|error| match error {
+            OpenError::NoCheckpoint => {
+                format!("{error}: give --checkpoint, or --query-embeddings").into()
+            }
             OpenError::Checkpoint(_) => {
                 format!("{error}; give --checkpoint if it lies elsewhere").into()
             }
@@ -280,7 +312,7 @@ impl SearchCommand {
     }
 
     fn format(&self) -> Format {
-        let default = if self.queries.is_some() {
+        let default = if self.queries.is_some() || self.query_embeddings.is_some() {
             Format::Tsv
         } else {
             Format::Table
@@ -315,21 +347,17 @@ impl SearchCommand {
         }
     }
 
-    fn search(
+    /// Answers queries, and says how far it is.
+    fn search<Q: Sync>(
         &self,
-        index: &OpenIndex,
-        queries: &Queries,
-        request: &Request<'_>,
+        queries: &[Q],
+        answer: impl Fn(&Q) -> Result<Found, Failure> + Sync,
     ) -> Result<Vec<Found>, Failure> {
         let progress = TerminalProgress::new();
-        let queries: Vec<&str> = queries.iter().map(|query| query.text).collect();
         let (mut found, total) = (Vec::with_capacity(queries.len()), queries.len() as u64);
         for part in queries.chunks(64) {
-            let hits = part
-                .par_iter()
-                .map(|query| Ok(index.answer(query, request)?))
-                .collect::<Result<Vec<_>, Failure>>()?;
-            found.extend(hits);
+            let hits = part.par_iter().map(&answer);
+            found.extend(hits.collect::<Result<Vec<_>, Failure>>()?);
             if total > 1 {
                 progress.advanced("search", found.len() as u64, total, "queries");
             }
@@ -350,7 +378,7 @@ impl SearchCommand {
                     Some(_) => environment::plain_style(),
                 };
                 for query in results.queries.iter() {
-                    if self.queries.is_some() {
+                    if self.queries.is_some() || self.query_embeddings.is_some() {
                         let (qid, text) = (printable(query.qid), escaped(query.text));
                         writeln!(bytes, "{qid}: {text}")?;
                     }
@@ -394,10 +422,25 @@ fn passages_in(
     Ok(PassageSet::of(pids, passages)?)
 }
 
+/// Queries that are embeddings, by their ids; in the place of a text how many embeddings each has.
+fn named(embedded: &GivenQueries) -> Result<Queries, Failure> {
+    let text = |embeddings: &[f32]| format!("{} embeddings", embeddings.len() / embedded.width);
+    let each = embedded.queries.iter();
+    let each: Vec<(&str, String)> = each
+        .map(|query| (query.id.as_str(), text(&query.embeddings)))
+        .collect();
+    let pairs = each.iter().map(|(id, text)| (*id, text.as_str()));
+    Ok(Queries::from_pairs(pairs).ok_or("two queries have the same name")?)
+}
+
 /// That queries are longer than what is encoded of them, if some are.
-fn cut_queries(index: &OpenIndex, queries: &Queries) -> Result<Option<String>, Failure> {
+fn cut_queries(
+    index: &OpenIndex,
+    encoder: &QueryEncoder,
+    queries: &Queries,
+) -> Result<Option<String>, Failure> {
     let texts: Vec<&str> = queries.iter().map(|query| query.text).collect();
-    let lost = |text: &&str| Ok(index.encoder().lost_tokens(text)?);
+    let lost = |text: &&str| Ok(encoder.lost_tokens(text)?);
     let lost: Vec<usize> = index
         .compute()
         .install(|| texts.par_iter().map(lost).collect::<Result<_, Failure>>())?;
@@ -441,7 +484,7 @@ struct Results<'a> {
     collection: Option<&'a Collection>,
     /// Where matched words are shown.
     matcher: Option<Matcher<'a>>,
-    encoder: &'a QueryEncoder,
+    encoder: Option<&'a QueryEncoder>,
 }
 
 impl Results<'_> {
@@ -461,7 +504,8 @@ impl Results<'_> {
         let Some(matcher) = &self.matcher else {
             return Ok(hits_table(&hits.collect::<Vec<_>>(), style));
         };
-        let embeddings = self.encoder.encode(query.text)?;
+        let encoder = self.encoder.ok_or(SearchError::NoEncoder)?;
+        let embeddings = encoder.encode(query.text)?;
         let found = hits.zip(ranked).map(|(hit, ranked)| {
             let text = hit.text.unwrap_or_default();
             let matches = matcher.words(query.text, &embeddings, ranked.pid, text)?;

@@ -6,32 +6,35 @@ use std::sync::Arc;
 use clap::Args;
 use concord_corpus::Collection;
 use concord_engine::log::BuildLog;
-use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild};
+use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild, rebuild_of_embeddings};
 use concord_index::format::{INDEX_MANIFEST, Index, IndexFiles, IndexManifest};
 use concord_index::verify::{Checked, VerifyError, check, damage};
 use concord_report::findings_table;
 use serde_json::json;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, checkpoint, refuse};
+use crate::inputs::{ComputeArguments, EmbeddingArguments, checkpoint, refuse};
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
 
 /// Check every byte of an index.
 ///
-/// The files are compared with the hashes in the index's manifest. With --rebuild, everything is
-/// computed again from the collection, and the hash of every artifact compared. An index that the
+/// The files are compared with the hashes in the index's manifest. With --rebuild, or of an index of
+/// given embeddings with --embeddings, everything is computed again, and the hash of every artifact compared. An index that the
 /// reference built has no manifest: its files are checked against each other.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord verify index
-  concord verify index --rebuild collection.tsv --checkpoint ./checkpoint")]
+  concord verify index --rebuild collection.tsv --checkpoint ./checkpoint
+  concord verify index --embeddings passages.npy --doclens doclens.npy")]
 pub struct VerifyCommand {
     /// The index
     index: PathBuf,
     /// Build it again from this collection and compare every artifact
-    #[arg(long, value_name = "COLLECTION")]
+    #[arg(long, value_name = "COLLECTION", conflicts_with = "embeddings")]
     rebuild: Option<PathBuf>,
+    #[command(flatten)]
+    given: EmbeddingArguments,
     /// The checkpoint to build it again with [default: where the index's log says it was]
     #[arg(long, value_name = "CHECKPOINT", requires = "rebuild")]
     checkpoint: Option<String>,
@@ -44,7 +47,8 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        if self.rebuild.is_none() {
+        let rebuilds = self.rebuild.is_some() || self.given.any();
+        if !rebuilds {
             let because = "nothing is built; give --rebuild COLLECTION to build the index again";
             refuse(self.compute.given(), because)?;
         }
@@ -64,14 +68,17 @@ impl VerifyCommand {
                 self.index.display()
             )]);
         }
-        let rebuilt = match (&self.rebuild, manifest) {
-            (Some(collection), Some(manifest)) => Some(self.build_again(manifest, collection)?),
-            (Some(_), None) => {
+        let rebuilt = match (rebuilds, manifest) {
+            (true, Some(manifest)) => Some(match &self.rebuild {
+                Some(collection) => self.build_again(manifest, collection)?,
+                None => self.build_again_of_embeddings(manifest)?,
+            }),
+            (true, None) => {
                 let what = "nothing is built again: how, stands in the manifest, which is damaged";
                 warn(&[what.to_owned()]);
                 None
             }
-            (None, _) => None,
+            (false, _) => None,
         };
         let files = manifest.as_ref().map(|manifest| manifest.files.len());
         let same = findings.is_empty() && rebuilt.as_ref().is_none_or(|r| r.differing.is_empty());
@@ -103,9 +110,10 @@ impl VerifyCommand {
             "{path} has no manifest, so it was not built by Concord; its files fit together, but whether \
              a byte was altered cannot be told"
         )]);
-        if self.rebuild.is_some() {
+        if self.rebuild.is_some() || self.given.any() {
             return Err(
-                "--rebuild needs an index that Concord built; use `concord diff` instead".into(),
+                "building again needs an index that Concord built; use `concord diff` instead"
+                    .into(),
             );
         }
         if self.json {
@@ -117,6 +125,21 @@ impl VerifyCommand {
             ))?;
         }
         Ok(Outcome::Same)
+    }
+
+    fn build_again_of_embeddings(
+        &self,
+        manifest: &IndexManifest,
+    ) -> Result<RebuildReport, Failure> {
+        let compute = self.compute.options_of_given_embeddings()?;
+        let progress = TerminalProgress::new();
+        let rebuilt = rebuild_of_embeddings(manifest, &self.given.files(), &compute, &progress);
+        rebuilt.map_err(|error| match error {
+            RebuildError::OtherInput(input) => {
+                format!("these are not the {input} that the index was built from").into()
+            }
+            error => error.into(),
+        })
     }
 
     fn build_again(&self, manifest: &IndexManifest, path: &Path) -> Result<RebuildReport, Failure> {

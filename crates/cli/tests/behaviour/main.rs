@@ -16,6 +16,7 @@ mod diff;
 mod diff_files;
 mod diff_referee;
 mod embedded;
+mod embeddings;
 mod env;
 mod explain_sides;
 mod folder;

@@ -13,6 +13,7 @@ use concord_pipeline::publish::PublishError;
 use concord_pipeline::{EvaluateError, StagingError, StoreError};
 use concord_tensor::{FileError, TensorError};
 
+use crate::embeddings::GivenError;
 use crate::finite::NotFinite;
 use crate::native::NativeError;
 use crate::occupant::OccupiedError;
@@ -49,6 +50,14 @@ pub enum ChangeError {
         found: usize,
         passages: usize,
     },
+    #[error("the index was built from embeddings, so embeddings can be added to it, and no texts")]
+    OfEmbeddings,
+    #[error("the index was built from texts, so texts can be added to it, and no embeddings")]
+    OfTexts,
+    #[error("the embeddings are {found} wide, and those of the index {index}")]
+    Width { found: usize, index: usize },
+    #[error(transparent)]
+    Given(#[from] GivenError),
     #[error("the checkpoint {0} is not the one that the index was built with")]
     OtherCheckpoint(String),
     #[error("the index does not name its checkpoint, so it has to be named: give --checkpoint")]

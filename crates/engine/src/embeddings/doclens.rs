@@ -6,7 +6,7 @@ use std::path::Path;
 
 use concord_tensor::{DType, open_tensors, read_regular};
 
-use super::EmbeddingsError;
+use super::error::EmbeddingsError;
 
 /// The numbers in a file, none of which is negative, for `rows` embeddings in all.
 pub(super) fn read(path: &Path, rows: usize) -> Result<Vec<u32>, EmbeddingsError> {

@@ -8,7 +8,21 @@ use std::time::SystemTime;
 
 use concord_tensor::{DType, Tensor, TensorSource, open_tensors};
 
-use super::{EmbeddingsError, WIDTH_STEP, WIDTHS};
+use super::error::{EmbeddingsError, WIDTH_STEP, WIDTHS};
+
+/// Where the embeddings of passages and their ids are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddingFiles {
+    /// `.npy`, `.npz`, `.safetensors` or `.pt` files, whose passages follow each other. A file holds one tensor
+    /// `(embeddings, width)` that `doclens` cuts into passages, or one `(passages, embeddings, width)`, or several
+    /// `(embeddings, width)`, one for each passage, in the order of their names with numbers in them by their value.
+    pub embeddings: Vec<PathBuf>,
+    /// How many embeddings each passage has: a vector of whole numbers in a file of tensors, a list in a `.json` file, or
+    /// one number a line in a `.txt` file.
+    pub doclens: Option<PathBuf>,
+    /// The id of each passage, one a line. Without it the ids are the numbers of the passages, from 0.
+    pub ids: Option<PathBuf>,
+}
 
 /// How the rows of a file belong to passages or queries.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,22 +9,20 @@ use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::normalize::Normalize;
 use concord_model::config::ColbertConfig;
-use concord_pipeline::artifact::{
-    AVG_RESIDUAL, CENTROIDS, DOCLENS, EMBS, IVF, RESIDUALS, SAMPLE_HELDOUT, VALUES,
-};
 use concord_pipeline::{EvaluateError, Evaluator, Graph, Grid, Observer, Progress, Source, Store};
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
 
-use super::GivenPassages;
+use super::error::EmbeddingsError;
+use super::passages::GivenPassages;
 use crate::buildable::{Buildable, EmbeddingPlace};
 use crate::native::fewer_centroids;
 use crate::origin::Origin;
 use crate::settings::DEFAULT_SEED;
-use crate::swap::Swap;
+use crate::swap::{Sizes, Swap, SwapError};
 
-/// The input that the manifest of such an index names.
-pub const EMBEDDINGS: &str = "embeddings";
+/// The input that the manifest of an index of embeddings names.
+pub(crate) const EMBEDDINGS: &str = "embeddings";
 
 /// Bits per dimension of a residual, as many of these as fit where nobody says otherwise.
 const DEFAULT_NBITS: [usize; 3] = [4, 2, 1];
@@ -50,9 +48,12 @@ impl Default for GivenSettings {
     }
 }
 
-/// Why embeddings cannot be indexed by some settings.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why embeddings cannot be indexed.
+#[derive(Debug, thiserror::Error)]
 pub enum GivenError {
+    /// They cannot be read, or some are of no use.
+    #[error(transparent)]
+    Embeddings(#[from] EmbeddingsError),
     /// The number of bits does not go with the width.
     #[error(
         "embeddings of width {width} cannot be packed with nbits = {nbits}: nbits is 1, 2, 4 or 8, and 8 times it \
@@ -67,18 +68,21 @@ pub struct GivenIndex {
     settings: GivenSettings,
     config: ColbertConfig,
     graph: Graph,
+    /// Artifacts that are given as well.
+    codec: Vec<Swap>,
     compute: Compute,
 }
 
 impl GivenIndex {
-    /// The index of `passages` by `settings`.
+    /// The index of `passages` by `settings`. All embeddings are read once: each is looked at, and they get their hash.
     ///
     /// # Errors
     /// [`GivenError`].
     pub fn new(
-        passages: GivenPassages,
+        mut passages: GivenPassages,
         settings: GivenSettings,
         compute: Compute,
+        progress: &dyn Progress,
     ) -> Result<GivenIndex, GivenError> {
         let width = passages.width;
         let fitting = DEFAULT_NBITS
@@ -88,6 +92,7 @@ impl GivenIndex {
         if !can_pack(width, nbits) {
             return Err(GivenError::Bits { width, nbits });
         }
+        compute.install(|| passages.read(progress))?;
         let mut config = ColbertConfig {
             dim: width,
             nbits,
@@ -121,8 +126,27 @@ impl GivenIndex {
             settings,
             config,
             graph,
+            codec: Vec::new(),
             compute,
         })
+    }
+
+    /// The same with the codec given that these make up, instead of trained.
+    ///
+    /// # Errors
+    /// When it is one of other embeddings.
+    pub(crate) fn with_codec(mut self, codec: Vec<Swap>) -> Result<GivenIndex, SwapError> {
+        let sizes = Sizes {
+            passages: self.passages.passages(),
+            dim: self.config.dim,
+            nbits: self.config.nbits,
+        };
+        for swap in &codec {
+            swap.check(sizes)?;
+            self.graph = swap.put_into(self.graph);
+        }
+        self.codec = codec;
+        Ok(self)
     }
 
     pub fn passages(&self) -> &GivenPassages {
@@ -167,7 +191,7 @@ impl Buildable for GivenIndex {
     }
 
     fn swaps(&self) -> &[Swap] {
-        &[]
+        &self.codec
     }
 
     fn place(&self, pid: u32, _: usize, _: usize) -> EmbeddingPlace {
@@ -183,8 +207,9 @@ impl Buildable for GivenIndex {
         Ok(notices)
     }
 
-    fn evaluate<T: Send, E: Send + From<EvaluateError>>(
+    fn evaluate_only<T: Send, E: Send + From<EvaluateError>>(
         &self,
+        artifacts: &[&str],
         store: &dyn Store,
         observer: Option<&dyn Observer>,
         progress: &dyn Progress,
@@ -199,17 +224,7 @@ impl Buildable for GivenIndex {
             if let Some(observer) = observer {
                 evaluator = evaluator.observed_by(observer);
             }
-            let all = [
-                DOCLENS,
-                EMBS,
-                SAMPLE_HELDOUT,
-                CENTROIDS,
-                AVG_RESIDUAL,
-                RESIDUALS,
-                IVF,
-                VALUES,
-            ];
-            for name in all {
+            for name in artifacts {
                 evaluator.artifact(name)?;
             }
             finish(&evaluator)

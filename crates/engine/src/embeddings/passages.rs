@@ -9,8 +9,9 @@ use concord_tensor::{BitHash, ByteHasher, DType, Tensor};
 use half::f16;
 use rayon::prelude::*;
 
-use super::files::{Cut, EmbeddingFile};
-use super::{EmbeddingFiles, EmbeddingsError, Problem, doclens};
+use super::doclens;
+use super::error::{EmbeddingsError, Problem};
+use super::files::{Cut, EmbeddingFile, EmbeddingFiles};
 
 /// Rows that one task reads.
 const ROWS_AT_ONCE: usize = 4096;
@@ -43,15 +44,11 @@ fn both(a: Lengths, b: Lengths) -> Lengths {
 const NO_LENGTHS: Lengths = (f64::INFINITY, f64::NEG_INFINITY);
 
 impl GivenPassages {
-    /// Reads the files once, on the threads of the pool that the caller is in: every embedding is looked at, and what
-    /// the graph is made from gets its hash. They are not kept in memory.
+    /// Opens the files: of the embeddings nothing but their shapes is read.
     ///
     /// # Errors
-    /// [`EmbeddingsError`]: files that cannot be read or do not fit each other, and embeddings that cannot be indexed.
-    pub fn open(
-        files: &EmbeddingFiles,
-        progress: &dyn Progress,
-    ) -> Result<GivenPassages, EmbeddingsError> {
+    /// [`EmbeddingsError`]: files that cannot be read, or do not fit each other.
+    pub fn open(files: &EmbeddingFiles) -> Result<GivenPassages, EmbeddingsError> {
         let opened = files
             .embeddings
             .iter()
@@ -87,7 +84,7 @@ impl GivenPassages {
             end += u64::from(doclen);
             end
         }));
-        let mut given = GivenPassages {
+        Ok(GivenPassages {
             files: opened,
             width,
             offsets,
@@ -95,18 +92,32 @@ impl GivenPassages {
             grid: Grid::new(passages),
             records: Vec::new(),
             lengths: NO_LENGTHS,
-        };
-        for chunk in 0..given.grid.chunks() {
-            let (embeddings, lengths) = given.chunk(chunk)?;
-            let value = Value::from(embeddings);
-            given
-                .records
-                .push([given.doclens(chunk).record(), value.record()]);
-            given.lengths = both(given.lengths, lengths);
-            let (done, all) = (given.grid.chunk(chunk).end, passages);
-            progress.advanced("read", done as u64, all as u64, "passages");
+        })
+    }
+
+    /// Reads all embeddings once, on the threads of the pool that the caller is in: each is looked at, and what the graph
+    /// is made from gets its hash. They are not kept in memory.
+    ///
+    /// # Errors
+    /// [`EmbeddingsError`]: files that cannot be read, and embeddings that cannot be indexed.
+    pub(super) fn read(&mut self, progress: &dyn Progress) -> Result<(), EmbeddingsError> {
+        let passages = self.passages();
+        self.records.clear();
+        for chunk in 0..self.grid.chunks() {
+            let (embeddings, lengths) = self.chunk(chunk)?;
+            let embeddings = Value::from(embeddings);
+            self.records
+                .push([self.doclens(chunk).record(), embeddings.record()]);
+            self.lengths = both(self.lengths, lengths);
+            let done = self.grid.chunk(chunk).end;
+            progress.advanced("read", done as u64, passages as u64, "passages");
         }
-        Ok(given)
+        self.check_unchanged()
+    }
+
+    /// Numbers of an embedding.
+    pub fn width(&self) -> usize {
+        self.width
     }
 
     /// How many passages there are.

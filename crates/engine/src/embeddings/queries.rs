@@ -5,9 +5,9 @@ use std::path::Path;
 use concord_tensor::DType;
 use half::f16;
 
+use super::error::{EmbeddingsError, Problem};
 use super::files::{Cut, EmbeddingFile};
 use super::passages::look_at;
-use super::{EmbeddingsError, Problem};
 
 /// Queries as embeddings, none of which is zero or not finite.
 #[derive(Clone, Debug, PartialEq)]

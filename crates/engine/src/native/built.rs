@@ -61,13 +61,14 @@ impl Buildable for Native {
         Native::notices(self, evaluator)
     }
 
-    fn evaluate<T: Send, E: Send + From<EvaluateError>>(
+    fn evaluate_only<T: Send, E: Send + From<EvaluateError>>(
         &self,
+        artifacts: &[&str],
         store: &dyn Store,
         observer: Option<&dyn Observer>,
         progress: &dyn Progress,
         finish: impl FnOnce(&Evaluator<'_>) -> Result<T, E> + Send,
     ) -> Result<T, E> {
-        Native::evaluate(self, store, observer, progress, finish)
+        Native::evaluate_only(self, artifacts, store, observer, progress, finish)
     }
 }

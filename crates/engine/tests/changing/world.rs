@@ -49,10 +49,9 @@ pub fn collection(passages: &[Passage]) -> Collection {
     Collection::parse_beir("passages", lines.join("\n").as_bytes()).unwrap()
 }
 
-fn adding(passages: &[Passage], replace: bool) -> Adding {
+fn adding(passages: &[Passage]) -> Adding {
     Adding {
         collection: Arc::new(collection(passages)),
-        replace,
         checkpoint: Some(input("checkpoint").to_str().unwrap().to_owned()),
         hub: HubOptions::new(""),
         compute: options("native"),
@@ -98,7 +97,7 @@ impl World {
         passages: Vec<Passage>,
         replace: bool,
     ) -> Result<ChangeReport, ChangeError> {
-        add(index, adding(&passages, replace), &NoProgress)
+        add(index, &adding(&passages), replace, &NoProgress)
     }
 }
 
@@ -393,7 +392,7 @@ pub fn child() {
     match change.as_str() {
         "add" => {
             let passages: Vec<Passage> = serde_json::from_str(&with).unwrap();
-            add(index, adding(&passages, false), &NoProgress).unwrap();
+            add(index, &adding(&passages), false, &NoProgress).unwrap();
         }
         "delete" => {
             let ids: Vec<String> = serde_json::from_str(&with).unwrap();
