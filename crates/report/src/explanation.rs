@@ -1,8 +1,10 @@
 //! Why two builds differ, as text: tables of what was measured, and one sentence.
 
 mod issue;
+mod json;
 mod lines;
 mod masks;
+mod options;
 mod places;
 mod sentence;
 mod words;
@@ -17,6 +19,7 @@ use concord_lab::formula::ShortOperation;
 use concord_lab::{Nearer, Verdict};
 
 pub use self::issue::issue_text;
+pub use self::json::explanation_json;
 pub use self::lines::cause_lines;
 use self::places::{Group, cut_out, groups, places, quoted, sides};
 pub use self::sentence::sentence;
@@ -49,10 +52,8 @@ pub fn explanation_text(explanation: &Explanation, style: &Style) -> String {
     }
     out.push_str(&style.paint(Tone::Strong, &sentence(explanation)));
     out.push('\n');
-    if explanation.verdict != Verdict::Same {
-        for line in cause_lines(explanation) {
-            let _ = writeln!(out, "- {line}");
-        }
+    for line in cause_lines(explanation) {
+        let _ = writeln!(out, "- {line}");
     }
     out
 }
@@ -73,10 +74,7 @@ fn before_comparing(out: &mut String, explanation: &Explanation, style: &Style) 
         }
     }
     for option in &explanation.options {
-        let line = format!(
-            "they differ in {}: A {}, B {}\n",
-            option.name, option.a, option.b
-        );
+        let line = options::line(option, style);
         out.push_str(&style.paint(Tone::Open, &line));
     }
     for input in &explanation.inputs {
@@ -227,12 +225,18 @@ fn of_batches(batches: &Batches) -> String {
 }
 
 fn modules(out: &mut String, forced: &Forced, style: &Style) {
+    let of = match forced.absent.as_slice() {
+        [] => format!("Each of B's {} modules was run", forced.modules),
+        _ => format!(
+            "Each of the {} modules that both have was run in B",
+            forced.modules
+        ),
+    };
     let _ = writeln!(
         out,
-        "Each of B's {} modules was run on what A's modules computed, for {} from {} of its batches. {}:\n",
-        forced.modules,
+        "{of} on what A's modules computed, for {} in {} of B's batches. {}:\n",
         several(forced.watched.len(), "passage"),
-        count(forced.batches.len()),
+        count(batches_watched(forced)),
         match forced.culprits.len() {
             0 if !forced.absent.is_empty() =>
                 "Of those that both have none computes anything else".to_owned(),
@@ -319,6 +323,16 @@ fn modules(out: &mut String, forced: &Forced, style: &Style) {
         }
         out.push('\n');
     }
+}
+
+/// The second side's batches that have a passage of which the first side's values were given. The others of a batch
+/// were run beside it, on what they computed themselves.
+fn batches_watched(forced: &Forced) -> usize {
+    let is_watched = |pid: &usize| forced.watched.contains(pid);
+    let batches = forced.batches.iter();
+    batches
+        .filter(|batch| batch.pids.iter().any(is_watched))
+        .count()
 }
 
 fn line(group: &Group<'_>) -> [Cell; 7] {

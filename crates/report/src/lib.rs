@@ -31,7 +31,7 @@ mod tree_svg;
 mod tree_text;
 
 pub use diff_table::diff_table;
-pub use explanation::{cause_lines, explanation_text, issue_text, sentence};
+pub use explanation::{cause_lines, explanation_json, explanation_text, issue_text, sentence};
 pub use findings::findings_table;
 pub use formula_text::formula_text;
 pub use hits::{Hit, hits_table};

@@ -9,7 +9,7 @@ use concord_lab::explain::{ExplainedSide, Explanation, Question, Unshown, explai
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
 use concord_pipeline::{Capture, ModulePattern, RecordedRun, RunError, Scratch};
-use concord_report::{explanation_text, issue_text};
+use concord_report::{explanation_json, explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
@@ -131,7 +131,7 @@ impl ExplainCommand {
             write_reproducers(folder, &explanation, &a, &b)?;
         }
         if self.json {
-            print_json(&explanation)?;
+            print_json(&explanation_json(&explanation))?;
         } else {
             print(&explanation_text(&explanation, &environment::style()))?;
         }

@@ -28,6 +28,8 @@ pub struct Cause {
 pub enum Why {
     /// It gives back what it reads, on these sides.
     CutOut { sides: [bool; 2] },
+    /// The options of this side alone cut it out, and what it gives is none of what it reads.
+    LeftOut { sides: [bool; 2] },
     /// It disagrees with itself on the same inputs, on these sides.
     Random { sides: [bool; 2] },
     /// The two were given other attention masks.
@@ -143,9 +145,13 @@ impl Evidence<'_> {
         if sides != [false; 2] {
             return vec![Why::Random { sides }];
         }
-        if !culprit.computes() {
+        if culprit.cut_out != [false; 2] {
             let sides = culprit.cut_out;
             return vec![Why::CutOut { sides }];
+        }
+        if culprit.left_out[0] != culprit.left_out[1] {
+            let sides = culprit.left_out;
+            return vec![Why::LeftOut { sides }];
         }
         let mut found = Vec::new();
         if let Some(masks) = &culprit.other_masks {
@@ -259,9 +265,11 @@ impl Why {
     /// Whether it is one reason, whatever its modules do.
     fn spans_operations(&self) -> bool {
         match self {
-            Why::CutOut { .. } | Why::Random { .. } | Why::Shape { .. } | Why::Precision { .. } => {
-                true
-            }
+            Why::CutOut { .. }
+            | Why::LeftOut { .. }
+            | Why::Random { .. }
+            | Why::Shape { .. }
+            | Why::Precision { .. } => true,
             Why::OtherMask { .. }
             | Why::Attention { .. }
             | Why::Order { .. }

@@ -29,6 +29,8 @@ pub struct Culprit {
     pub worst_ulps: Option<u64>,
     /// Which sides give back what they read, as a module does that is cut out.
     pub cut_out: [bool; 2],
+    /// Which sides cut it out by their options. Of several inputs it then gives their sum, which is none of them.
+    pub left_out: [bool; 2],
     /// The attention masks that the two were given, where they are not the same; `None` where they are, or are not
     /// known.
     pub other_masks: Option<OtherMasks>,
@@ -75,6 +77,6 @@ impl Culprit {
 
     /// Whether both sides compute anything here: one that is cut out has no way of doing it.
     pub fn computes(&self) -> bool {
-        self.cut_out == [false; 2]
+        self.cut_out == [false; 2] && self.left_out == [false; 2]
     }
 }

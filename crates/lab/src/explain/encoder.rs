@@ -62,7 +62,7 @@ pub struct Forced {
     /// The modules that disagree with themselves, run twice on the same inputs, of each side; `None` where a side
     /// agreed with itself as a whole and was not asked.
     pub random: [Option<Vec<String>>; 2],
-    /// How many modules were run.
+    /// How many modules that compute were compared: those that both sides run.
     pub modules: usize,
     pub heads: usize,
     /// The mean absolute difference between the two sides' embeddings of these passages.
@@ -182,6 +182,7 @@ impl Look<'_> {
         for culprit in &mut culprits {
             let path = &culprit.module;
             culprit.cut_out = sides.map(|side| gives_back(&architecture, path, side, &outputs_a));
+            culprit.left_out = [self.a, self.b].map(|runner| runner.is_cut_out(path));
         }
         let of_sides = [&run_a, &run_forced].map(Masks::of);
         for culprit in &mut culprits {
@@ -236,7 +237,10 @@ impl Look<'_> {
             mean_abs: mean_abs(&compare(&own_a, &own_b)?),
             batches: self.looked_at.iter().copied().cloned().collect(),
             watched: pids.iter().copied().collect(),
-            modules: architecture.computing().count(),
+            modules: architecture
+                .computing()
+                .filter(|module| outputs_forced.has(&module.path))
+                .count(),
             heads: self.a.heads(),
             culprits,
             shares,
@@ -472,6 +476,7 @@ fn culprit(module: &Module, report: &DiffReport) -> Option<Culprit> {
             .and_then(|report| report.ulps.as_ref())
             .and_then(|ulps| Some(ulps.worst.as_ref()?.ulps)),
         cut_out: [false; 2],
+        left_out: [false; 2],
         other_masks: None,
         shapes: None,
         by_shape: None,

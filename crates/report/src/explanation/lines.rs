@@ -1,5 +1,6 @@
 //! The causes one by one, in few and short lines.
 
+use concord_lab::Verdict;
 use concord_lab::explain::{Cause, Explanation, Forced, Part, Role};
 
 use super::places::modules_in_short;
@@ -9,9 +10,13 @@ use crate::figures::{magnitude, several};
 /// The most lines.
 const MOST: usize = 5;
 
-/// A line for each kind of cause in the encoder, the largest share first, and one on the artifacts.
+/// A line for each kind of cause in the encoder, the largest share first, and one on the artifacts; none where the two
+/// are the same.
 pub fn cause_lines(explanation: &Explanation) -> Vec<String> {
     let mut lines = Vec::new();
+    if explanation.verdict == Verdict::Same {
+        return lines;
+    }
     let forced = explanation
         .encoder
         .as_ref()

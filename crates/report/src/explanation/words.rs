@@ -31,6 +31,14 @@ pub(super) fn made_by(artifact: &str) -> &'static str {
 pub(super) fn in_short(cause: &Cause, forced: &Forced) -> String {
     match &cause.why {
         Why::CutOut { sides: on } => format!("{} gives back what it reads", sides(*on)),
+        Why::LeftOut { sides: on } => format!(
+            "the options of {} cut {} out",
+            sides(*on),
+            match cause.modules.len() {
+                1 => "it",
+                _ => "them",
+            }
+        ),
         Why::Random { sides: on } => format!("{} gives another result each time", sides(*on)),
         Why::OtherMask { first, wholly } => {
             let rest = if *wholly {
@@ -110,9 +118,11 @@ pub(super) fn in_full(cause: &Cause, forced: &Forced) -> String {
             "why is not known: asked alone, both give the same results, or could not be asked"
                 .to_owned()
         }
-        Why::CutOut { .. } | Why::Random { .. } | Why::OtherMask { .. } | Why::Attention { .. } => {
-            in_short(cause, forced)
-        }
+        Why::CutOut { .. }
+        | Why::LeftOut { .. }
+        | Why::Random { .. }
+        | Why::OtherMask { .. }
+        | Why::Attention { .. } => in_short(cause, forced),
     }
 }
 

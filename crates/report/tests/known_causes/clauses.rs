@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use concord_report::{cause_lines, sentence};
+use concord_lab::explain::Explanation;
+use concord_report::{cause_lines, explanation_json, json, sentence};
 use serde_json::Value as Json;
 
 use crate::ask::Sides;
@@ -12,8 +13,10 @@ use crate::inputs;
 use crate::lines;
 use crate::masks;
 use crate::reasons;
+use crate::stand_in::When;
+use crate::tables;
 use crate::text::Text;
-use crate::told::{check_operations, modules_of, share_of, side, text_of, watched};
+use crate::told::{check_operations, is_computing, modules_of, share_of, side, text_of, watched};
 
 /// Checks the sentence and the lines of an answer; gives them back.
 #[track_caller]
@@ -21,7 +24,26 @@ pub fn check(facts: &Facts<'_>) -> (String, Vec<String>) {
     let explanation = &facts.answered.explanation;
     let (sentence, lines) = (sentence(explanation), cause_lines(explanation));
     check_texts(facts, &sentence, &lines);
+    let printed = tables::printed(facts);
+    tables::check(facts, &printed);
+    check_printed(explanation, &printed, &sentence, &lines);
     (sentence, lines)
+}
+
+/// That people and programs get these texts.
+fn check_printed(explanation: &Explanation, printed: &str, sentence: &str, lines: &[String]) {
+    let json: Json = serde_json::from_str(&json(&explanation_json(explanation)).unwrap()).unwrap();
+    assert_eq!(json["sentence"], sentence);
+    assert_eq!(json["lines"], serde_json::json!(lines));
+    let ending = lines.iter().map(|line| format!("- {line}\n"));
+    let ending = format!("\n{sentence}\n{}", ending.collect::<String>());
+    assert!(printed.ends_with(&ending), "{printed}");
+    // What was measured is there as it is without them.
+    let mut measured = json;
+    let fields = measured.as_object_mut().unwrap();
+    fields.remove("sentence");
+    fields.remove("lines");
+    assert_eq!(measured, serde_json::to_value(explanation).unwrap());
 }
 
 /// Checks such a sentence and such lines of an answer.
@@ -76,22 +98,6 @@ fn check_modules(facts: &Facts<'_>) {
     assert_eq!(reasoned, expected);
 }
 
-fn is_computing(module: &str) -> bool {
-    [
-        "LayerNorm",
-        "query",
-        "key",
-        "value",
-        "dense",
-        "linear",
-        "self",
-        "intermediate_act_fn",
-        "mask",
-        "normalize",
-    ]
-    .contains(&module.rsplit('.').next().unwrap())
-}
-
 fn check_sentence(facts: &Facts<'_>, sentence: &str) {
     let text = sentence
         .strip_suffix('.')
@@ -107,6 +113,15 @@ fn check_sentence(facts: &Facts<'_>, sentence: &str) {
         (facts.artifacts(0), facts.taps(0)),
         (facts.artifacts(1), facts.taps(1))
     );
+    for (words, sides) in [
+        ("A does not agree with itself", [true, false]),
+        ("B does not agree with itself", [false, true]),
+        ("neither A nor B agrees with itself", [true, true]),
+    ] {
+        if text.eat(words) {
+            return check_with_itself(facts, text, sides);
+        }
+    }
     if text.eat("A and B did not start from the same: ") {
         return inputs::check_start(facts, text);
     }
@@ -126,6 +141,34 @@ fn check_sentence(facts: &Facts<'_>, sentence: &str) {
         text.must("A and B part at ");
     }
     check_place(facts, text);
+}
+
+/// `, run twice; on the same inputs `linear` gives another result each time, so what separates the two cannot be told`
+fn check_with_itself(facts: &Facts<'_>, mut text: Text<'_>, sides: [bool; 2]) {
+    let changing = |side: usize| -> BTreeSet<String> {
+        let paths = facts.taps(side).into_keys();
+        let made = &facts.answered.made[side];
+        let changes = |path: &String| {
+            let mut rules = made.rules_at(path).into_iter();
+            rules.any(|rule| rule.when == When::EachTime)
+        };
+        paths.filter(changes).collect()
+    };
+    let all = [changing(0), changing(1)];
+    assert_eq!(all.each_ref().map(|paths| !paths.is_empty()), sides);
+    let all: BTreeSet<&String> = all.iter().flatten().collect();
+    text.must(", run twice; on the same inputs `");
+    let first = text.until("`");
+    assert!(all.iter().any(|path| *path == first), "{first}");
+    if text.eat(" and ") {
+        assert_eq!(text.several("more module"), all.len() - 1);
+        text.must(" give");
+    } else {
+        assert_eq!(all.len(), 1);
+        text.must(" gives");
+    }
+    text.must(" another result each time, so what separates the two cannot be told");
+    text.end();
 }
 
 fn check_place(facts: &Facts<'_>, mut text: Text<'_>) {
@@ -348,7 +391,7 @@ fn check_passages(facts: &Facts<'_>, text: &mut Text<'_>) {
             "batches of other sizes are not compared"
         );
         for batch in facts.batches(1) {
-            let has: usize = batch.iter().map(|(_, tokens)| tokens).sum();
+            let has = facts.rows_in(1, &batch);
             let differs = batch.iter().any(|(pid, _)| differ.contains(pid));
             let told = if more { has >= rows } else { has <= rows };
             assert_eq!(differs, told, "a batch of {has} rows");

@@ -98,13 +98,36 @@ impl Facts<'_> {
         .collect()
     }
 
+    /// The batch that a side has a passage in.
+    pub fn batch_of(&self, side: usize, pid: usize) -> Vec<(usize, usize)> {
+        let mut batches = self.batches(side).into_iter();
+        let holds = |batch: &Vec<(usize, usize)>| batch.iter().any(|(other, _)| *other == pid);
+        batches.find(holds).unwrap()
+    }
+
     /// The rows of the batch that a side has a passage in.
     pub fn rows_of(&self, side: usize, pid: usize) -> usize {
-        let batches = self.batches(side);
-        let batch = batches
-            .iter()
-            .find(|batch| batch.iter().any(|(other, _)| *other == pid));
-        batch.unwrap().iter().map(|(_, tokens)| tokens).sum()
+        self.rows_in(side, &self.batch_of(side, pid))
+    }
+
+    /// The tokens that each passage of a batch is padded to by a side that pads; `None` of one that does not.
+    pub fn padded(&self, side: usize, batch: &[(usize, usize)]) -> Option<usize> {
+        let made = &self.answered.made[side];
+        let tokens = |batch: &[(usize, usize)]| batch.iter().map(|(_, tokens)| *tokens).max();
+        match (made.pads(), made.has("pad=list")) {
+            (false, _) => None,
+            // All texts of these tests are one list.
+            (true, true) => tokens(&self.batches(side).concat()),
+            (true, false) => tokens(batch),
+        }
+    }
+
+    /// The rows of a batch of a side.
+    pub fn rows_in(&self, side: usize, batch: &[(usize, usize)]) -> usize {
+        match self.padded(side, batch) {
+            Some(tokens) => batch.len() * tokens,
+            None => batch.iter().map(|(_, tokens)| tokens).sum(),
+        }
     }
 
     /// The passages whose embeddings differ.
@@ -220,8 +243,8 @@ impl Facts<'_> {
         batches
             .map(|(number, batch)| ProbeBatch {
                 number,
+                pad: self.padded(side, &batch),
                 pids: batch.iter().map(|(pid, _)| *pid).collect(),
-                pad: None,
             })
             .collect()
     }

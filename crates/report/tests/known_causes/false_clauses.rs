@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::ask::{Answered, Sides};
 use crate::clauses::{check, check_texts};
 use crate::facts::Facts;
+use crate::tables;
 
 #[test]
 fn a_clause_that_is_changed_fails() {
@@ -49,5 +50,51 @@ fn a_clause_that_is_changed_fails() {
             catch_unwind(checked).is_err(),
             "`{other}` passes: {changed}"
         );
+    }
+}
+
+#[test]
+fn passages_and_batches_beside_those_that_were_compared_are_not_counted() {
+    let b = "native,bert.encoder.layer.1:gelu=tanh";
+    let answered = Answered::new("native", b, Sides::Live, &|_| ());
+    let facts = Facts::new(&answered);
+    let printed = tables::printed(&facts);
+    tables::check(&facts, &printed);
+    let explanation = &answered.explanation;
+    let forced = explanation.encoder.as_ref().unwrap().forced.as_ref();
+    let forced = forced.unwrap();
+    let (compared, run) = (
+        forced.watched.len(),
+        forced.batches.iter().map(|b| b.pids.len()).sum::<usize>(),
+    );
+    assert!(compared < run, "{compared} of {run}");
+    let (batches, modules) = (forced.batches.len(), forced.modules);
+    for (words, other) in [
+        (
+            format!("for {compared} passages"),
+            format!("for {run} passages"),
+        ),
+        (
+            format!("in {batches} of B's"),
+            format!("in {} of B's", batches + 1),
+        ),
+        (
+            format!("B's {modules} modules was run"),
+            format!("B's {} modules was run", modules + 1),
+        ),
+        (
+            format!("B's {modules} modules was run"),
+            format!("the {modules} modules that both have was run in B"),
+        ),
+        ("One computes".to_owned(), "None computes".to_owned()),
+        (
+            " passages differ".to_owned(),
+            "0 passages differ".to_owned(),
+        ),
+    ] {
+        assert!(printed.contains(&words), "no `{words}` in: {printed}");
+        let changed = printed.replace(&words, &other);
+        let checked = AssertUnwindSafe(|| tables::check(&facts, &changed));
+        assert!(catch_unwind(checked).is_err(), "`{other}` passes");
     }
 }

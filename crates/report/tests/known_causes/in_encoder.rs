@@ -272,22 +272,51 @@ fn what_is_cut_out_is_named_as_such() {
 
 #[test]
 fn a_normalisation_that_is_left_out_is_not_taken_for_a_formula() {
-    // It gives the sum of what it reads, which no module does that is cut out.
+    // It gives the sum of what it reads, which is none of that: its options alone say that it is cut out.
+    const SECOND: &str = "bert.encoder.layer.0.attention.output.LayerNorm";
+    let never = &["order", "gives back", "rounds", "not known", "formula"];
     check(
-        &[Pair {
-            says: &[
-                "numerics (none, bert.encoder.layer.0.attention.output.LayerNorm:identity) alone",
-            ],
-            never: &["order", "gives back", "rounds"],
-            ..pair(
-                "native",
-                "native,bert.encoder.layer.0.attention.output.LayerNorm:identity",
-                &[Found::Why(
-                    "unknown",
-                    &[&["bert.encoder.layer.0.attention.output.LayerNorm"]],
-                )],
-            )
-        }],
+        &[
+            Pair {
+                says: &[
+                    "numerics (none, bert.encoder.layer.0.attention.output.LayerNorm:identity) alone",
+                    "the options of B cut it out",
+                ],
+                never,
+                ..pair(
+                    "native",
+                    "native,bert.encoder.layer.0.attention.output.LayerNorm:identity",
+                    &[Found::Why("left out on B", &[&[SECOND]])],
+                )
+            },
+            Pair {
+                says: &["the options of A cut them out"],
+                never,
+                ..pair(
+                    "native,bert.encoder.layer.*.output.LayerNorm:identity",
+                    "native",
+                    &[Found::Why(
+                        "left out on A",
+                        &[&["bert.encoder.layer.*.output.LayerNorm"]],
+                    )],
+                )
+            },
+            Pair {
+                says: &["the options of B cut it out", "tanh form"],
+                never: &["order", "gives back", "rounds", "not known"],
+                ..pair(
+                    "native,bert.encoder.layer.0:gelu=tanh",
+                    "native,bert.embeddings.LayerNorm:identity",
+                    &[
+                        Found::Why("left out on B", &[&["bert.embeddings.LayerNorm"]]),
+                        Found::Why(
+                            "formula",
+                            &[&["bert.encoder.layer.0.intermediate.intermediate_act_fn"]],
+                        ),
+                    ],
+                )
+            },
+        ],
         Sides::Live,
     );
 }

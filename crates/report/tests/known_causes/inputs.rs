@@ -84,13 +84,23 @@ pub fn check_alone(facts: &Facts<'_>, told: &str) {
         let mut kinds = BTreeMap::<&str, Vec<&str>>::new();
         for option in made.subject.split(',').skip(1) {
             let (kind, value) = match option.split_once('=') {
-                Some((kind @ ("precision" | "batch" | "threads"), value)) => (kind, value),
+                Some((kind @ ("precision" | "batch" | "threads" | "pad" | "attention"), value)) => {
+                    (kind, value)
+                }
+                Some(("transformers", _)) => continue,
                 _ => ("numerics", option),
             };
-            let kind = ["precision", "batch", "threads", "numerics"]
-                .into_iter()
-                .find(|known| *known == kind)
-                .unwrap();
+            let kind = [
+                "precision",
+                "batch",
+                "threads",
+                "pad",
+                "attention",
+                "numerics",
+            ]
+            .into_iter()
+            .find(|known| *known == kind)
+            .unwrap();
             kinds.entry(kind).or_default().push(value);
         }
         // What is written at no module comes first, as the program writes it.
@@ -119,6 +129,8 @@ pub fn check_alone(facts: &Facts<'_>, told: &str) {
     let unset = match kind {
         "precision" => "f32",
         "batch" => "not set",
+        "pad" => "batch",
+        "attention" => "eager",
         _ => "none",
     };
     let value =

@@ -6,17 +6,23 @@
 mod after_encoder;
 mod ask;
 mod clauses;
+mod dimensions;
 mod facts;
 mod false_clauses;
 mod in_encoder;
 mod inputs;
 mod lines;
 mod masks;
+#[cfg(unix)]
+mod padded;
 mod pairs;
 mod reasons;
 mod recorded;
 mod several;
 mod shapes;
+#[cfg(unix)]
+mod stand_in;
+mod tables;
 mod text;
 mod told;
 mod ways;

@@ -1,9 +1,12 @@
 //! What is said of attention masks, held against those that the runs have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::Facts;
+use serde_json::Value as Json;
+
+use crate::facts::{Facts, differing};
 use crate::text::Text;
+use crate::told::{modules_of, watched};
 
 /// `` `bert.encoder.layer.0.attention.self` and 5 more modules, for passage 57 of 120 alone: A attends to all 23 tokens,
 /// B not to token 4 ``.
@@ -52,13 +55,17 @@ pub fn check(facts: &Facts<'_>, text: &mut Text<'_>) {
         text.count()
     };
     assert_eq!(Some(&pid), differing.first());
-    for (name, side) in [("A attends ", &sides[0]), ("B ", &sides[1])] {
-        if name == "A attends " {
-            // After "in passage 3" there is a space, after ": " there is none.
-            text.eat(" ");
-        } else {
-            text.must(", ");
-        }
+    // After "in passage 3" there is a space, after ": " there is none.
+    text.eat(" ");
+    check_attended(text, &sides, pid);
+}
+
+/// The tokens of each passage and those that are hidden from them, of both sides.
+type Hidden = [BTreeMap<usize, (usize, Vec<usize>)>; 2];
+
+/// `A attends to all 23 tokens, B not to token 4`.
+fn check_attended(text: &mut Text<'_>, sides: &Hidden, pid: usize) {
+    for (name, side) in [("A attends ", &sides[0]), (", B ", &sides[1])] {
         text.must(name);
         let (tokens, hidden) = &side[&pid];
         if text.eat("to all ") {
@@ -79,5 +86,29 @@ pub fn check(facts: &Facts<'_>, text: &mut Text<'_>) {
             text.must(", the first of them ");
             assert_eq!(Some(&text.count()), hidden.first());
         }
+    }
+}
+
+/// What both sides attend to in a passage, at each of these modules.
+pub fn check_sides(facts: &Facts<'_>, text: &mut Text<'_>, modules: &[String], pid: usize) {
+    let before = text.clone();
+    for module in modules {
+        let sides = [0, 1].map(|side| facts.hidden(side, module).unwrap());
+        assert_ne!(sides[0][&pid], sides[1][&pid], "{module}");
+        *text = before.clone();
+        check_attended(text, &sides, pid);
+    }
+}
+
+/// Whether the masks differ for all passages that were compared and for which a module differs, or for some of them.
+pub fn check_wholly(facts: &Facts<'_>, cause: &Json, wholly: bool) {
+    let watched = watched(facts.forced_json());
+    let probed = facts.probed();
+    for module in modules_of(cause) {
+        let [a, b] = [0, 1].map(|side| facts.hidden(side, &module).unwrap());
+        let differ = differing(&probed.a[&module], &probed.b_in_b[&module]);
+        let mut differ = differ.intersection(&watched).peekable();
+        assert!(differ.peek().is_some(), "{module}");
+        assert_eq!(differ.all(|pid| a[pid] != b[pid]), wholly, "{module}");
     }
 }

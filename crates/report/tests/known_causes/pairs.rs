@@ -192,6 +192,12 @@ fn found(facts: &Facts<'_>) -> Vec<String> {
                 _ => "precision".to_owned(),
             },
             "cut_out" => format!("cut out on {}", side(&why["sides"])),
+            "random" => format!("random on {}", side(&why["sides"])),
+            "other_mask" => match why["wholly"].as_bool() {
+                Some(true) => "mask".to_owned(),
+                _ => "mask and more".to_owned(),
+            },
+            "left_out" => format!("left out on {}", side(&why["sides"])),
             other => other.to_owned(),
         };
         let mut modules = told::modules_of(&cause);

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use concord_pipeline::ModulePattern;
 use serde_json::Value as Json;
 
-use crate::facts::{Facts, differing};
+use crate::dimensions;
+use crate::facts::Facts;
+use crate::masks;
+use crate::stand_in::When;
 use crate::text::Text;
 use crate::told::{modules_of, side};
 use crate::ways::{self, Shape, Short};
@@ -18,8 +22,72 @@ pub fn check_in_short(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>) {
             text.must(" gives back what it reads");
             check_cut_out(facts, cause, side);
         }
+        "left_out" => {
+            text.must("the options of ");
+            let side = side(text);
+            let modules = modules_of(cause);
+            text.must(if modules.len() == 1 {
+                " cut it out"
+            } else {
+                " cut them out"
+            });
+            for module in modules {
+                let says = |side: usize| {
+                    let subject = &facts.answered.made[side].subject;
+                    subject.split(',').any(|option| {
+                        let at = option.strip_suffix(":identity");
+                        at.is_some_and(|at| ModulePattern::new(at).names(&module))
+                    })
+                };
+                assert_eq!([says(side), says(1 - side)], [true, false], "{module}");
+                assert!(!facts.gives_back(side, &module), "{module} gives back");
+            }
+        }
+        "random" => {
+            let side = side(text);
+            text.must(" gives another result each time");
+            for module in modules_of(cause) {
+                let changes = |side: usize| {
+                    let rules = facts.answered.made[side].rules_at(&module);
+                    rules.iter().any(|rule| rule.when == When::EachTime)
+                };
+                assert_eq!(
+                    [changes(side), changes(1 - side)],
+                    [true, false],
+                    "{module}"
+                );
+            }
+        }
+        "attention" => {
+            text.must("A has the implementation ");
+            let a = text.until(", B ");
+            let b = why["b"].as_str().unwrap();
+            text.must(b);
+            let of = |side: usize| {
+                let made = &facts.answered.made[side];
+                if made.has("attention=sdpa") {
+                    "sdpa"
+                } else {
+                    "eager"
+                }
+            };
+            assert_eq!([a, b], [of(0), of(1)]);
+            assert_ne!(a, b);
+            check_by_code(facts, cause);
+            for module in modules_of(cause) {
+                assert!(module.ends_with(".attention.self"), "{module}");
+            }
+        }
+        "other_mask" => {
+            text.must("they have other attention masks (passage ");
+            let pid = text.count();
+            text.must(": ");
+            masks::check_sides(facts, text, &modules_of(cause), pid);
+            text.must(")");
+            masks::check_wholly(facts, cause, !text.eat(", and not by these alone"));
+        }
         "shape" => {
-            check_dimension(facts, cause, text);
+            dimensions::check(facts, cause, text, " decides");
             if text.eat("; in A's batches B computes what A does") {
                 assert!(in_a_batches(facts, cause).is_empty());
             } else {
@@ -62,7 +130,7 @@ pub fn check_in_full(facts: &Facts<'_>, cause: &Json, mut text: Text<'_>) {
     match why["kind"].as_str().unwrap() {
         "shape" => {
             text.must("by ");
-            check_dimension_named(facts, cause, &mut text, "");
+            dimensions::check(facts, cause, &mut text, "");
             if text.eat("; of ") {
                 let inputs = text.count();
                 text.must(" products A makes, at ");
@@ -124,7 +192,7 @@ pub fn check_in_full(facts: &Facts<'_>, cause: &Json, mut text: Text<'_>) {
                 }
             }
         }
-        "cut_out" => {
+        "cut_out" | "left_out" | "random" | "attention" | "other_mask" => {
             check_in_short(facts, cause, &mut text);
             text.end();
         }
@@ -154,7 +222,7 @@ fn order_at_end<'t>(text: &mut Text<'t>, cause: &Json) -> &'t str {
     }
 }
 
-fn shape_of(facts: &Facts<'_>, module: &str, inputs: usize, rows: usize) -> Shape {
+pub fn shape_of(facts: &Facts<'_>, module: &str, inputs: usize, rows: usize) -> Shape {
     let width = |path: &str| {
         let (pid, values) = facts.probed().a[path].iter().next().unwrap();
         let batches = facts.batches(0);
@@ -179,7 +247,7 @@ fn shape_of(facts: &Facts<'_>, module: &str, inputs: usize, rows: usize) -> Shap
 fn assert_rows(facts: &Facts<'_>, rows: usize) {
     let of = |side| {
         let batches = facts.batches(side).into_iter();
-        let rows = batches.map(|batch| batch.iter().map(|(_, tokens)| tokens).sum());
+        let rows = batches.map(|batch| facts.rows_in(side, &batch));
         rows.collect::<Vec<usize>>()
     };
     assert!(
@@ -222,62 +290,6 @@ fn check_by_code(facts: &Facts<'_>, cause: &Json) {
         let in_b = probed.a_in_b[&module] != probed.b_in_b[&module];
         assert!(in_a || in_b, "{module}");
     }
-}
-
-fn check_dimension(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>) {
-    check_dimension_named(facts, cause, text, " decides");
-}
-
-/// `the number of rows of the batch decides (A 57, B 338)`.
-fn check_dimension_named(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>, verb: &str) {
-    // Other dimensions are of engines that pad.
-    text.must("the number of rows of the batch");
-    text.must(&format!("{verb} (A "));
-    let mut rows = [0; 2];
-    for (side, end) in [", B ", ")"].into_iter().enumerate() {
-        let told = text.until(end);
-        rows[side] = match told.split_once(" = ") {
-            None => told.replace(',', "").parse().unwrap(),
-            Some((product, rows)) => {
-                let (passages, tokens) = product.split_once(" × ").unwrap();
-                let [passages, tokens, rows] =
-                    [passages, tokens, rows].map(|n| n.replace(',', "").parse::<usize>().unwrap());
-                assert_eq!(passages * tokens, rows);
-                let is_it = |batch: &Vec<(usize, usize)>| {
-                    batch.len() == passages && batch.iter().all(|(_, own)| *own == tokens)
-                };
-                assert!(facts.batches(side).iter().any(is_it), "{told}");
-                rows
-            }
-        };
-    }
-    let probed = facts.probed();
-    for module in modules_of(cause) {
-        let (alone, with_b) = (&probed.a[&module], &probed.a_in_b[&module]);
-        let shown = differing(alone, with_b);
-        let such = |pid: &usize| [0, 1].map(|side| facts.rows_of(side, *pid)) == rows;
-        assert!(shown.iter().any(such), "{module} at {rows:?}");
-        // Neighbours, padding and places are as they are: the rows alone are changed.
-        let inputs = shape_of_reads(facts, &module);
-        let shape = shape_of(facts, &module, inputs, rows[0]);
-        assert!(
-            ways::depends_on_rows(&facts.runners[0], &module, shape, rows[1]),
-            "{module}"
-        );
-    }
-}
-
-fn shape_of_reads(facts: &Facts<'_>, module: &str) -> usize {
-    let read = &crate::facts::reads(module)[0];
-    let (pid, values) = facts.probed().a[read].iter().next().unwrap();
-    let batches = facts.batches(0);
-    values.len()
-        / batches
-            .iter()
-            .flatten()
-            .find(|(other, _)| other == pid)
-            .unwrap()
-            .1
 }
 
 /// What a subject says of its precision.

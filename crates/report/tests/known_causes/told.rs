@@ -25,6 +25,23 @@ pub fn modules_of(cause: &Json) -> Vec<String> {
         .collect()
 }
 
+/// Whether a module computes something of its own.
+pub fn is_computing(module: &str) -> bool {
+    [
+        "LayerNorm",
+        "query",
+        "key",
+        "value",
+        "dense",
+        "linear",
+        "self",
+        "intermediate_act_fn",
+        "mask",
+        "normalize",
+    ]
+    .contains(&module.rsplit('.').next().unwrap())
+}
+
 /// `A` or `B`.
 pub fn side(text: &mut Text<'_>) -> usize {
     match (text.eat("A"), text.eat("B")) {
