@@ -71,17 +71,27 @@ pub struct EmbeddingArguments {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     embeddings: Vec<PathBuf>,
     /// How many embeddings each passage has: a vector in a file of tensors, a .json list, or a .txt file of lines
-    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    #[arg(long, value_name = "FILE")]
     doclens: Option<PathBuf>,
     /// The passages' ids, one a line [default: their numbers, from 0]
-    #[arg(long, value_name = "FILE", requires = "embeddings")]
+    #[arg(long, value_name = "FILE")]
     ids: Option<PathBuf>,
 }
 
 impl EmbeddingArguments {
-    /// Whether any were given.
-    pub fn any(&self) -> bool {
-        !self.embeddings.is_empty()
+    /// Whether any were given. What would cut or name them is refused without them.
+    pub fn any(&self) -> Result<bool, Failure> {
+        let any = !self.embeddings.is_empty();
+        if !any {
+            let file =
+                |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+            let given = [
+                written("doclens", file(&self.doclens)),
+                written("ids", file(&self.ids)),
+            ];
+            refuse(given.into_iter().flatten(), "it is for --embeddings")?;
+        }
+        Ok(any)
     }
 
     pub fn files(&self) -> EmbeddingFiles {

@@ -11,10 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use concord_corpus::{Collection, DocumentIds, PlainPids};
-use concord_index::format::{
-    IndexError, IndexFiles, IndexManifest, ManifestError, OpenedIndex, PASSAGES_FILE,
-};
-use concord_index::passages::{PassageDb, PassageDbError};
+use concord_index::format::{IndexError, IndexFiles, IndexManifest, ManifestError, OpenedIndex};
+use concord_index::passages::PassageDb;
 use concord_index::search::{Found, Hit, Request, SearchOptions, Searcher};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
@@ -28,7 +26,7 @@ use serde_json::Value as Json;
 
 use crate::checkpoint;
 use crate::log::BuildLog;
-use crate::recorded::{RecordedError, is_changed, is_of_embeddings, recorded_options};
+use crate::recorded::{IDS_INPUT, RecordedError, is_changed, is_of_embeddings, recorded_options};
 use crate::texts::{Named, TextsError};
 
 /// An index whose files have no more bytes than this is checked while it is opened: in some milliseconds, so that
@@ -96,9 +94,6 @@ pub enum OpenError {
         dim: usize,
         index: usize,
     },
-    /// The table of the passages' ids cannot be read.
-    #[error(transparent)]
-    Passages(#[from] PassageDbError),
     /// The collection that was asked for cannot be read, or is another.
     #[error(transparent)]
     Collection(#[from] TextsError),
@@ -188,16 +183,12 @@ impl OpenIndex {
                 index.checked()?;
             }
             let files = index.files();
-            let has_ids = files.manifest().is_some_and(|manifest| {
-                let mut files = manifest.files.iter();
-                files.any(|file| file.name == PASSAGES_FILE)
+            let manifest = files.manifest();
+            // Plain ids are the passages' numbers, and there is nothing to look up.
+            let own_ids = manifest.is_some_and(|manifest| {
+                manifest.inputs.contains_key(IDS_INPUT) || is_changed(manifest)
             });
-            let ids = has_ids.then(|| PassageDb::open(&folder.join(PASSAGES_FILE)));
-            let ids = ids.transpose()?;
-            // It is opened by its path, where another index may be by now, whose passages are others.
-            if files.folder().was_replaced() {
-                return Err(IndexError::NotAnIndex(folder.to_owned()).into());
-            }
+            let ids = if own_ids { files.passages()? } else { None };
             let recorded = Recorded {
                 log: BuildLog::of(index.files().folder()),
                 manifest: index.files().manifest().cloned(),

@@ -9,6 +9,9 @@ use crate::options::{self, NativeOptions, OptionError};
 /// collection.
 pub(crate) const PASSAGES_INPUT: &str = "passages";
 
+/// The input of an index whose passages have ids of their own: the hash of these.
+pub(crate) const IDS_INPUT: &str = "ids";
+
 /// Whether an index was changed after it was built, so that it is no collection's.
 pub fn is_changed(manifest: &IndexManifest) -> bool {
     manifest.inputs.contains_key(PASSAGES_INPUT)

@@ -50,6 +50,7 @@ pub struct AddCommand {
 
 impl AddCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
+        self.given.any()?;
         let progress = TerminalProgress::new();
         let report = match &self.collection {
             Some(collection) => {

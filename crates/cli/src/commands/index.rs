@@ -76,6 +76,7 @@ pub struct IndexCommand {
 
 impl IndexCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
+        self.given.any()?;
         let report = match (&self.collection, &self.checkpoint) {
             (Some(collection), Some(checkpoint)) => self.of_texts(collection, checkpoint)?,
             _ => self.of_embeddings()?,

@@ -47,7 +47,7 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let rebuilds = self.rebuild.is_some() || self.given.any();
+        let rebuilds = self.given.any()? || self.rebuild.is_some();
         if !rebuilds {
             let because = "nothing is built; give --rebuild COLLECTION to build the index again";
             refuse(self.compute.given(), because)?;
@@ -110,7 +110,7 @@ impl VerifyCommand {
             "{path} has no manifest, so it was not built by Concord; its files fit together, but whether \
              a byte was altered cannot be told"
         )]);
-        if self.rebuild.is_some() || self.given.any() {
+        if self.rebuild.is_some() || self.given.any()? {
             return Err(
                 "building again needs an index that Concord built; use `concord diff` instead"
                     .into(),

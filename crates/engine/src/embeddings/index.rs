@@ -18,6 +18,7 @@ use super::passages::GivenPassages;
 use crate::buildable::{Buildable, EmbeddingPlace};
 use crate::native::fewer_centroids;
 use crate::origin::Origin;
+use crate::recorded::IDS_INPUT;
 use crate::settings::DEFAULT_SEED;
 use crate::swap::{Sizes, Swap, SwapError};
 
@@ -158,7 +159,7 @@ impl Buildable for GivenIndex {
     fn inputs(&self) -> BTreeMap<String, BitHash> {
         let mut inputs = BTreeMap::from([(EMBEDDINGS.to_owned(), self.passages.hash())]);
         if let Some(hash) = self.passages.ids_hash() {
-            inputs.insert("ids".to_owned(), hash);
+            inputs.insert(IDS_INPUT.to_owned(), hash);
         }
         inputs
     }

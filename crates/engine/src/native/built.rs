@@ -13,13 +13,14 @@ use super::Native;
 use crate::buildable::{Buildable, EmbeddingPlace};
 use crate::origin::Origin;
 use crate::passages::{ids_hash, table_of};
+use crate::recorded::IDS_INPUT;
 use crate::swap::Swap;
 
 impl Buildable for Native {
     fn inputs(&self) -> BTreeMap<String, BitHash> {
         let mut inputs = Native::inputs(self);
         if let Some(hash) = ids_hash(&self.collection) {
-            inputs.insert("ids".to_owned(), hash);
+            inputs.insert(IDS_INPUT.to_owned(), hash);
         }
         inputs
     }

@@ -8,6 +8,7 @@ use concord_tensor::FileError;
 use super::finding::Finding;
 use super::manifest::ManifestError;
 use super::names::METADATA_FILE;
+use crate::passages::PassageDbError;
 
 /// Why an index cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum IndexError {
     File(#[from] FileError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// The table of the passages is none.
+    #[error(transparent)]
+    Passages(#[from] PassageDbError),
     /// A file is not as the manifest says.
     #[error("the index in {path} is damaged: {finding}; build it again, or restore the file", path = path.display())]
     Damaged {

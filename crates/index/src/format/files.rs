@@ -13,6 +13,8 @@ use super::error::IndexError;
 use super::finding::Finding;
 use super::manifest::{FileRecord, IndexManifest, ReadManifest};
 use super::mapped::MappedFile;
+use super::names::PASSAGES_FILE;
+use crate::passages::PassageDb;
 
 /// The bytes that are read of a JSON file of settings; real ones have two thousand.
 const MAX_SETTINGS: u64 = 1 << 20;
@@ -120,6 +122,14 @@ impl IndexFiles {
     /// written.
     pub fn manifest_has_hash(&self) -> bool {
         self.manifest.as_ref().is_some_and(|read| read.has_hash)
+    }
+
+    /// Whether the manifest has a file of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.manifest().is_some_and(|manifest| {
+            let mut files = manifest.files.iter();
+            files.any(|file| file.name == name)
+        })
     }
 
     /// What is wrong with the first file that is not as the manifest says.
@@ -253,6 +263,22 @@ impl IndexFiles {
             self.check(record, &found)?;
         }
         Ok(bytes)
+    }
+
+    /// The table of the passages, of the bytes that the manifest has; `None` where the index has none.
+    ///
+    /// # Errors
+    /// When it is not as the manifest says, or no such table.
+    pub fn passages(&self) -> Result<Option<PassageDb>, IndexError> {
+        let record = match self.has(PASSAGES_FILE) {
+            true => self.record(PASSAGES_FILE)?,
+            false => None,
+        };
+        let Some(record) = record else {
+            return Ok(None);
+        };
+        let bytes = self.bytes_up_to(PASSAGES_FILE, record.bytes)?;
+        Ok(Some(PassageDb::of_bytes(&self.at(PASSAGES_FILE), &bytes)?))
     }
 
     /// A tensor file, and how many bytes it has. Of an index with a manifest, its bytes are in memory.

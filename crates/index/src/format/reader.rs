@@ -17,8 +17,8 @@ use super::finite::not_finite_in;
 use super::index::Index;
 use super::mapped::{MappedFile, Values};
 use super::names::{
-    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, codes_file,
-    doclens_file, residuals_file,
+    AVG_RESIDUAL_FILE, BUCKETS_FILE, CENTROIDS_FILE, IVF_FILE, METADATA_FILE, PASSAGES_FILE,
+    codes_file, doclens_file, residuals_file,
 };
 use super::tensors::IndexTensors;
 use crate::codec::can_pack;
@@ -208,6 +208,10 @@ impl Parts<'_> {
         let source = lists.swap_remove(0);
         shaped(&lengths, IVF_LENGTHS, &[Some(centroids.shape()[0])])?;
         shaped(&source, IVF, &[None])?;
+        // It may be large, and its bytes need not be read before they are used.
+        if tensors.files().has(PASSAGES_FILE) {
+            tensors.files().mapped(PASSAGES_FILE)?;
+        }
         tensors.files().check_rest()?;
         Ok(Located {
             dim,

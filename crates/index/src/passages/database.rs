@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use concord_corpus::{DocumentIds, PlainPids};
 use concord_tensor::BitHash;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, Row};
 
 use super::table::{PassageRecord, PassageTable};
 
@@ -83,6 +83,34 @@ impl PassageDb {
     /// # Errors
     /// When it is no such table.
     pub fn open(path: &Path) -> Result<PassageDb, PassageDbError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_URI
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(immutable(path), flags);
+        let connection = connection.map_err(|source| PassageDbError::Sqlite {
+            path: path.to_owned(),
+            source,
+        })?;
+        PassageDb::of(path, connection)
+    }
+
+    /// The table that these bytes of the file at `path` are.
+    ///
+    /// # Errors
+    /// When they are no such table.
+    pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<PassageDb, PassageDbError> {
+        let connection = Connection::open_in_memory().and_then(|mut connection| {
+            connection.deserialize_read_exact(MAIN_DB, bytes, bytes.len(), true)?;
+            Ok(connection)
+        });
+        let connection = connection.map_err(|source| PassageDbError::Sqlite {
+            path: path.to_owned(),
+            source,
+        })?;
+        PassageDb::of(path, connection)
+    }
+
+    fn of(path: &Path, connection: Connection) -> Result<PassageDb, PassageDbError> {
         let sqlite = |source| PassageDbError::Sqlite {
             path: path.to_owned(),
             source,
@@ -91,10 +119,6 @@ impl PassageDb {
             path: path.to_owned(),
             what,
         };
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_URI
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(immutable(path), flags).map_err(sqlite)?;
         connection
             .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON;")
             .map_err(sqlite)?;

@@ -239,7 +239,7 @@ impl Look<'_> {
             watched: pids.iter().copied().collect(),
             modules: architecture
                 .computing()
-                .filter(|module| outputs_forced.has(&module.path))
+                .filter(|module| sides.iter().all(|side| side.has(&module.path)))
                 .count(),
             heads: self.a.heads(),
             culprits,
