@@ -27,7 +27,7 @@ use crate::progress::{Heard, Listener, Step};
 /// let searcher = concord::Searcher::open_for_embeddings("index", concord::OpenOptions::default())?;
 /// # let query = vec![0.0; 128];
 /// let request = concord::Request::new(10, &searcher.search_options());
-/// for hit in searcher.answer_embeddings(&query, &request)?.hits {
+/// for hit in searcher.answer_embeddings(&query, 128, &request)?.hits {
 ///     println!("{} {}", hit.id, hit.score);
 /// }
 /// # Ok(())

@@ -139,7 +139,8 @@ impl Searcher {
         Ok(self.named(found))
     }
 
-    /// [`Searcher::answer`] for a query's embeddings `(tokens, width)`, one token after another.
+    /// [`Searcher::answer`] for a query's embeddings `(tokens, width)`, one token after another. The width is asked for so
+    /// that embeddings of another are not taken for more tokens.
     ///
     /// That they were made as those of the passages were is the caller's to know: another checkpoint's are searched for
     /// as well, and find nothing that means anything.
@@ -147,9 +148,14 @@ impl Searcher {
     /// # Errors
     /// [`Error::Search`] when they are not as wide as the index, or not finite; [`Error::Open`] when the index turns out
     /// to be damaged.
-    pub fn answer_embeddings(&self, query: &[f32], request: &Request<'_>) -> Result<Answer, Error> {
+    pub fn answer_embeddings(
+        &self,
+        query: &[f32],
+        width: usize,
+        request: &Request<'_>,
+    ) -> Result<Answer, Error> {
         let index = &self.0;
-        let answer = || index.answer_embeddings(query, request);
+        let answer = || index.answer_embeddings(query, width, request);
         Ok(self.named(index.compute().install(answer)?))
     }
 

@@ -118,6 +118,8 @@ pub enum SearchError {
         "the index was opened for queries that are embeddings, and has no checkpoint for texts"
     )]
     NoEncoder,
+    #[error("the embeddings of the query are {found} wide, and those of the index {index}")]
+    Width { found: usize, index: usize },
     #[error("{numbers} numbers are not the embeddings of a query, which have {width} each")]
     NotRows { numbers: usize, width: usize },
     #[error("the embedding {0} of the query is not finite")]
@@ -297,9 +299,16 @@ impl OpenIndex {
     pub fn answer_embeddings(
         &self,
         query: &[f32],
+        width: usize,
         request: &Request<'_>,
     ) -> Result<Found, SearchError> {
-        let width = self.index.dim();
+        let index = self.index.dim();
+        if width != index {
+            return Err(SearchError::Width {
+                found: width,
+                index,
+            });
+        }
         if query.is_empty() || !query.len().is_multiple_of(width) {
             return Err(SearchError::NotRows {
                 numbers: query.len(),

@@ -293,7 +293,7 @@ fn embeddings_that_are_added_in_pieces_make_the_index_of_those_that_are_added_at
     // What was added is found, and what is deleted is not.
     let hub = || OpenOptions::new(HubOptions::new(""));
     let last = embeddings.slice_rows(ends[count - 1]..ends[count]).unwrap();
-    let last = last.as_slice::<f32>().unwrap();
+    let (last, width) = (last.as_slice::<f32>().unwrap(), last.row_len());
     let options = SearchOptions::default();
     let exactly = Request {
         exact: true,
@@ -301,7 +301,7 @@ fn embeddings_that_are_added_in_pieces_make_the_index_of_those_that_are_added_at
     };
     let found = |index: &str| {
         let index = OpenIndex::open_for_embeddings(&place.path(index), hub()).unwrap();
-        let found = index.answer_embeddings(last, &exactly).unwrap();
+        let found = index.answer_embeddings(last, width, &exactly).unwrap();
         let ids = found
             .hits
             .iter()
@@ -365,6 +365,7 @@ fn queries_that_are_embeddings_find_what_their_texts_find() {
     let embeddings = texts.encoder().unwrap().encode(query).unwrap();
 
     let (given, doclens) = encoded();
+    let width = given.row_len();
     let mut files = place.cut(&given, &doclens);
     let ids: String = (0..doclens.len())
         .map(|pid| format!("passage {pid}\n"))
@@ -407,7 +408,9 @@ fn queries_that_are_embeddings_find_what_their_texts_find() {
         },
     ] {
         let by_text = texts.answer(query, &request).unwrap();
-        let by_embeddings = index.answer_embeddings(&embeddings, &request).unwrap();
+        let by_embeddings = index
+            .answer_embeddings(&embeddings, width, &request)
+            .unwrap();
         assert_eq!(by_text, by_embeddings);
         assert_eq!(
             index.documents().external_id(by_text.hits[0].pid),
@@ -419,11 +422,14 @@ fn queries_that_are_embeddings_find_what_their_texts_find() {
         index.answer(query, &request),
         Err(SearchError::NoEncoder)
     ));
-    let cut = index.answer_embeddings(&embeddings[1..], &request);
+    let cut = index.answer_embeddings(&embeddings[1..], width, &request);
     assert!(matches!(cut, Err(SearchError::NotRows { .. })), "{cut:?}");
+    // As many numbers as several embeddings of another width have.
+    let wider = index.answer_embeddings(&embeddings, 2 * width, &request);
+    assert!(matches!(wider, Err(SearchError::Width { .. })), "{wider:?}");
     let mut infinite = embeddings.clone();
     infinite[given.row_len()] = f32::INFINITY;
-    let refused = index.answer_embeddings(&infinite, &request);
+    let refused = index.answer_embeddings(&infinite, width, &request);
     assert!(
         matches!(refused, Err(SearchError::NotFinite(1))),
         "{refused:?}"

@@ -185,7 +185,7 @@ impl SearchCommand {
         };
         let found = index.compute().install(|| match &embedded {
             Some(embedded) => self.search(&embedded.queries, |query| {
-                Ok(index.answer_embeddings(&query.embeddings, &request)?)
+                Ok(index.answer_embeddings(&query.embeddings, embedded.width, &request)?)
             }),
             None => {
                 let queries: Vec<&str> = queries.iter().map(|query| query.text).collect();
