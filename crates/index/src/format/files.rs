@@ -49,7 +49,7 @@ pub(super) enum Purpose {
 /// The files of an index, whoever built it, opened through one handle of its folder.
 ///
 /// Where the index has a manifest, a file is handed out only when its bytes have the hash recorded there, and it is
-/// those bytes that are handed out. Large files are mapped instead, and [`check_mapped`](IndexFiles::check_mapped) has to
+/// those bytes that are handed out. Large files are mapped instead, and `check_mapped` has to
 /// be asked before what they hold is used: it hashes what was mapped. So whatever happens to the folder or in it while it is read, what is read is the
 /// index that the manifest describes, or an error.
 #[derive(Debug)]
