@@ -35,7 +35,10 @@ class Indexes(unittest.TestCase):
     def test_a_build_is_measured_from_outside(self):
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder, "index")
-            program = "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir(); (p / 'a').write_bytes(b'12345'); print('{\"seconds\": 0.25, \"centroids\": 4}')"
+            program = (
+                "import sys, pathlib; p = pathlib.Path(sys.argv[1]); p.mkdir(); "
+                "(p / 'metadata.json').write_text('{\"num_partitions\": 4}'); print('{\"seconds\": 0.25}')"
+            )
             built = index_engines.run(["python3", "-c", program, out], out)
         self.assertEqual((built.seconds, built.size, built.centroids), (0.25, 21, 4))
         self.assertGreater(built.wall, 0)
