@@ -4,7 +4,7 @@
 All build an index of the same embeddings, in turns, and are then asked for the same queries, in turns: one query after
 another, and all at once. What they find is compared with the best passages by all embeddings as they are given.
 DATA is a folder with `passages/embeddings.npy`, `passages/embeddings.doclens.npy` and `queries.npy`; `--collection`,
-`--queries` and `--checkpoint` write it.
+`--queries` and `--checkpoint` write it, and so does `--generate`.
 """
 
 import argparse
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--collection", type=Path, help="passages, to write the folder")
     parser.add_argument("--queries", type=Path, help="queries, to write the folder")
     parser.add_argument("--checkpoint", type=Path, help="a folder with model.safetensors, to write the folder")
+    parser.add_argument("--generate", type=numbers, metavar="PASSAGES,TOKENS,WIDTH", help="write the folder with generated embeddings and 500 queries, by seed 7")
     parser.add_argument("--threads", type=numbers, default=[1, 2], help="threads that search [default: 1,2]")
     parser.add_argument("--builds", type=int, default=3, help="how often each is built, on all threads [default: 3]")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is searched [default: 5]")
@@ -53,6 +54,8 @@ def measure(options, scratch: Path) -> dict:
     if options.collection:
         command = [environments.peers(), "embed", "--checkpoint", options.checkpoint, "--collection", options.collection]
         environments.run([*command, "--queries", options.queries, "--out", options.data], "encoding")
+    if options.generate:
+        generate(options)
     compared = engines(options.concord, options.data)
     result = {
         "processor": processor(),
@@ -71,6 +74,14 @@ def measure(options, scratch: Path) -> dict:
     for threads in options.threads:
         search(compared, folders, threads, options, scratch, truth, result["engines"])
     return result
+
+
+def generate(options) -> None:
+    passages, tokens, width = options.generate
+    script = environments.ENGINES / "plaid_rounds.py"
+    command = [environments.plaid(), script, "generate", "--data", options.data, "--passages", passages]
+    command += ["--tokens", tokens, "--width", width, "--queries", 500, "--seed", 7]
+    environments.run(command, "generating embeddings")
 
 
 def build(index, kept: dict, out: Path, folders: dict) -> None:

@@ -3,6 +3,7 @@
     plaid_rounds.py build --engine fast-plaid --data DATA --out INDEX --nbits 4 --niters 4
     plaid_rounds.py serve --engine fast-plaid --data DATA --index INDEX --threads 2
     plaid_rounds.py exact --data DATA --k 10 --out FILE
+    plaid_rounds.py generate --data DATA --passages 5000 --tokens 109 --width 128 --queries 500 --seed 7
 
 A folder DATA is as `peers/src/collection.rs` writes it, and `serve` answers as `peers/src/indexes.rs` does.
 """
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from generated import generate
 from rounds import answer_lines, refuse, seconds
 
 # Embeddings that are scored at once when all are: a few hundred megabytes of scores.
@@ -67,14 +69,16 @@ ENGINES = {engine.package: engine for engine in (FastPlaid, XtrWarp)}
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["build", "serve", "exact"])
+    parser.add_argument("what", choices=["build", "serve", "exact", "generate"])
     parser.add_argument("--engine", choices=ENGINES)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--index", "--out", type=Path, required=True)
+    parser.add_argument("--index", "--out", type=Path)
     parser.add_argument("--nbits", type=int)
     parser.add_argument("--niters", type=int)
     parser.add_argument("--k", type=int)
     parser.add_argument("--threads", type=int)
+    for name in ("passages", "tokens", "width", "queries", "seed"):
+        parser.add_argument(f"--{name}", type=int)
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -82,6 +86,8 @@ def main() -> None:
         build(options)
     elif options.what == "serve":
         serve(options)
+    elif options.what == "generate":
+        generate(options.data, options.passages, options.tokens, options.width, options.queries, options.seed)
     else:
         np.save(options.index, exact(options.data, options.k))
 

@@ -6,6 +6,7 @@ mod changed;
 mod commands;
 mod embedded_collection;
 mod environment;
+mod id_files;
 mod inputs;
 mod interruption;
 mod matches;

@@ -132,12 +132,17 @@ fn added<B: Buildable + Sync>(
     let first = rows.passages();
     let mut runs = Opened::runs(&rows, 0, &table, 0, false);
     runs.extend(Opened::runs(&added, 1, &table, first, false));
-    let weights = opened.tensors.artifact(BUCKET_WEIGHTS)?.unwrap_or_default();
-    let weights = weights.first().map(|weights| weights.read()).transpose()?;
-    let weights = weights.map_or(Ok(Vec::new()), |all| {
-        all.as_slice::<f32>().map(<[f32]>::to_vec)
-    })?;
-    let drift = bytes.drift(opened.config.dim, opened.config.nbits, &weights);
+    let weights = what
+        .swaps()
+        .iter()
+        .find(|swap| swap.artifact() == BUCKET_WEIGHTS);
+    let drift = match weights {
+        Some(weights) => {
+            let weights = weights.tensor().as_slice::<f32>()?;
+            bytes.drift(opened.config.dim, opened.config.nbits, weights)
+        }
+        None => None,
+    };
     let mut report = ChangeReport {
         added: added.passages(),
         removed: replaced.len(),

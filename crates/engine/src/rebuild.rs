@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concord_corpus::Collection;
-use concord_index::format::IndexManifest;
+use concord_index::format::{IndexManifest, PASSAGES_FILE};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::{Compute, ComputeError, ComputeOptions};
 use concord_model::checkpoint::Checkpoint;
@@ -17,7 +17,7 @@ use crate::embeddings::{
 };
 use crate::native::{Native, NativeError};
 use crate::options::{NativeOptions, OptionError};
-use crate::recorded::{RecordedError, is_changed, is_of_embeddings, recorded_options};
+use crate::recorded::{IDS_INPUT, RecordedError, is_changed, is_of_embeddings, recorded_options};
 use crate::settings::IndexSettings;
 
 /// What came of building an index again.
@@ -174,7 +174,11 @@ fn again(
     what: &impl Buildable,
     progress: &dyn Progress,
 ) -> Result<RebuildReport, RebuildError> {
-    let inputs = what.inputs();
+    let mut inputs = what.inputs();
+    // Of indexes from before there was a table of passages, the manifest says nothing of ids.
+    if manifest.files.iter().all(|file| file.name != PASSAGES_FILE) {
+        inputs.remove(IDS_INPUT);
+    }
     let mut names = inputs.keys().chain(manifest.inputs.keys());
     if let Some(name) = names.find(|name| manifest.inputs.get(*name) != inputs.get(*name)) {
         return Err(RebuildError::OtherInput(name.clone()));

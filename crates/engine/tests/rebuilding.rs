@@ -14,14 +14,14 @@ use concord_corpus::Collection;
 use concord_engine::build::Layout;
 use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild};
 use concord_engine::settings::IndexSettings;
-use concord_index::format::{Index, IndexError, IndexManifest};
+use concord_index::format::{Index, IndexError, IndexManifest, PASSAGES_FILE};
 use concord_index::verify::{Finding, VerifyError, verify};
 use concord_pipeline::NoProgress;
 use concord_pipeline::artifact::{CENTROIDS, D, EMBS};
 use concord_tensor::BitHash;
 use serde_json::json;
 
-use engine::{built, checkpoint, collection, engine, options, swap};
+use engine::{built, checkpoint, collection, engine, engine_over, options, swap};
 use golden::OLD;
 
 /// The manifest of an index that `word` built at `out`.
@@ -245,4 +245,28 @@ fn an_index_of_the_reference_has_nothing_to_be_verified_against() {
     assert!(matches!(error, VerifyError::NoManifest(_)));
     assert!(error.to_string().contains("concord diff"), "{error}");
     Index::open(&OLD.path("index")).unwrap();
+}
+
+#[test]
+fn ids_that_the_manifest_does_not_know_of_are_no_other_input() {
+    let passages = concat!(
+        r#"{"_id": "a", "text": "a river runs through the valley"}"#,
+        "\n",
+        r#"{"_id": "b", "text": "the harbour is closed in winter"}"#,
+    );
+    let collection = || Collection::parse_beir("passages", passages.as_bytes()).unwrap();
+    let native = engine_over(collection(), "native", IndexSettings::default()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("index");
+    built(&native, Layout::default(), &out);
+    let mut manifest = IndexManifest::read(&out).unwrap().unwrap();
+    assert_eq!(rebuilt(&manifest, collection()).unwrap().differing, [""; 0]);
+    // Other ids are another input.
+    let others = Collection::parse_beir("passages", passages.replace("\"b\"", "\"c\"").as_bytes());
+    let refused = rebuilt(&manifest, others.unwrap());
+    assert!(matches!(refused, Err(RebuildError::OtherInput(input)) if input == "ids"));
+    // As an earlier version wrote it, without a table of passages.
+    manifest.inputs.remove("ids").unwrap();
+    manifest.files.retain(|file| file.name != PASSAGES_FILE);
+    assert_eq!(rebuilt(&manifest, collection()).unwrap().differing, [""; 0]);
 }

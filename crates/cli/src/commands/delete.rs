@@ -1,12 +1,12 @@
 //! `concord delete`.
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use concord_engine::change::delete;
 
 use crate::changed::print_change;
+use crate::id_files::ids_in;
 use crate::output::{Failure, Outcome};
 use crate::progress::TerminalProgress;
 
@@ -35,26 +35,11 @@ impl DeleteCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         let mut ids = self.ids;
         if let Some(path) = &self.ids_from {
-            ids.extend(read_ids(path)?);
+            ids.extend(ids_in(path)?);
         }
         let named = ids.iter().map(String::as_str);
         let report = delete(&self.index, named, &TerminalProgress::new())?;
         print_change(&self.index, &report, self.json)?;
         Ok(Outcome::Same)
     }
-}
-
-/// The lines of a file that are not empty.
-fn read_ids(path: &Path) -> Result<Vec<String>, Failure> {
-    let cannot = |error: std::io::Error| format!("cannot read {}: {error}", path.display());
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut ids = Vec::new();
-    for line in BufReader::new(file).lines() {
-        let line = line.map_err(cannot)?;
-        let id = line.trim_end_matches('\r');
-        if !id.is_empty() {
-            ids.push(id.to_owned());
-        }
-    }
-    Ok(ids)
 }

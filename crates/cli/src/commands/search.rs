@@ -23,6 +23,7 @@ use concord_report::{
 use rayon::prelude::*;
 
 use crate::environment;
+use crate::id_files::passages_in;
 use crate::inputs::{ComputeArguments, isa, positive, precision, score, threads};
 use crate::matches::Matcher;
 use crate::output::{Failure, Outcome, print, print_as_is, status, warn};
@@ -392,34 +393,6 @@ impl SearchCommand {
             Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }
-}
-
-/// The passages whose ids stand in a file, one a line.
-fn passages_in(
-    path: &Path,
-    documents: &dyn DocumentIds,
-    passages: usize,
-) -> Result<PassageSet, Failure> {
-    let shown = path.display();
-    let text = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let text = String::from_utf8(text).map_err(|_| format!("{shown} is no UTF-8 text"))?;
-    let mut pids = Vec::new();
-    for (line, id) in text.lines().enumerate() {
-        let id = id.trim();
-        if id.is_empty() {
-            continue;
-        }
-        let pid = documents.pid_of(id);
-        let pid = pid.filter(|pid| (*pid as usize) < passages);
-        pids.push(pid.ok_or_else(|| {
-            let (line, id) = (line + 1, printable(id));
-            format!("{shown}, line {line}: the index has no passage of the id {id}")
-        })?);
-    }
-    if pids.is_empty() {
-        return Err(format!("{shown} holds no ids, so there is nothing to search among").into());
-    }
-    Ok(PassageSet::of(pids, passages)?)
 }
 
 /// Queries that are embeddings, by their ids; in the place of a text how many embeddings each has.

@@ -149,10 +149,6 @@ impl GivenIndex {
         self.codec = codec;
         Ok(self)
     }
-
-    pub fn passages(&self) -> &GivenPassages {
-        &self.passages
-    }
 }
 
 impl Buildable for GivenIndex {
