@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--queries", type=Path, help="queries, to write the folder")
     parser.add_argument("--checkpoint", type=Path, help="a folder with model.safetensors, to write the folder")
     parser.add_argument("--generate", type=numbers, metavar="PASSAGES,TOKENS,WIDTH", help="write the folder with generated embeddings and 500 queries, by seed 7")
+    parser.add_argument("--uneven", action="store_true", help="generate passages of so many embeddings on average, as unevenly long as real ones")
     parser.add_argument("--threads", type=numbers, default=[1, 2], help="threads that search [default: 1,2]")
     parser.add_argument("--builds", type=int, default=3, help="how often each is built, on all threads [default: 3]")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is searched [default: 5]")
@@ -81,6 +82,7 @@ def generate(options) -> None:
     script = environments.ENGINES / "plaid_rounds.py"
     command = [environments.plaid(), script, "generate", "--data", options.data, "--passages", passages]
     command += ["--tokens", tokens, "--width", width, "--queries", 500, "--seed", 7]
+    command += ["--uneven"] if options.uneven else []
     environments.run(command, "generating embeddings")
 
 

@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     for name in ("passages", "tokens", "width", "queries", "seed"):
         parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--uneven", action="store_true")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -87,7 +88,7 @@ def main() -> None:
     elif options.what == "serve":
         serve(options)
     elif options.what == "generate":
-        generate(options.data, options.passages, options.tokens, options.width, options.queries, options.seed)
+        generate(options.data, options.passages, options.tokens, options.width, options.queries, options.seed, options.uneven)
     else:
         np.save(options.index, exact(options.data, options.k))
 

@@ -10,7 +10,6 @@ use concord_index::search::{Found, PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
 use concord_model::hub::HubOptions;
 use concord_model::precision::Precision;
-use rayon::prelude::*;
 
 use crate::checkpoint::usual_hub;
 use crate::error::Error;
@@ -196,18 +195,22 @@ impl Searcher {
     ///
     /// # Errors
     /// [`Error::Query`], for the first query that cannot be encoded.
-    pub fn search_all<S: AsRef<str> + Sync>(
+    pub fn search_all<S: AsRef<str>>(
         &self,
         queries: &[S],
         k: usize,
     ) -> Result<Vec<Vec<Hit>>, Error> {
-        self.0.compute().install(|| {
-            let found: Vec<Result<_, Error>> = queries
-                .par_iter()
-                .map(|query| self.search(query.as_ref(), k))
-                .collect();
-            found.into_iter().collect()
-        })
+        let index = &self.0;
+        let options = index.search_options();
+        let request = Request::new(k, &options);
+        let queries: Vec<&str> = queries.iter().map(AsRef::as_ref).collect();
+        let found = index
+            .compute()
+            .install(|| index.answer_all(&queries, &request))?;
+        Ok(found
+            .into_iter()
+            .map(|found| self.named(found).hits)
+            .collect())
     }
 
     /// How many tokens of a query are not searched, since it is longer than the index's `query_maxlen`: 0 only if it fits,

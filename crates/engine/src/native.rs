@@ -11,6 +11,7 @@ use concord_index::codec::{Nearest, can_pack};
 use concord_index::plan::Plan;
 use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
 use concord_kernels::CONTRACT_VERSION;
+use concord_kernels::bf16;
 use concord_kernels::compute::{Compute, ComputeError};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::config::{ColbertConfig, ConfigError, ConfigLayer};
@@ -427,15 +428,29 @@ impl Native {
         })
     }
 
-    /// Notices for the user: about the checkpoint and its tokenizer, the collection, what of it was cut off, and,
+    /// Notices for the user: about the checkpoint and its tokenizer, the collection, the precision, what of it was cut off, and,
     /// once it is known, the plan.
     pub fn notices(&self, evaluator: Option<&Evaluator<'_>>) -> Result<Vec<String>, EvaluateError> {
         let mut notices = self.checkpoint.notices().to_vec();
         notices.extend(self.encoder.tokenizer.notices());
         notices.extend_from_slice(self.collection.notices());
+        notices.extend(self.slow_precision());
         notices.extend(self.cut_passages());
         notices.extend(evaluator.map(fewer_centroids).transpose()?.flatten());
         Ok(notices)
+    }
+
+    /// That `bf16` is no faster than `f32` here, if that is so.
+    fn slow_precision(&self) -> Option<String> {
+        let slow =
+            self.options.precision == Precision::Bf16 && !bf16::has_instruction(&self.compute);
+        slow.then(|| {
+            format!(
+                "products of bf16 have no instruction here ({}): they are computed by those of f32, with the same result, \
+                 and take as long as those of precision=f32",
+                self.compute
+            )
+        })
     }
 
     /// That passages are longer than what is encoded of them, if some are.

@@ -22,6 +22,7 @@ use concord_model::hub::HubOptions;
 use concord_model::numerics::Numerics;
 use concord_model::precision::Precision;
 use concord_model::query::{QueryEncoder, QueryError};
+use rayon::prelude::*;
 use serde_json::Value as Json;
 
 use crate::checkpoint;
@@ -32,6 +33,10 @@ use crate::texts::{Named, TextsError};
 /// An index whose files have no more bytes than this is checked while it is opened: in some milliseconds, so that
 /// what is wrong with it is told early. A larger one is checked by the first search.
 const CHECKED_WHILE_OPENED: u64 = 4 << 20;
+
+/// Queries that one thread encodes together, where there are enough: of 32 tokens each, two parts of what the encoder
+/// takes at once.
+const ENCODED_TOGETHER: usize = 6;
 
 /// What to search with instead of what the index records.
 #[derive(Clone, Debug)]
@@ -283,13 +288,44 @@ impl OpenIndex {
     /// When the text is empty or cannot be tokenized, or its embeddings come out as something else than finite numbers;
     /// when the index is damaged.
     pub fn answer(&self, query: &str, request: &Request<'_>) -> Result<Found, SearchError> {
-        if query.trim().is_empty() {
+        Ok(self.answer_together(&[query], request)?.remove(0))
+    }
+
+    /// [`OpenIndex::answer`] for several queries, divided among the threads that the caller is on: the same results, in the
+    /// same order.
+    ///
+    /// # Errors
+    /// As [`OpenIndex::answer`], for the first query that cannot be answered.
+    pub fn answer_all(
+        &self,
+        queries: &[&str],
+        request: &Request<'_>,
+    ) -> Result<Vec<Found>, SearchError> {
+        let of_a_thread = queries.len().div_ceil(self.compute.threads().max(1));
+        let groups = queries.par_chunks(of_a_thread.clamp(1, ENCODED_TOGETHER));
+        let found = groups
+            .with_max_len(1)
+            .map(|group| self.answer_together(group, request));
+        let found: Vec<Result<Vec<Found>, SearchError>> = found.collect();
+        let found: Vec<Vec<Found>> = found.into_iter().collect::<Result<_, _>>()?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    fn answer_together(
+        &self,
+        queries: &[&str],
+        request: &Request<'_>,
+    ) -> Result<Vec<Found>, SearchError> {
+        if queries.iter().any(|query| query.trim().is_empty()) {
             return Err(QueryError::Empty.into());
         }
         let encoder = self.encoder().ok_or(SearchError::NoEncoder)?;
         let searcher = self.searcher()?;
-        let embeddings = encoder.encode(query)?;
-        Ok(searcher.answer(&embeddings, self.config.query_maxlen, request))
+        let answer = |embeddings: Result<Vec<f32>, QueryError>| {
+            Ok(searcher.answer(&embeddings?, self.config.query_maxlen, request))
+        };
+        let encoded = encoder.encode_all(queries).into_iter();
+        encoded.map(answer).collect()
     }
 
     /// What is found for the embeddings `(tokens, width)` of a query, all of which choose candidates.

@@ -10,12 +10,13 @@ use std::fs;
 use std::path::Path;
 
 use concord_engine::build::Layout;
-use concord_engine::open::{OpenError, OpenIndex, OpenOptions};
+use concord_engine::open::{OpenError, OpenIndex, OpenOptions, SearchError};
 use concord_engine::settings::IndexSettings;
+use concord_index::search::Request;
 use concord_kernels::compute::Compute;
 use concord_model::hub::HubOptions;
 use concord_model::precision::Precision;
-use concord_model::query::QueryEncoder;
+use concord_model::query::{QueryEncoder, QueryError};
 
 use engine::{built, checkpoint, engine, options};
 use golden::input;
@@ -67,6 +68,42 @@ fn queries_are_encoded_by_the_modules_and_variants_that_encoded_the_passages() {
         );
         let found = opened.encoder().unwrap().encode(QUERY).unwrap();
         assert!(found == encoder.unwrap().encode(QUERY).unwrap(), "{native}");
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+#[test]
+fn queries_that_are_answered_together_find_what_each_finds_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("index");
+    let queries = [
+        "rain",
+        QUERY,
+        "the last train",
+        "a",
+        "bread and milk",
+        "stars",
+        "who",
+    ];
+    // The last adds in another order for the rows of more than one query, which must be encoded alone then.
+    for native in [
+        "native,precision=int8",
+        "native",
+        "native,gemm=split-k:4@33",
+    ] {
+        index(native, &out);
+        let opened = OpenIndex::open(&out, with_checkpoint()).unwrap();
+        let options = opened.search_options();
+        let request = Request::new(5, &options);
+        let together = opened
+            .compute()
+            .install(|| opened.answer_all(&queries, &request));
+        for (query, found) in queries.iter().zip(together.unwrap()) {
+            let alone = opened.answer(query, &request).unwrap();
+            assert_eq!(found.hits, alone.hits, "{native}: {query}");
+        }
+        let empty = opened.answer_all(&["rain", " "], &request);
+        assert!(matches!(empty, Err(SearchError::Query(QueryError::Empty))));
         fs::remove_dir_all(&out).unwrap();
     }
 }

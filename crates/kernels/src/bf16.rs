@@ -1,14 +1,17 @@
 //! Linear layers of `bf16` operands with sums in `f32`.
 
+use std::sync::OnceLock;
+
 use crate::compute::Compute;
+use crate::gemm::add_assign;
 use crate::isa::on_isa;
 #[cfg(target_arch = "x86_64")]
-use crate::isa::{Avx512Bf16, Isa, with_proof};
+use crate::isa::{Avx512Bf16, Isa};
 use crate::lanes::Lanes;
+use crate::linear::{PackedWeights, linear_in_runs};
 use crate::machine::Machine;
 use crate::reduction::LANES;
-use crate::rounding::Format;
-use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
+use crate::rounding::{Format, round};
 
 /// The weights of sixteen outputs for two neighbouring inputs: in each lane the first input's in the lower
 /// half, the second's in the upper.
@@ -20,6 +23,8 @@ pub(crate) struct Pairs([u32; LANES]);
 #[derive(Clone)]
 pub struct Bf16Weights {
     panels: Vec<Pairs>,
+    /// In `f32`, made where a product needs them so: [`Bf16Weights::widen`].
+    widened: OnceLock<PackedWeights>,
     outputs: usize,
     inputs: usize,
 }
@@ -45,6 +50,7 @@ impl Bf16Weights {
         }
         Bf16Weights {
             panels,
+            widened: OnceLock::new(),
             outputs,
             inputs,
         }
@@ -58,6 +64,20 @@ impl Bf16Weights {
     /// The number of inputs (columns of `x`).
     pub fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// The weights in `f32` for an even number of inputs, in the order in which they join a sum.
+    fn widen(&self) -> PackedWeights {
+        let in_order = |pairs: &Pairs| {
+            let mut both = [Lanes::ZERO; 2];
+            for (lane, &pair) in pairs.0.iter().enumerate() {
+                let [first, second] = in_order(pair);
+                (both[0].0[lane], both[1].0[lane]) = (first, second);
+            }
+            both
+        };
+        let panels = self.panels.iter().flat_map(in_order).collect();
+        PackedWeights::of_panels(panels, self.outputs, 2 * self.inputs.div_ceil(2))
     }
 }
 
@@ -133,158 +153,205 @@ pub fn linear_bf16(
         bias.is_none_or(|bias| bias.len() == outputs),
         "bias is (outputs,)"
     );
-    let isa = match compute.isa() {
+    #[cfg(target_arch = "x86_64")]
+    if let Isa::Avx512(avx512) = compute.isa()
+        && let Some(proof) = Avx512Bf16::try_beside(avx512)
+    {
+        return instruction::linear(proof, x, weights, bias, y);
+    }
+    by_widening(compute, x, weights, bias, y);
+}
+
+/// [`linear_bf16`] without the instruction: the same chains of operands in `f32`, which hold every `bf16`.
+fn by_widening(
+    compute: &Compute,
+    x: &Bf16Rows,
+    weights: &Bf16Weights,
+    bias: Option<&[f32]>,
+    y: &mut [f32],
+) {
+    let weights = weights.widened.get_or_init(|| weights.widen());
+    let x: Vec<f32> = x.pairs.iter().copied().flat_map(in_order).collect();
+    let one_chain = weights.inputs().max(1);
+    linear_in_runs(compute, &x, weights, None, one_chain, y);
+    if let Some(bias) = bias {
+        let bias = rounded(bias);
+        for row in y.chunks_exact_mut(bias.len().max(1)) {
+            add_assign(row, &bias);
+        }
+    }
+    round(compute, Format::Bf16, y);
+}
+
+fn rounded(bias: &[f32]) -> Vec<f32> {
+    bias.iter().map(|&b| Format::Bf16.round(b)).collect()
+}
+
+/// The halves of a word in `f32`, in the order in which they join a sum: the upper before the lower.
+#[inline(always)]
+fn in_order(pair: u32) -> [f32; 2] {
+    [pair & 0xffff_0000, pair << 16].map(f32::from_bits)
+}
+
+/// Whether products of `bf16` have an instruction of their own, `vdpbf16ps`. Where they have none, they take as many
+/// instructions as those of `f32`.
+pub fn has_instruction(compute: &Compute) -> bool {
+    match compute.isa() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(avx512) => match Avx512Bf16::try_beside(avx512) {
-            Some(proof) => {
-                return with_proof!(Avx512Bf16(proof), body_of(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
-            }
-            // Without the instruction, wider registers than those of AVX2 gain nothing.
-            None => Isa::Avx2(avx512.avx2()),
-        },
-        isa => isa,
-    };
-    on_isa!(isa, body(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
+        Isa::Avx512(avx512) => Avx512Bf16::try_beside(avx512).is_some(),
+        _ => false,
+    }
 }
 
 /// How a product of `bf16` is computed, in words.
 pub fn instructions(compute: &Compute) -> &'static str {
-    match compute.isa() {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(avx512) if Avx512Bf16::try_beside(avx512).is_some() => "avx512bf16",
-        _ => "fused multiply-adds of widened operands",
+    match has_instruction(compute) {
+        true => "avx512bf16",
+        false => "fused multiply-adds of widened operands",
     }
 }
 
-#[inline(always)]
-fn body<M: Machine>(
-    machine: M,
-    x: &Bf16Rows,
-    weights: &Bf16Weights,
-    bias: Option<&[f32]>,
-    y: &mut [f32],
-) {
-    body_of(Widened(machine), x, weights, bias, y);
-}
-
-/// Two multiply-adds of operands widened to `f32`.
-#[derive(Clone, Copy)]
-struct Widened<M>(M);
-
-impl<M: Machine> MultiplyAdd for Widened<M> {
-    type Input = u32;
-    type Weights = Pairs;
-    type Sum = Lanes;
-    const PANELS: usize = M::PANELS;
-
-    #[inline(always)]
-    fn step(self, mut sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
-        let first = f32::from_bits(input << 16);
-        let second = f32::from_bits(input & 0xffff_0000);
-        for l in 0..LANES {
-            let weight = weights.0[l];
-            sum.0[l] = self
-                .0
-                .fma(second, f32::from_bits(weight & 0xffff_0000), sum.0[l]);
-            sum.0[l] = self.0.fma(first, f32::from_bits(weight << 16), sum.0[l]);
-        }
-        sum
-    }
-}
-
-/// The instruction `vdpbf16ps`.
 #[cfg(target_arch = "x86_64")]
-impl MultiplyAdd for Avx512Bf16 {
-    type Input = u32;
-    type Weights = Pairs;
-    type Sum = Lanes;
-    const PANELS: usize = 4;
+mod instruction {
+    use std::arch::x86_64::*;
+
+    use super::{Bf16Rows, Bf16Weights, Pairs, rounded};
+    use crate::isa::{Avx512Bf16, with_proof};
+    use crate::lanes::Lanes;
+    use crate::reduction::LANES;
+    use crate::rounding::Format;
+    use crate::tile::{MultiplyAdd, Tiled, chains, cover, fetch_places, stretches};
+
+    /// The instruction `vdpbf16ps`.
+    impl MultiplyAdd for Avx512Bf16 {
+        type Input = u32;
+        type Weights = Pairs;
+        type Sum = Lanes;
+        const PANELS: usize = 4;
+
+        #[inline(always)]
+        fn step(self, sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
+            let mut out = sum;
+            // SAFETY: `self` proves AVX-512 BF16 and AVX-512 F. Loads and the store are of whole arrays of 64
+            // bytes, aligned to as many.
+            unsafe {
+                let input = _mm512_set1_epi32(input.cast_signed());
+                let weights = _mm512_load_si512(weights.0.as_ptr().cast());
+                let sum = _mm512_load_ps(sum.0.as_ptr());
+                let sum = _mm512_dpbf16_ps(
+                    sum,
+                    std::mem::transmute::<__m512i, __m512bh>(input),
+                    std::mem::transmute::<__m512i, __m512bh>(weights),
+                );
+                _mm512_store_ps(out.0.as_mut_ptr(), sum);
+            }
+            out
+        }
+    }
+
+    pub(super) fn linear(
+        proof: Avx512Bf16,
+        x: &Bf16Rows,
+        weights: &Bf16Weights,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        with_proof!(Avx512Bf16(proof), body(x: &Bf16Rows, weights: &Bf16Weights, bias: Option<&[f32]>, y: &mut [f32]));
+    }
 
     #[inline(always)]
-    fn step(self, sum: Lanes, input: u32, weights: &Pairs) -> Lanes {
-        use std::arch::x86_64::*;
-        let mut out = sum;
-        // SAFETY: `self` proves AVX-512 BF16 and AVX-512 F. Loads and the store are of whole arrays of 64
-        // bytes, aligned to as many.
-        unsafe {
-            let input = _mm512_set1_epi32(input.cast_signed());
-            let weights = _mm512_load_si512(weights.0.as_ptr().cast());
-            let sum = _mm512_load_ps(sum.0.as_ptr());
-            let sum = _mm512_dpbf16_ps(
-                sum,
-                std::mem::transmute::<__m512i, __m512bh>(input),
-                std::mem::transmute::<__m512i, __m512bh>(weights),
+    fn body(
+        multiply_add: Avx512Bf16,
+        x: &Bf16Rows,
+        weights: &Bf16Weights,
+        bias: Option<&[f32]>,
+        y: &mut [f32],
+    ) {
+        let bias = bias.map(rounded);
+        let mut layer = Layer {
+            operands: &x.pairs,
+            panels: &weights.panels,
+            pairs: weights.inputs.div_ceil(2),
+            outputs: weights.outputs,
+            bias: bias.as_deref(),
+            y,
+            multiply_add,
+        };
+        cover(&mut layer, x.rows, weights.outputs.div_ceil(LANES));
+    }
+
+    /// Rows of a layer to be computed.
+    struct Layer<'a> {
+        operands: &'a [u32],
+        panels: &'a [Pairs],
+        pairs: usize,
+        outputs: usize,
+        bias: Option<&'a [f32]>,
+        y: &'a mut [f32],
+        multiply_add: Avx512Bf16,
+    }
+
+    impl Tiled for Layer<'_> {
+        type MultiplyAdd = Avx512Bf16;
+
+        #[inline(always)]
+        fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
+            let pairs = self.pairs;
+            let first = row * self.outputs + panel * LANES;
+            fetch_places::<ROWS, PANELS>(self.y, self.outputs, first);
+            let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
+            chains::<_, ROWS, PANELS>(
+                self.multiply_add,
+                [Lanes::ZERO; PANELS],
+                stretches(&self.operands[row * pairs..], pairs, 0, pairs),
+                stretches(&self.panels[panel * pairs..], pairs, 0, pairs),
+                &mut sums,
             );
-            _mm512_store_ps(out.0.as_mut_ptr(), sum);
+            for r in 0..ROWS {
+                let y = &mut self.y[(row + r) * self.outputs..][..self.outputs];
+                for p in 0..PANELS {
+                    let first = (panel + p) * LANES;
+                    let last = self.outputs.min(first + LANES);
+                    let mut total = match self.bias {
+                        Some(bias) => sums[r][p] + Lanes::load(&bias[first..last], 0.0),
+                        None => sums[r][p],
+                    };
+                    for l in 0..LANES {
+                        total.0[l] = Format::Bf16.round(total.0[l]);
+                    }
+                    total.store(&mut y[first..last]);
+                }
+            }
         }
-        out
     }
 }
 
-#[inline(always)]
-fn body_of<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>>(
-    multiply_add: A,
-    x: &Bf16Rows,
-    weights: &Bf16Weights,
-    bias: Option<&[f32]>,
-    y: &mut [f32],
-) {
-    let bias: Option<Vec<f32>> = bias.map(|bias| {
-        let rounded = bias.iter().map(|&value| Format::Bf16.round(value));
-        rounded.collect()
-    });
-    let mut layer = Layer {
-        operands: &x.pairs,
-        panels: &weights.panels,
-        pairs: weights.inputs.div_ceil(2),
-        outputs: weights.outputs,
-        bias: bias.as_deref(),
-        y,
-        multiply_add,
-    };
-    cover(&mut layer, x.rows, weights.outputs.div_ceil(LANES));
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Rows of a layer to be computed.
-struct Layer<'a, A> {
-    operands: &'a [u32],
-    panels: &'a [Pairs],
-    pairs: usize,
-    outputs: usize,
-    bias: Option<&'a [f32]>,
-    y: &'a mut [f32],
-    multiply_add: A,
-}
-
-impl<A: MultiplyAdd<Input = u32, Weights = Pairs, Sum = Lanes>> Tiled for Layer<'_, A> {
-    type MultiplyAdd = A;
-
-    #[inline(always)]
-    fn tile<const ROWS: usize, const PANELS: usize>(&mut self, row: usize, panel: usize) {
-        let pairs = self.pairs;
-        let first = row * self.outputs + panel * LANES;
-        fetch_places::<ROWS, PANELS>(self.y, self.outputs, first);
-        let mut sums = [[Lanes::ZERO; PANELS]; ROWS];
-        chains::<_, ROWS, PANELS>(
-            self.multiply_add,
-            [Lanes::ZERO; PANELS],
-            stretches(&self.operands[row * pairs..], pairs, 0, pairs),
-            stretches(&self.panels[panel * pairs..], pairs, 0, pairs),
-            &mut sums,
-        );
-        for r in 0..ROWS {
-            let y = &mut self.y[(row + r) * self.outputs..][..self.outputs];
-            for p in 0..PANELS {
-                let first = (panel + p) * LANES;
-                let last = self.outputs.min(first + LANES);
-                let mut total = match self.bias {
-                    Some(bias) => sums[r][p] + Lanes::load(&bias[first..last], 0.0),
-                    None => sums[r][p],
-                };
-                for l in 0..LANES {
-                    total.0[l] = Format::Bf16.round(total.0[l]);
+    #[test]
+    fn widened_operands_give_what_the_instruction_gives() {
+        // Without the instruction both are the same code; then the crate's tests of all instruction sets remain.
+        let value = |at: usize| ((at * 2_654_435_761) % 2_003) as f32 / 1_001.0 - 1.0;
+        for (rows, outputs, inputs) in [(1, 1, 1), (7, 37, 63), (13, 64, 384)] {
+            let x: Vec<f32> = (0..rows * inputs).map(value).collect();
+            let weights: Vec<f32> = (0..outputs * inputs).map(|at| value(at + 9)).collect();
+            let bias: Vec<f32> = (0..outputs).map(|at| value(at + 5)).collect();
+            let weights = Bf16Weights::pack(&weights, outputs, inputs);
+            for compute in Compute::available() {
+                let x = Bf16Rows::round(&compute, &x, inputs);
+                for bias in [None, Some(bias.as_slice())] {
+                    let (mut a, mut b) = (vec![0.0; rows * outputs], vec![0.0; rows * outputs]);
+                    linear_bf16(&compute, &x, &weights, bias, &mut a);
+                    by_widening(&compute, &x, &weights, bias, &mut b);
+                    let bits = |y: &[f32]| y.iter().map(|y| y.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(
+                        bits(&a),
+                        bits(&b),
+                        "{compute}: {rows} × {outputs} × {inputs}"
+                    );
                 }
-                total.store(&mut y[first..last]);
             }
         }
     }

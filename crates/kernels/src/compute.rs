@@ -138,6 +138,18 @@ impl Compute {
         }
     }
 
+    /// Whether dividing work among the threads that the caller is on can gain anything: there are several, and the
+    /// caller's own holds nothing else that an idle one would take up first.
+    ///
+    /// Results never depend on it, only how they are divided. Where batches, or queries, are divided already, to divide
+    /// each of them again costs more than it gains: weights are read once for each part, and whoever waits for its other
+    /// part takes up a whole batch meanwhile.
+    pub fn threads_to_spare(&self) -> bool {
+        let pool = self.pool.as_ref();
+        let waiting = pool.and_then(|pool| pool.current_thread_has_pending_tasks());
+        rayon::current_num_threads() > 1 && waiting != Some(true)
+    }
+
     /// The name of the instruction set.
     pub fn isa_name(&self) -> &'static str {
         self.isa.name()

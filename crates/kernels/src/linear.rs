@@ -49,6 +49,16 @@ impl PackedWeights {
         }
     }
 
+    /// Weights that lie in panels already, `⌈outputs / 16⌉` of `inputs` each.
+    pub(crate) fn of_panels(panels: Vec<Lanes>, outputs: usize, inputs: usize) -> PackedWeights {
+        debug_assert_eq!(panels.len(), outputs.div_ceil(LANES) * inputs);
+        PackedWeights {
+            panels,
+            outputs,
+            inputs,
+        }
+    }
+
     /// The number of outputs (columns of `y`).
     pub fn outputs(&self) -> usize {
         self.outputs

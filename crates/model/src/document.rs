@@ -113,7 +113,7 @@ impl DocEncoder {
             encoded
         };
         for batches in batches.chunks(at_once.max(1)) {
-            let encoded: Vec<_> = batches.par_iter().map(encode).collect();
+            let encoded: Vec<_> = batches.par_iter().with_max_len(1).map(encode).collect();
             for (batch, encoded) in batches.iter().zip(encoded) {
                 let (embeddings, taken) = encoded?;
                 if let Some(sink) = taps {

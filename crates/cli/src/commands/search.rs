@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use concord_corpus::{Collection, DocumentIds, Qrels, Queries, Query, Ranking};
-use concord_engine::embeddings::GivenQueries;
+use concord_engine::embeddings::{GivenQueries, GivenQuery};
 use concord_engine::open::{OpenError, OpenIndex, OpenOptions, SearchError};
 use concord_index::evaluate::{Coverage, Evaluation, Ties, evaluate};
 use concord_index::search::{Found, PassageSet, Request, SearchOptions};
@@ -149,6 +149,9 @@ struct Judged {
     coverage: Coverage,
 }
 
+/// Queries that are answered before the progress is told.
+const QUERIES_AT_ONCE: usize = 240;
+
 impl SearchCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
         if self.matches && self.format() != Format::Table {
@@ -185,12 +188,15 @@ impl SearchCommand {
             ..Request::new(self.k.get(), &options)
         };
         let found = index.compute().install(|| match &embedded {
-            Some(embedded) => self.search(&embedded.queries, |query| {
-                Ok(index.answer_embeddings(&query.embeddings, embedded.width, &request)?)
+            Some(embedded) => search(&embedded.queries, |queries| {
+                let answer = |query: &GivenQuery| {
+                    index.answer_embeddings(&query.embeddings, embedded.width, &request)
+                };
+                queries.par_iter().with_max_len(1).map(answer).collect()
             }),
             None => {
                 let queries: Vec<&str> = queries.iter().map(|query| query.text).collect();
-                self.search(&queries, |query| Ok(index.answer(query, &request)?))
+                search(&queries, |queries| index.answer_all(queries, &request))
             }
         })?;
         warn(&search_notices(
@@ -348,24 +354,6 @@ impl SearchCommand {
         }
     }
 
-    /// Answers queries, and says how far it is.
-    fn search<Q: Sync>(
-        &self,
-        queries: &[Q],
-        answer: impl Fn(&Q) -> Result<Found, Failure> + Sync,
-    ) -> Result<Vec<Found>, Failure> {
-        let progress = TerminalProgress::new();
-        let (mut found, total) = (Vec::with_capacity(queries.len()), queries.len() as u64);
-        for part in queries.chunks(64) {
-            let hits = part.par_iter().map(&answer);
-            found.extend(hits.collect::<Result<Vec<_>, Failure>>()?);
-            if total > 1 {
-                progress.advanced("search", found.len() as u64, total, "queries");
-            }
-        }
-        Ok(found)
-    }
-
     fn write(&self, results: &Results<'_>) -> Result<(), Failure> {
         let (ranking, documents) = (results.ranking, results.documents);
         let mut bytes = Vec::new();
@@ -393,6 +381,22 @@ impl SearchCommand {
             Some(path) => Ok(write_file(path, |file| file.write_all(&bytes))?),
         }
     }
+}
+
+/// Answers queries, and says how far it is.
+fn search<Q: Sync>(
+    queries: &[Q],
+    answer: impl Fn(&[Q]) -> Result<Vec<Found>, SearchError> + Send + Sync,
+) -> Result<Vec<Found>, Failure> {
+    let progress = TerminalProgress::new();
+    let (mut found, total) = (Vec::with_capacity(queries.len()), queries.len() as u64);
+    for part in queries.chunks(QUERIES_AT_ONCE) {
+        found.append(&mut answer(part)?);
+        if total > 1 {
+            progress.advanced("search", found.len() as u64, total, "queries");
+        }
+    }
+    Ok(found)
 }
 
 /// Queries that are embeddings, by their ids; in the place of a text how many embeddings each has.

@@ -58,6 +58,23 @@ fn the_instruction_set_changes_nothing() {
 }
 
 #[test]
+fn bf16_without_its_instruction_gives_the_same_bits_and_a_note() {
+    let place = Workplace::new();
+    let index = |isa: &str| {
+        let line = "index COLLECTION --checkpoint CHECKPOINT --precision bf16";
+        place.done(&format!("{line} --isa {isa} --out {isa}"))
+    };
+    let first = index("scalar");
+    let note = "products of bf16 have no instruction here (scalar)";
+    assert!(first.err.contains(note), "{}", first.err);
+    for isa in available() {
+        index(isa);
+        let [a, b] = ["scalar", isa].map(|out| index_files(&place.path(out)));
+        assert_same(&a, &b, isa);
+    }
+}
+
+#[test]
 fn the_order_of_flags_and_the_name_of_the_output_change_nothing() {
     let place = Workplace::new();
     place.done("index COLLECTION --checkpoint CHECKPOINT --nbits 4 --seed 7 --out index");

@@ -118,7 +118,11 @@ impl Operations for Kernels {
         let divisible = |layer: &&LinearLayer<Weights>| {
             !matches!(layer.arithmetic.gemm_for(rows), Gemm::Library(_))
         };
-        let part = rows.div_ceil(rayon::current_num_threads().max(1));
+        let threads = match self.compute.threads_to_spare() {
+            true => rayon::current_num_threads(),
+            false => 1,
+        };
+        let part = rows.div_ceil(threads);
         if part == rows || part * inputs == 0 || !layers.iter().all(divisible) {
             return self.products(layers, rows, x, ys);
         }
