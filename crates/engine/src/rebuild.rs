@@ -184,7 +184,7 @@ fn again(
         return Err(RebuildError::OtherInput(name.clone()));
     }
     let scratch = Scratch::new()?;
-    let store = DiskStore::open(scratch.path())?;
+    let store = DiskStore::scratch(scratch.path())?;
     let again = what.evaluate(&store, None, progress, |evaluator| {
         evaluator.known_artifacts()
     })?;

@@ -192,6 +192,7 @@ fn capture(paths: &[String], values: bool) -> Capture {
         taps: paths.iter().map(ModulePattern::new).collect(),
         tap_values: values,
         passages: None,
+        ..Capture::default()
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use concord_tensor::unfinished::Unfinished;
-use concord_tensor::{AtomicFile, AtomicFileError};
+use concord_tensor::{AtomicFile, AtomicFileError, Durability};
 
 /// A file or folder could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,17 @@ pub fn write_file(
     write: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
 ) -> Result<(), PublishError> {
     Ok(AtomicFile::write_whole(path, write)?)
+}
+
+/// Writes a file that has to last so long, as [`write_file`] does.
+pub(crate) fn write_file_as(
+    path: &Path,
+    durability: Durability,
+    write: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
+) -> Result<(), PublishError> {
+    let mut file = AtomicFile::create(path)?;
+    write(&mut file).map_err(writing(path))?;
+    Ok(file.publish_as(durability)?)
 }
 
 /// `path` with a prefix and a suffix around its last component.
@@ -141,8 +152,18 @@ impl Staging {
     /// # Errors
     /// When the rename fails, for one because `OUT` has come into being since.
     pub fn publish(self, name: &str) -> Result<(), PublishError> {
+        self.publish_as(name, Durability::Kept)
+    }
+
+    /// Does the same with a folder that has to last so long.
+    ///
+    /// # Errors
+    /// As [`Staging::publish`].
+    pub(crate) fn publish_as(self, name: &str, durability: Durability) -> Result<(), PublishError> {
         let finished = self.path(name);
-        sync_folder(&finished).map_err(writing(&finished))?;
+        if durability == Durability::Kept {
+            sync_folder(&finished).map_err(writing(&finished))?;
+        }
         fs::rename(&finished, &self.out).map_err(writing(&self.out))?;
         self.discard()
     }

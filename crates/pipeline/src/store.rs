@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, FileError, FileProblem, read_regular, safetensors};
+use concord_tensor::{BitHash, Durability, FileError, FileProblem, read_regular, safetensors};
 use serde::{Deserialize, Serialize};
 
 use crate::hex::hex;
 use crate::manifest::ChunkRecord;
-use crate::publish::{write_json, writing};
+use crate::publish::{json_text, write_file_as, writing};
 use crate::store_error::StoreError;
 use crate::stored_tensor::{BLOB_TENSOR, StoredTensor};
 use crate::value::Value;
@@ -54,6 +54,7 @@ pub trait Store: Send + Sync {
 /// or it is removed and counts as not there.
 pub struct DiskStore {
     folder: PathBuf,
+    durability: Durability,
     damaged: Mutex<Vec<PathBuf>>,
 }
 
@@ -63,12 +64,26 @@ impl DiskStore {
     /// # Errors
     /// When the folder cannot be made.
     pub fn open(folder: &Path) -> Result<DiskStore, StoreError> {
+        DiskStore::lasting(folder, Durability::Kept)
+    }
+
+    /// Opens the store in a folder that nobody goes on from once this process is gone: nothing in it waits for the
+    /// disk.
+    ///
+    /// # Errors
+    /// As [`DiskStore::open`].
+    pub fn scratch(folder: &Path) -> Result<DiskStore, StoreError> {
+        DiskStore::lasting(folder, Durability::Scratch)
+    }
+
+    fn lasting(folder: &Path, durability: Durability) -> Result<DiskStore, StoreError> {
         for part in ["blobs", "memory"] {
             let part = folder.join(part);
             fs::create_dir_all(&part).map_err(writing(&part))?;
         }
         Ok(DiskStore {
             folder: folder.to_owned(),
+            durability,
             damaged: Mutex::default(),
         })
     }
@@ -104,6 +119,7 @@ pub(crate) fn put_blobs(
     blobs: &Path,
     record: &ChunkRecord,
     value: &Value,
+    durability: Durability,
 ) -> Result<(), StoreError> {
     for (field, (_, tensor)) in record.fields.iter().zip(value.fields()) {
         let path = blob_path(blobs, field.hash);
@@ -111,7 +127,8 @@ pub(crate) fn put_blobs(
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder).map_err(writing(folder))?;
             }
-            safetensors::write(&path, &[(BLOB_TENSOR.to_owned(), tensor.clone())])?;
+            let tensors = [(BLOB_TENSOR.to_owned(), tensor.clone())];
+            safetensors::write_as(&path, &tensors, durability)?;
         }
     }
     Ok(())
@@ -156,7 +173,7 @@ fn remove_if_there(path: &Path) -> Result<(), StoreError> {
 
 impl Store for DiskStore {
     fn put(&self, record: &ChunkRecord, value: &Value) -> Result<(), StoreError> {
-        put_blobs(&self.folder.join("blobs"), record, value)
+        put_blobs(&self.folder.join("blobs"), record, value, self.durability)
     }
 
     fn has(&self, record: &ChunkRecord) -> bool {
@@ -197,7 +214,9 @@ impl Store for DiskStore {
     fn remember(&self, key: BitHash, outputs: &[ChunkRecord]) -> Result<(), StoreError> {
         let path = self.memory(key);
         let note = Note::new(key, outputs).map_err(|error| writing(&path)(error.into()))?;
-        Ok(write_json(&path, &note)?)
+        let text = json_text(&note).map_err(writing(&path))?;
+        let written = write_file_as(&path, self.durability, |file| file.write_all(&text));
+        Ok(written?)
     }
 
     fn remembered(&self, key: BitHash) -> Result<Option<Vec<ChunkRecord>>, StoreError> {

@@ -21,6 +21,7 @@ fn recorded() -> (TempDir, PathBuf) {
         taps: vec![ModulePattern::new("*")],
         tap_values: true,
         passages: None,
+        ..Capture::default()
     };
     let writer = RunWriter::create(&out, capture).unwrap();
     let add = |artifact: &str, chunk, value: Value| {

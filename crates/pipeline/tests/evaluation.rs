@@ -387,6 +387,7 @@ fn a_recorded_run_reads_back_with_its_values() {
         taps: vec![],
         tap_values: false,
         passages: None,
+        ..Capture::default()
     };
     let bench = bench(Double::default(), Sum::default());
     let writer = RunWriter::create(&out, capture).unwrap();

@@ -66,6 +66,7 @@ fn capture(artifact_values: bool, tap_values: bool) -> Capture {
         taps: vec![ModulePattern::new("*")],
         tap_values,
         passages: None,
+        ..Capture::default()
     }
 }
 

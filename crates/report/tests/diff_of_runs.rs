@@ -23,6 +23,7 @@ fn run(folder: &Path, name: &str, values: bool, chunks: &[&[i32]], tap: [f32; 2]
         taps: vec![ModulePattern::new("*")],
         tap_values: values,
         passages: None,
+        ..Capture::default()
     };
     let writer = RunWriter::create(&out, capture).unwrap();
     for (path, rows) in [("linear", tap.to_vec()), (name, vec![0.0])] {

@@ -36,7 +36,7 @@ pub fn record(
 ) -> Result<Vec<String>, RecordError> {
     native.check_modules(&capture.taps)?;
     let writer = RunWriter::create(out, capture)?;
-    let store = DiskStore::open(writer.scratch())?;
+    let store = DiskStore::scratch(writer.scratch())?;
     let notices = native.evaluate(&store, Some(&writer), progress, |evaluator| {
         Ok::<_, RecordError>(native.notices(Some(evaluator))?)
     })?;

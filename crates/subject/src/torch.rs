@@ -232,7 +232,7 @@ impl Torch {
             Engine::Bert => {
                 let native = self.stages_after(run.folder())?;
                 writer.take_over(&run)?;
-                let store = DiskStore::open(writer.scratch())?;
+                let store = DiskStore::scratch(writer.scratch())?;
                 let observer = AfterEncoder::new(&writer, &run);
                 notices = native.evaluate(&store, Some(&observer), progress, |evaluator| {
                     Ok::<_, RecordError>(native.notices(Some(evaluator))?)

@@ -135,6 +135,7 @@ fn own_taps() -> BTreeMap<String, Tensor> {
         taps: vec![ModulePattern::new("*")],
         tap_values: true,
         passages: Some(BTreeSet::from(TAPPED)),
+        ..Capture::default()
     };
     record(&native, capture, &out, &NoProgress).unwrap();
     let run = RecordedRun::open(&out).unwrap();

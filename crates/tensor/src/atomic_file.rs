@@ -27,6 +27,17 @@ pub struct AtomicFile {
     out: BufWriter<File>,
 }
 
+/// How long what is written has to last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// For good: it is on disk before it counts as written, so that a loss of power leaves it whole or not there.
+    #[default]
+    Kept,
+    /// As long as this process, which removes it or has no further use for it. Nothing waits for the disk: other
+    /// readers have it whole all the same, and after a loss of power nobody reads it.
+    Scratch,
+}
+
 #[derive(Debug)]
 struct Partial {
     path: PathBuf,
@@ -128,14 +139,24 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When the rest cannot be written or the file not be renamed; it is then gone.
-    pub fn publish(mut self) -> Result<(), AtomicFileError> {
+    pub fn publish(self) -> Result<(), AtomicFileError> {
+        self.publish_as(Durability::Kept)
+    }
+
+    /// Gives the file its name, as [`AtomicFile::publish`] does, after waiting for the disk only if it is to be kept.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::publish`].
+    pub fn publish_as(mut self, durability: Durability) -> Result<(), AtomicFileError> {
         let failed = |action: Action| action.failed(&self.path);
         self.out.flush().map_err(failed(Action::Write))?;
         let Some(partial) = &self.partial else {
             return Ok(());
         };
-        let written = self.out.get_ref().sync_all();
-        written.map_err(failed(Action::Write))?;
+        if durability == Durability::Kept {
+            let written = self.out.get_ref().sync_all();
+            written.map_err(failed(Action::Write))?;
+        }
         fs::rename(&partial.path, &self.path).map_err(failed(Action::Publish))?;
         self.partial = None;
         Ok(())

@@ -61,7 +61,7 @@ mod tensor;
 pub mod unfinished;
 mod zip_directory;
 
-pub use atomic_file::{Action, AtomicFile, AtomicFileError};
+pub use atomic_file::{Action, AtomicFile, AtomicFileError, Durability};
 pub use container::Container;
 pub use dtype::{DType, UnknownDType};
 pub use element::Element;

@@ -19,7 +19,7 @@ use ::safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use self::header::{Header, RESERVED};
 pub use self::problem::SafetensorsProblem;
 
-use crate::atomic_file::{Action, AtomicFile};
+use crate::atomic_file::{Action, AtomicFile, Durability};
 use crate::container::Container;
 use crate::dtype::DType;
 use crate::element_type::ElementType;
@@ -213,13 +213,25 @@ pub fn read(path: impl AsRef<Path>) -> Result<Vec<(String, Tensor)>, FileError> 
 /// [`SafetensorsProblem::DuplicateName`], [`SafetensorsProblem::ReservedName`],
 /// [`FileProblem::Io`].
 pub fn write(path: impl AsRef<Path>, tensors: &[(String, Tensor)]) -> Result<(), FileError> {
+    write_as(path, tensors, Durability::Kept)
+}
+
+/// Writes tensors to a file that has to last so long, as [`write`](fn@write) does.
+///
+/// # Errors
+/// As [`write`](fn@write).
+pub fn write_as(
+    path: impl AsRef<Path>,
+    tensors: &[(String, Tensor)],
+    durability: Durability,
+) -> Result<(), FileError> {
     let path = path.as_ref();
     let prepared = prepare(path, tensors)?;
     let mut file = AtomicFile::create(path)?;
     prepared
         .write(&mut file)
         .map_err(|source| FileError::new(path, FileProblem::from_io(Action::Write, source)))?;
-    Ok(file.publish()?)
+    Ok(file.publish_as(durability)?)
 }
 
 /// Writes tensors, as the file of that name, to anything that takes bytes.

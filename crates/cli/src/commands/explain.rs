@@ -13,7 +13,7 @@ use concord_report::{explanation_json, explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
 use concord_subject::specification::{SpecError, SubjectSpec};
-use concord_tensor::BitHash;
+use concord_tensor::{BitHash, Durability};
 
 use crate::environment;
 use crate::inputs::{
@@ -306,7 +306,10 @@ fn recorded_again(
     record(
         runner,
         &format!("{name} once more"),
-        Capture::default(),
+        Capture {
+            durability: Durability::Scratch,
+            ..Capture::default()
+        },
         &again,
     )?;
     if same_artifacts(run, &again)? {
@@ -315,6 +318,7 @@ fn recorded_again(
     let watched = scratch.path().join(format!("{side}-watched-again"));
     let capture = Capture {
         taps: vec![ModulePattern::new("*")],
+        durability: Durability::Scratch,
         ..Capture::default()
     };
     let name = format!("{name} a third time, because it does not repeat itself");
@@ -435,6 +439,7 @@ fn watched() -> Capture {
     Capture {
         artifact_values: true,
         taps: vec![ModulePattern::new("*")],
+        durability: Durability::Scratch,
         ..Capture::default()
     }
 }

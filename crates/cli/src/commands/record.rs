@@ -130,6 +130,7 @@ impl RecordCommand {
             taps: self.taps.iter().map(ModulePattern::new).collect(),
             tap_values: matches!(self.keep, Keep::Taps | Keep::All),
             passages: chosen,
+            ..Capture::default()
         })
     }
 }

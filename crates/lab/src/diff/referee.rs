@@ -52,6 +52,7 @@ pub fn to_be_judged(report: &DiffReport, a: &Side, b: &Side) -> Option<Capture> 
         tap_values: !taps.is_empty(),
         taps,
         passages,
+        ..Capture::default()
     })
 }
 

@@ -9,6 +9,7 @@ use concord_pipeline::{Capture, Forcing, ModulePattern, RecordedRun};
 use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
 use concord_subject::specification::Pad;
+use concord_tensor::Durability;
 
 use super::batches::{Batch, longest_of_list};
 use super::error::ExplainError;
@@ -97,6 +98,7 @@ impl<'a> Probes<'a> {
             taps: taps.iter().map(pattern).collect(),
             tap_values: true,
             passages: Some(self.pids.clone()),
+            durability: Durability::Scratch,
         };
         let forcing = forcing.as_ref();
         match self.runs_alone(runner) {

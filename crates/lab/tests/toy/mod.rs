@@ -36,6 +36,7 @@ impl ToyRun {
             taps: vec![ModulePattern::new("*")],
             tap_values: keeps == Keeps::Values,
             passages: None,
+            ..Capture::default()
         };
         let inputs = BTreeMap::from([("checkpoint".to_owned(), BitHash::of_bytes(b"weights"))]);
         let options = BTreeMap::from([("nbits".to_owned(), json!(2))]);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use concord_tensor::{BitHash, DType};
+use concord_tensor::{BitHash, DType, Durability};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::MANIFEST_VERSION;
@@ -22,6 +22,8 @@ pub struct Capture {
     pub tap_values: bool,
     /// Take taps of these passages only; `None` means all.
     pub passages: Option<BTreeSet<usize>>,
+    /// How long the run has to last.
+    pub durability: Durability,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

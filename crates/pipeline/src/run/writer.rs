@@ -5,10 +5,10 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use concord_tensor::{BitHash, ByteHasher, Tensor};
+use concord_tensor::{BitHash, ByteHasher, Durability, Tensor};
 
 use crate::observe::{ArtifactEvent, Observer};
-use crate::publish::{PublishError, Staging, json_text, write_file, writing};
+use crate::publish::{PublishError, Staging, json_text, write_file_as, writing};
 use crate::run::error::RunError;
 use crate::run::record::{Capture, Event, RunManifest, TapRecord};
 use crate::run::recorded::RecordedRun;
@@ -125,22 +125,26 @@ impl RunWriter {
     pub fn finish(mut self, manifest: &RunManifest) -> Result<(), RunError> {
         let events = &mut *lock(&self.events);
         let out = &mut events.out;
+        let durability = self.capture.durability;
         out.flush()
-            .and_then(|()| out.get_ref().sync_data())
+            .and_then(|()| match durability {
+                Durability::Kept => out.get_ref().sync_data(),
+                Durability::Scratch => Ok(()),
+            })
             .map_err(writing(&self.events_path))?;
         if let Some(staging) = self.staging.take() {
             let folder = staging.path(UNFINISHED);
             let path = folder.join(MANIFEST);
             let text = json_text(manifest).map_err(writing(&path))?;
-            write_file(&path, |file| file.write_all(&text))?;
+            write_file_as(&path, durability, |file| file.write_all(&text))?;
             let seal = Seal {
                 events: events.hasher.finish(),
                 manifest: BitHash::of_bytes(&text),
             };
-            write_file(&folder.join(SEAL), |file| {
+            write_file_as(&folder.join(SEAL), durability, |file| {
                 file.write_all(seal.text().as_bytes())
             })?;
-            staging.publish(UNFINISHED)?;
+            staging.publish_as(UNFINISHED, durability)?;
         }
         Ok(())
     }
@@ -175,7 +179,7 @@ impl Observer for RunWriter {
 
     fn artifact(&self, event: &ArtifactEvent, value: Option<&Value>) -> Result<(), StageError> {
         if let Some(value) = value.filter(|_| self.capture.artifact_values) {
-            put_blobs(&self.blobs, &event.record, value)?;
+            put_blobs(&self.blobs, &event.record, value, self.capture.durability)?;
         }
         Ok(self.append(&Event::Artifact(event.clone()))?)
     }
@@ -230,7 +234,7 @@ impl RunWriter {
             None => {
                 let value = Value::from(rows.clone());
                 let record = value.record();
-                put_blobs(&self.blobs, &record, &value)?;
+                put_blobs(&self.blobs, &record, &value, self.capture.durability)?;
                 let blob = record.hash;
                 Kept { rows, blob }
             }

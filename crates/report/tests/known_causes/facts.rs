@@ -311,6 +311,7 @@ fn values(
         taps: vec![ModulePattern::new(taps)],
         tap_values: true,
         passages: None,
+        ..Capture::default()
     };
     let run = given.map(|given| RecordedRun::open(given).unwrap());
     let modules = modules.iter().map(|path| ModulePattern::new(*path));
