@@ -72,9 +72,9 @@ use stages::Stages;
 pub struct ExplainedSide<'a> {
     pub name: String,
     /// Its recorded run, with the values of its artifacts where stages are to be run again.
-    pub run: &'a Path,
+    pub run: &'a Side,
     /// The same subject recorded once more, to hold it against itself.
-    pub again: Option<&'a Path>,
+    pub again: Option<&'a Side>,
     /// The subject, if it can be run.
     pub runner: Option<&'a Runner>,
 }
@@ -151,11 +151,10 @@ pub fn explain(
     progress: &dyn Progress,
 ) -> Result<Explanation, ExplainError> {
     let (a, b) = (&question.a, &question.b);
-    let (side_a, side_b) = (Side::open(a.run)?, Side::open(b.run)?);
-    let (run_a, run_b) = (recorded(&side_a)?, recorded(&side_b)?);
-    let report = compared(&side_a, &side_b)?;
+    let (run_a, run_b) = (recorded(a.run)?, recorded(b.run)?);
+    let report = compared(a.run, b.run)?;
     let mut not_tested = Vec::new();
-    let unstable = [unstable(a, &side_a)?, unstable(b, &side_b)?];
+    let unstable = [unstable(a)?, unstable(b)?];
     for (side, found) in [a, b].into_iter().zip(&unstable) {
         if found.is_none() {
             let why = match side.runner {
@@ -324,12 +323,12 @@ fn after_the_encoder(
     Ok(())
 }
 
-/// What a side disagrees with itself in; `side` is its run.
-fn unstable(asked: &ExplainedSide<'_>, side: &Side) -> Result<Option<Vec<String>>, ExplainError> {
-    let Some(again) = asked.again else {
+/// What a side disagrees with itself in.
+fn unstable(side: &ExplainedSide<'_>) -> Result<Option<Vec<String>>, ExplainError> {
+    let Some(again) = side.again else {
         return Ok(None);
     };
-    let report = compared(side, &Side::open(again)?)?;
+    let report = compared(side.run, again)?;
     let different = report
         .rows
         .iter()

@@ -4,6 +4,7 @@
 
 mod toy;
 
+use concord_lab::Side;
 use concord_lab::diff::{Bits, Evidence, Outcome, Unknown};
 use concord_lab::explain::{ExplainedSide, Question, explain};
 use concord_pipeline::NoProgress;
@@ -69,7 +70,7 @@ fn explain_claims_no_departure_by_two_rules() {
     // One that differs by its shape, so that there is something to explain.
     before = before.tap_of_before("bert.embeddings", 0, &[(3, 1)], matrix(2, &[0.0, 0.0]));
     today = today.tap("bert.embeddings", 0, &[(3, 2)], matrix(2, &[0.0; 4]));
-    let runs = [before.finish(), today.finish()];
+    let runs = [before.finish(), today.finish()].map(|run| Side::open(&run).unwrap());
     let side = |at: usize| ExplainedSide {
         name: at.to_string(),
         run: &runs[at],

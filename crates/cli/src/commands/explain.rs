@@ -8,7 +8,7 @@ use concord_index::format::IndexTensors;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, Unshown, explain, reproducers};
 use concord_lab::{Side, Verdict};
 use concord_pipeline::publish::{write_file, writing};
-use concord_pipeline::{Capture, ModulePattern, RecordedRun, RunError, Scratch};
+use concord_pipeline::{Capture, ModulePattern, RecordedRun, Scratch};
 use concord_report::{explanation_json, explanation_text, issue_text};
 use concord_subject::python::Downloads;
 use concord_subject::runner::Runner;
@@ -68,8 +68,8 @@ pub struct ExplainCommand {
 /// A side, run where it is a subject.
 struct Opened {
     name: String,
-    run: PathBuf,
-    again: Option<PathBuf>,
+    run: Side,
+    again: Option<Side>,
     runner: Option<Runner>,
 }
 
@@ -251,15 +251,14 @@ impl ExplainCommand {
             Ready::Recorded(run) => {
                 return Ok(Opened {
                     name,
-                    run,
+                    run: Side::open(&run)?,
                     again: None,
                     runner: None,
                 });
             }
             Ready::Runner(runner) => *runner,
         };
-        let run = scratch.path().join(side);
-        record(&runner, &name, watched(), &run)?;
+        let run = record(&runner, &name, watched(), &scratch.path().join(side))?;
         let again = match self.once {
             true => None,
             false => Some(recorded_again(&runner, &name, &run, scratch, side)?),
@@ -298,48 +297,44 @@ fn quoted(word: &str) -> String {
 fn recorded_again(
     runner: &Runner,
     name: &str,
-    run: &Path,
+    run: &Side,
     scratch: &Scratch,
     side: &str,
-) -> Result<PathBuf, Failure> {
-    let again = scratch.path().join(format!("{side}-again"));
-    record(
+) -> Result<Side, Failure> {
+    let again = record(
         runner,
         &format!("{name} once more"),
         Capture {
             durability: Durability::Scratch,
             ..Capture::default()
         },
-        &again,
+        &scratch.path().join(format!("{side}-again")),
     )?;
-    if same_artifacts(run, &again)? {
+    if same_artifacts(run, &again) {
         return Ok(again);
     }
-    let watched = scratch.path().join(format!("{side}-watched-again"));
+    let out = scratch.path().join(format!("{side}-watched-again"));
     let capture = Capture {
         taps: vec![ModulePattern::new("*")],
         durability: Durability::Scratch,
         ..Capture::default()
     };
     let name = format!("{name} a third time, because it does not repeat itself");
-    record(runner, &name, capture, &watched)?;
+    let watched = record(runner, &name, capture, &out)?;
     // Otherwise it repeats itself while it is watched: what is unlike is what it makes unwatched.
-    Ok(match same_artifacts(run, &watched)? {
+    Ok(match same_artifacts(run, &watched) {
         true => again,
         false => watched,
     })
 }
 
 /// Whether two runs of one subject have the same artifacts.
-fn same_artifacts(a: &Path, b: &Path) -> Result<bool, Failure> {
-    let hashes = |run: &Path| -> Result<Vec<(String, BitHash)>, RunError> {
-        let run = RecordedRun::open(run)?;
-        let artifacts = run.artifacts().iter();
-        Ok(artifacts
-            .map(|artifact| (artifact.name.clone(), artifact.hash))
-            .collect())
+fn same_artifacts(a: &Side, b: &Side) -> bool {
+    let artifacts = |side: &'_ Side| -> Option<Vec<(String, BitHash)>> {
+        let artifacts = side.run()?.artifacts().iter();
+        Some(artifacts.map(|a| (a.name.clone(), a.hash)).collect())
     };
-    Ok(hashes(a)? == hashes(b)?)
+    artifacts(a) == artifacts(b)
 }
 
 /// Writes the scripts that show what was found.
@@ -428,7 +423,7 @@ impl Opened {
         ExplainedSide {
             name: self.name.clone(),
             run: &self.run,
-            again: self.again.as_deref(),
+            again: self.again.as_ref(),
             runner: self.runner.as_ref(),
         }
     }
@@ -444,10 +439,10 @@ fn watched() -> Capture {
     }
 }
 
-fn record(runner: &Runner, name: &str, capture: Capture, out: &Path) -> Result<(), Failure> {
+/// Records a subject at `out` and opens what it recorded.
+fn record(runner: &Runner, name: &str, capture: Capture, out: &Path) -> Result<Side, Failure> {
     status(format_args!("running {name}"));
     warn(&runner.record(capture, out, &TerminalProgress::new())?);
     // A run that cannot be opened is found out here, where its name is known.
-    Side::open(out)?;
-    Ok(())
+    Ok(Side::open(out)?)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use concord_corpus::Collection;
 use concord_engine::native::Native;
 use concord_engine::settings::IndexSettings;
+use concord_lab::Side;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, explain};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
@@ -83,7 +84,8 @@ pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
     recorded(&runner_a, &place("a"));
     recorded(&runner_b, &place("b"));
     std::fs::create_dir(place("probes")).unwrap();
-    let (run_a, run_b, probes) = (place("a"), place("b"), place("probes"));
+    let [run_a, run_b] = ["a", "b"].map(|name| Side::open(&place(name)).unwrap());
+    let probes = place("probes");
     let asked = |name: &str, run, runner| ExplainedSide {
         name: name.to_owned(),
         run,
@@ -91,8 +93,8 @@ pub fn explained(a: &Made, b: &Made, sides: Sides) -> Explanation {
         runner: Some(runner).filter(|_| sides == Sides::Runner),
     };
     let question = Question {
-        a: asked(&a.subject, run_a.as_path(), &runner_a),
-        b: asked(&b.subject, run_b.as_path(), &runner_b),
+        a: asked(&a.subject, &run_a, &runner_a),
+        b: asked(&b.subject, &run_b, &runner_b),
         referee: None,
         scratch: &probes,
     };

@@ -9,6 +9,7 @@ use concord_corpus::Collection;
 use concord_engine::native::Native;
 use concord_engine::settings::IndexSettings;
 use concord_engine::swap::Swap;
+use concord_lab::Side;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, explain};
 use concord_model::checkpoint::Checkpoint;
 use concord_model::hub::HubOptions;
@@ -161,9 +162,10 @@ impl Answered {
         edit([&runs[0], &runs[1]]);
         let probes = folder.path().join("probes");
         fs::create_dir(&probes).unwrap();
+        let opened = runs.each_ref().map(|run| Side::open(run).unwrap());
         let asked = |side: usize| ExplainedSide {
             name: [a, b][side].to_owned(),
-            run: &runs[side],
+            run: &opened[side],
             again: None,
             runner: Some(&runners[side]).filter(|_| sides == Sides::Live),
         };
