@@ -40,6 +40,7 @@ pub struct Checkpoint {
     tokenizer_files: TokenizerFiles,
     word_pieces: WordPieces,
     notices: Vec<String>,
+    hash: Arc<OnceLock<BitHash>>,
     files_hash: Arc<OnceLock<Option<BitHash>>>,
 }
 
@@ -142,6 +143,7 @@ impl Checkpoint {
             tokenizer_files: base.tokenizer_files,
             word_pieces: base.word_pieces,
             notices,
+            hash: Arc::default(),
             files_hash: Arc::default(),
         })
     }
@@ -235,7 +237,7 @@ impl Checkpoint {
     /// and whether it is there; `file NAME HASH` for each tokenizer file used, `tensor NAME HASH`
     /// for each tensor, both by name.
     ///
-    /// [`Checkpoint::files_hash`] is another.
+    /// Made when it is first asked for. [`Checkpoint::files_hash`] is another.
     pub fn hash(&self) -> BitHash {
         let Checkpoint {
             bert,
@@ -244,7 +246,8 @@ impl Checkpoint {
             weights,
             ..
         } = self;
-        content_hash::of(bert, layer, tokenizer_files, weights)
+        let made = || content_hash::of(bert, layer, tokenizer_files, weights);
+        *self.hash.get_or_init(made)
     }
 
     /// The hash of names and contents of its files, by which the agent knows a checkpoint that Concord did not name

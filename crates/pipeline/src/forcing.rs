@@ -89,6 +89,10 @@ impl<'a> Forcing<'a> {
         &self.modules
     }
 
+    fn kept(&self, path: &str, pid: usize) -> Option<&Kept<'a>> {
+        self.kept.get(path)?.get(&pid)
+    }
+
     fn source(&self, blob: BitHash) -> Result<StoredTensor, ForcingError> {
         // A panic while holding the lock leaves a map that is whole all the same.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,8 +125,12 @@ fn add<'a>(module: &mut HashMap<usize, Kept<'a>>, record: &'a TapRecord) {
 }
 
 impl Replacements for Forcing<'_> {
+    fn has(&self, path: &str, pid: usize) -> bool {
+        self.kept(path, pid).is_some()
+    }
+
     fn rows(&self, path: &str, pid: usize) -> Result<Option<Tensor>, ForcingError> {
-        let Some(kept) = self.kept.get(path).and_then(|module| module.get(&pid)) else {
+        let Some(kept) = self.kept(path, pid) else {
             return Ok(None);
         };
         let source = self.source(kept.blob)?;

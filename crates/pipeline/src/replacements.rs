@@ -14,6 +14,12 @@ pub trait Replacements: Send + Sync {
     /// # Errors
     /// When there are such rows and they cannot be had.
     fn rows(&self, path: &str, pid: usize) -> Result<Option<Tensor>, ForcingError>;
+
+    /// Whether [`rows`](Replacements::rows) has some or fails, so that nobody is given what the module computes of
+    /// this passage. `false` where that is not known.
+    fn has(&self, _path: &str, _pid: usize) -> bool {
+        false
+    }
 }
 
 /// Why modules cannot be given what a run computed.

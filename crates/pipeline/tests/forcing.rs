@@ -56,7 +56,9 @@ fn a_run() -> (TempDir, RecordedRun) {
 }
 
 fn given(forcing: &Forcing<'_>, path: &str, pid: usize) -> Option<Vec<f32>> {
-    let rows = forcing.rows(path, pid).unwrap()?;
+    let rows = forcing.rows(path, pid).unwrap();
+    assert_eq!(forcing.has(path, pid), rows.is_some());
+    let rows = rows?;
     assert_eq!(rows.shape(), [rows.rows(), 2]);
     Some(rows.as_slice::<f32>().unwrap().to_vec())
 }

@@ -64,7 +64,9 @@ impl<O: Operations> Layer<O> {
 
         let mut wide = self.intermediate.apply(operations, &attended, taps);
         let inner = self.intermediate.outputs;
-        self.activate.apply(operations, &mut wide);
+        if !taps.any() || taps.sees(&path(bert::ACTIVATION)) {
+            self.activate.apply(operations, &mut wide);
+        }
         tap(taps, bert::ACTIVATION, &mut wide, inner);
         hand_on(taps, bert::INTERMEDIATE, &mut wide, inner);
         let mut states = self.output.apply(operations, &wide, taps);
@@ -97,7 +99,10 @@ impl<O: Operations> Layer<O> {
             heads: self.heads,
             width: self.query.outputs,
         };
-        operations.attention(&heads, &mut context);
+        let path = || bert::BERT.path_in_layer(self.number, bert::ATTEND);
+        if !taps.any() || taps.sees(&path()) {
+            operations.attention(&heads, &mut context);
+        }
         context
     }
 }

@@ -25,7 +25,7 @@ impl<O: Operations> Linear<O> {
         y
     }
 
-    /// What each of several layers makes of the same rows.
+    /// What each of several layers makes of the same rows. What nobody sees is not computed.
     pub(super) fn apply_each<const N: usize>(
         layers: [&Linear<O>; N],
         operations: &O,
@@ -36,12 +36,13 @@ impl<O: Operations> Linear<O> {
             None => x.to_vec(),
             Some(layer) => vec![O::Number::default(); x.len() / layer.inputs * layer.outputs],
         });
-        let there: Vec<_> = layers.iter().filter_map(|l| l.layer.as_ref()).collect();
-        let mut ys: Vec<&mut [O::Number]> = (layers.iter().zip(&mut outputs))
-            .filter(|(linear, _)| linear.layer.is_some())
-            .map(|(_, y)| y.as_mut_slice())
-            .collect();
-        operations.linear(&there, x, &mut ys);
+        let (there, mut ys): (Vec<_>, Vec<&mut [O::Number]>) = (layers.iter().zip(&mut outputs))
+            .filter(|(linear, _)| taps.sees(&linear.path))
+            .filter_map(|(linear, y)| Some((linear.layer.as_ref()?, y.as_mut_slice())))
+            .unzip();
+        if !there.is_empty() {
+            operations.linear(&there, x, &mut ys);
+        }
         for (linear, y) in layers.iter().zip(&mut outputs) {
             taps.take(&linear.path, y, linear.outputs);
         }

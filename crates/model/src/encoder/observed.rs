@@ -112,6 +112,20 @@ impl<'a> TapsOfBatch<'a> {
         self.sink.is_some() || self.replacements.is_some()
     }
 
+    /// Whether anybody sees what the module at `path` computes of the part: somebody who takes its tap, or a module
+    /// that is given it. Nobody does where all its passages are given something else.
+    pub(super) fn sees(&self, path: &str) -> bool {
+        if self.sink.is_some_and(|sink| sink.wants_path(path)) {
+            return true;
+        }
+        let of_part = &self.passages[self.part.passages.clone()];
+        let is_replaced = |replacements: &dyn Replacements| {
+            let mut pids = of_part.iter().map(|passage| passage.tapped.pid);
+            pids.all(|pid| replacements.has(path, pid))
+        };
+        !self.replacements.is_some_and(is_replaced)
+    }
+
     /// Whether there is a sink, which then wants hashes of what every module computes.
     pub(super) fn hashes(&self) -> bool {
         self.sink.is_some()
