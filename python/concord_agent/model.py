@@ -37,6 +37,9 @@ class Model:
             raise UserError("the checkpoint has no tensor `linear.weight`")
         self.net = torch.nn.Module()
         self.net.bert = transformers.BertModel(with_attention(config, attention), add_pooling_layer=False)
+        # All that it would warn of is a mask that is not given, and before it finds one it asks whether PyTorch's
+        # compiler runs, by importing it: seconds of every process.
+        self.net.bert.warn_if_padding_and_no_attention_mask = lambda *_args, **_options: None
         self.net.linear = torch.nn.Linear(linear.shape[1], linear.shape[0], bias=False)
         missing = self.net.load_state_dict(weights, strict=False).missing_keys
         missing = [name for name in missing if not name.endswith("_ids")]

@@ -30,8 +30,10 @@ pub(super) const LAST_USED: &str = "last_used";
 /// How long the index of CPU wheels may take to answer.
 const PROBE_BOUND: Duration = Duration::from_secs(10);
 
-/// Imports what every engine needs and says which Python it is.
+/// Imports what every engine needs and says which Python it is. Python keeps what it compiles for that, so agents
+/// start sooner.
 const CHECK: &str = "import platform, numpy, safetensors, tokenizers, torch, transformers; \
+                     from transformers import AutoTokenizer, BertConfig, BertModel; \
                      print(platform.python_version())";
 /// What the engine `colbert` needs besides.
 const CHECK_COLBERT: &str = "import faiss; from colbert import Indexer";
