@@ -30,7 +30,7 @@ def added_to_scores(mask, batch, length):
         mask = mask.bool()[:, None, None, :]
     if mask.dim() != 4 or mask.shape[0] not in (1, batch) or mask.shape[2] not in (1, length):
         return UNKNOWN
-    if mask.stride(2) == 0:
+    if mask.stride(2) == 0 or torch.equal(mask, mask[:, :, :1].expand_as(mask)):
         mask = mask[:, :, :1]  # One row that stands for all.
     if mask.dtype == torch.bool:
         return torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, float("-inf"))
