@@ -7,8 +7,37 @@ use serde_json::json;
 
 use crate::output::{Failure, print, print_json, warn};
 
+/// What an index was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MadeFrom {
+    Texts,
+    Embeddings,
+}
+
+impl MadeFrom {
+    /// The command that trains the codec of the index at `out` anew.
+    fn retraining(self, out: &Path) -> String {
+        let out = out.display();
+        match self {
+            MadeFrom::Texts => format!("concord compact {out} --retrain --collection FILE..."),
+            MadeFrom::Embeddings => format!("concord compact {out} --retrain --embeddings FILE..."),
+        }
+    }
+}
+
 /// Prints what a change came to.
 pub fn print_change(out: &Path, report: &ChangeReport, as_json: bool) -> Result<(), Failure> {
+    print_addition(out, report, MadeFrom::Texts, as_json)
+}
+
+/// [`print_change`], and where the codec no longer fits what was added, how it is trained anew.
+pub fn print_addition(
+    path: &Path,
+    report: &ChangeReport,
+    made_from: MadeFrom,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let out = path;
     warn(&report.notices);
     if as_json {
         return print_json(&json!({ "out": out, "change": report }));
@@ -22,6 +51,9 @@ pub fn print_change(out: &Path, report: &ChangeReport, as_json: bool) -> Result<
     let mut done: Vec<String> = counted
         .map(|(passages, what)| format!("{passages} {what}"))
         .collect();
+    if report.retrained {
+        done.push("codec trained anew".to_owned());
+    }
     if done.is_empty() {
         done.push("nothing to drop".to_owned());
     }
@@ -54,9 +86,10 @@ pub fn print_change(out: &Path, report: &ChangeReport, as_json: bool) -> Result<
         ));
         if drift.retrain {
             text.push_str(&format!(
-                "that is {:.2} times or more, so the codec no longer fits: build an index of all passages by `concord \
-                 index`\n",
-                drift.threshold
+                "that is {:.2} times or more, so the codec no longer fits: `{}`, with the files of all passages, trains \
+                 it anew\n",
+                drift.threshold,
+                made_from.retraining(path)
             ));
         }
     }

@@ -64,7 +64,7 @@ pub struct IndexArguments {
 /// Embeddings of passages that another program computed.
 #[derive(Args, Clone, Debug)]
 pub struct EmbeddingArguments {
-    /// Build from these embeddings instead of texts: .npy, .npz, .safetensors or .pt files of f32, f16, bf16 or f64,
+    /// Take these embeddings instead of texts: .npy, .npz, .safetensors or .pt files of f32, f16, bf16 or f64,
     /// whose passages follow each other. A file holds one tensor (embeddings, width) that --doclens cuts, or one
     /// (passages, embeddings, width), or a tensor (embeddings, width) for each passage in the order of their names,
     /// 9 before 10
@@ -83,15 +83,26 @@ impl EmbeddingArguments {
     pub fn any(&self) -> Result<bool, Failure> {
         let any = !self.embeddings.is_empty();
         if !any {
-            let file =
-                |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
-            let given = [
-                written("doclens", file(&self.doclens)),
-                written("ids", file(&self.ids)),
-            ];
-            refuse(given.into_iter().flatten(), "it is for --embeddings")?;
+            refuse(self.given(), "it is for --embeddings")?;
         }
         Ok(any)
+    }
+
+    /// The options that were given, written out.
+    pub fn given(&self) -> impl Iterator<Item = (String, String)> {
+        let EmbeddingArguments {
+            embeddings,
+            doclens,
+            ids,
+        } = self;
+        let file = |path: Option<&PathBuf>| path.map(|path| path.display().to_string());
+        [
+            written("embeddings", file(embeddings.first())),
+            written("doclens", file(doclens.as_ref())),
+            written("ids", file(ids.as_ref())),
+        ]
+        .into_iter()
+        .flatten()
     }
 
     pub fn files(&self) -> EmbeddingFiles {
@@ -371,6 +382,18 @@ impl ComputeArguments {
     fn asked(&self) -> ComputeOptions {
         self.isa.unwrap_or_default().with_threads(self.threads)
     }
+}
+
+/// The texts of several collections, under the numbers that they have then; of one, as it is.
+pub fn joined(paths: &[PathBuf]) -> Result<Collection, Failure> {
+    if let [path] = paths {
+        return Ok(Collection::open(path)?);
+    }
+    let collections = paths.iter().map(Collection::open);
+    let collections = collections.collect::<Result<Vec<_>, _>>()?;
+    Ok(Collection::from_passages(
+        collections.iter().flat_map(Collection::iter),
+    ))
 }
 
 /// The checkpoint of that name.

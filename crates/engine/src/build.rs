@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use concord_index::format::{IndexManifest, PASSAGES_FILE, WriteError, write_index};
-use concord_index::passages::{PassageDb, PassageDbError};
+use concord_index::passages::{PassageDb, PassageDbError, PassageTable};
 use concord_index::verify::LOG;
 use concord_kernels::CONTRACT_VERSION;
 use concord_pipeline::artifact::{CENTROIDS, CODES, DOCLENS};
@@ -132,6 +132,21 @@ pub fn build<'a>(
     output: impl Into<Output<'a>>,
     progress: &dyn Progress,
 ) -> Result<BuildReport, BuildError> {
+    build_of(what, &what.passages(), layout, origin, output, progress)
+}
+
+/// [`build`], where more is known of the passages than `what` says.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_of<'a>(
+    what: &(impl Buildable + Sync),
+    passages: &PassageTable,
+    layout: Layout,
+    origin: &Origin,
+    output: impl Into<Output<'a>>,
+    progress: &dyn Progress,
+) -> Result<BuildReport, BuildError> {
     let Output { path: out, replace } = output.into();
     let begun = Instant::now();
     let started = SystemTime::now()
@@ -151,7 +166,10 @@ pub fn build<'a>(
         .insert("pad_ivf".to_owned(), layout.pad_ivf.into());
     // Only then are they part of the index.
     if layout.absolute_paths {
-        let paths = json!({"checkpoint": origin.checkpoint, "collection": origin.collection});
+        let mut paths = json!({"checkpoint": origin.checkpoint});
+        if !origin.collection.is_empty() {
+            paths["collection"] = origin.collection.clone().into();
+        }
         manifest.options.insert("absolute_paths".to_owned(), paths);
     }
     let occupied = match occupant(out, &manifest, replace)? {
@@ -192,7 +210,7 @@ pub fn build<'a>(
         (Err(_), Some(found)) => return Err(BuildError::NotFinite(Box::new(found))),
         (evaluated, _) => evaluated?,
     };
-    PassageDb::write(&folder.join(PASSAGES_FILE), &what.passages())?;
+    PassageDb::write(&folder.join(PASSAGES_FILE), passages)?;
     files.push(PASSAGES_FILE.to_owned());
     manifest.artifacts = artifacts;
     manifest.files = concord_index::format::file_records(&folder, files).map_err(|source| {

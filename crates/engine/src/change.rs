@@ -9,10 +9,15 @@
 //! pieces, at once, or as a shard built apart with the same codec and merged, give the same bytes in every file but the
 //! log.
 
+mod again;
 mod drift;
+mod encoding;
 mod error;
 mod lock;
 mod opened;
+mod report;
+mod retrain;
+mod sources;
 mod staged;
 
 use std::collections::BTreeSet;
@@ -21,63 +26,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use concord_corpus::Collection;
-use concord_index::format::{IndexFiles, PassageRows, write_rows};
 use concord_index::passages::{Known, PassageTable};
 use concord_kernels::compute::Compute;
-use concord_model::hub::HubOptions;
-use concord_pipeline::artifact::{
-    AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS, CODES, DOCLENS, RESIDUALS,
-};
-use concord_pipeline::{DiskStore, Progress, Staging};
-use serde::Serialize;
+use concord_pipeline::Progress;
+use concord_pipeline::artifact::BUCKET_WEIGHTS;
 
+pub use again::{rebuild_changed, rebuild_changed_embeddings};
 pub use drift::{Drift, RETRAIN_FROM};
+pub use encoding::Adding;
 pub use error::ChangeError;
+pub use report::ChangeReport;
+pub use retrain::{retrain, retrain_embeddings};
 
 use crate::buildable::Buildable;
-use crate::checkpoint;
-use crate::embeddings::{GivenIndex, GivenPassages, GivenSettings};
-use crate::finite::FiniteArtifacts;
+use crate::embeddings::GivenPassages;
 use crate::log::StageCounter;
-use crate::native::Native;
-use crate::options::NativeOptions;
-use crate::recorded::{is_of_embeddings, recorded_options};
-use crate::settings::IndexSettings;
-use crate::swap::{Swap, SwapError};
-use drift::Bytes;
+use crate::passages::table_of;
+use crate::recorded::is_of_embeddings;
+use encoding::{Codec, NamedCheckpoint, check_fits, encoded, engine, given};
 use opened::Opened;
 use staged::{Change, INDEX, emptied, finished, replace, staged};
-
-/// What a change came to.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ChangeReport {
-    /// The passages that are found.
-    pub passages: usize,
-    /// Passages that are deleted and keep their numbers.
-    pub deleted: usize,
-    pub embeddings: usize,
-    /// Passages that were added.
-    pub added: usize,
-    /// Passages that were deleted now, because they were named or replaced.
-    pub removed: usize,
-    /// Deleted passages that were dropped for good.
-    pub dropped: usize,
-    /// How far what was added lies from what the codec was made for.
-    pub drift: Option<Drift>,
-    pub notices: Vec<String>,
-    pub seconds: f64,
-}
-
-/// Texts to add, and how they are encoded.
-pub struct Adding {
-    pub collection: Arc<Collection>,
-    /// The checkpoint; the one that the index names if unset.
-    pub checkpoint: Option<String>,
-    pub hub: HubOptions,
-    /// With which batch size, threads and instruction set; the bits do not depend on them.
-    pub compute: NativeOptions,
-}
 
 /// Adds passages to the index at `index`, behind those that are there. With `replace`, passages that have an id of these
 /// are deleted, instead of these refused.
@@ -91,8 +59,16 @@ pub fn add(
     replace: bool,
     progress: &dyn Progress,
 ) -> Result<ChangeReport, ChangeError> {
-    let of_texts = |opened: &Opened| engine(opened, adding);
-    added(index, of_texts, replace, progress)
+    let of_texts = |opened: &Opened| {
+        let named = NamedCheckpoint::of(opened, adding)?;
+        let collection = Arc::clone(&adding.collection);
+        engine(opened, &named, collection, &adding.compute, Codec::Kept)
+    };
+    let fits = |opened: &Opened| match is_of_embeddings(&opened.manifest) {
+        true => Err(ChangeError::OfEmbeddings),
+        false => Ok(table_of(&adding.collection)),
+    };
+    added(index, fits, of_texts, replace, progress)
 }
 
 /// [`add`] of embeddings that are given, to an index of given embeddings. Whether they were made as those that are there
@@ -107,12 +83,18 @@ pub fn add_embeddings(
     replace: bool,
     progress: &dyn Progress,
 ) -> Result<ChangeReport, ChangeError> {
-    let of_embeddings = |opened: &Opened| given(opened, passages, compute, progress);
-    added(index, of_embeddings, replace, progress)
+    let table = passages.table();
+    let width = passages.width();
+    let fits = |opened: &Opened| check_fits(opened, width).map(|()| table);
+    let of_embeddings = |opened: &Opened| given(opened, passages, compute, Codec::Kept, progress);
+    added(index, fits, of_embeddings, replace, progress)
 }
 
+/// Adds what `what` makes. What passages are `incoming` is looked at before, so that ids that are taken are refused before
+/// anything is loaded or encoded.
 fn added<B: Buildable + Sync>(
     index: &Path,
+    incoming: impl FnOnce(&Opened) -> Result<PassageTable, ChangeError>,
     what: impl FnOnce(&Opened) -> Result<B, ChangeError>,
     replaces: bool,
     progress: &dyn Progress,
@@ -124,11 +106,12 @@ fn added<B: Buildable + Sync>(
         true => Known::Replaced,
         false => Known::RefusedIfThere,
     };
+    let replaced = table.append(&incoming(&opened)?, known)?;
     let what = what(&opened)?;
-    let replaced = table.append(&what.passages(), known)?;
     let staging = staged(index)?;
     let stages = StageCounter::new(progress, begun);
-    let (added, bytes) = encoded(&what, &staging, &opened, &stages)?;
+    let (store, folder) = (staging.path("store"), emptied(&staging, "added")?);
+    let (added, bytes) = encoded(&what, &store, &folder, opened.width(), &stages)?;
     let first = rows.passages();
     let mut runs = Opened::runs(&rows, 0, &table, 0, false);
     runs.extend(Opened::runs(&added, 1, &table, first, false));
@@ -292,120 +275,4 @@ fn rewritten(
     report.embeddings = finished(staging, written, |staging| replace(staging, index))?;
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
-}
-
-impl ChangeReport {
-    fn of(table: &PassageTable) -> ChangeReport {
-        let deleted = table.deleted().count();
-        ChangeReport {
-            passages: table.len() - deleted,
-            deleted,
-            embeddings: 0,
-            added: 0,
-            removed: 0,
-            dropped: 0,
-            drift: None,
-            notices: Vec::new(),
-            seconds: 0.0,
-        }
-    }
-}
-
-/// The engine over the passages that are added, with the codec of the index.
-fn engine(opened: &Opened, adding: &Adding) -> Result<Native, ChangeError> {
-    if is_of_embeddings(&opened.manifest) {
-        return Err(ChangeError::OfEmbeddings);
-    }
-    let logged = opened.log.as_ref().map(|log| log.origin.checkpoint.clone());
-    let named = adding.checkpoint.clone().or(logged);
-    let named = named.filter(|name| !name.is_empty());
-    let named = named.ok_or(ChangeError::NoCheckpoint)?;
-    let checkpoint = checkpoint::load(&named, &adding.hub).map_err(ChangeError::Checkpoint)?;
-    if opened.checkpoint() != Some(&checkpoint.hash()) {
-        return Err(ChangeError::OtherCheckpoint(named));
-    }
-    let recorded = recorded_options(&opened.manifest)?;
-    if !recorded.numerics.is_batch_invariant() {
-        return Err(ChangeError::BatchVariant);
-    }
-    let options = NativeOptions {
-        batch: adding.compute.batch,
-        compute: adding.compute.compute,
-        ..recorded
-    };
-    let settings = IndexSettings {
-        nbits: Some(opened.config.nbits),
-        doc_maxlen: Some(opened.config.doc_maxlen),
-        kmeans_niters: Some(opened.config.kmeans_niters),
-        seed: opened.seed,
-        swaps: codec(opened)?,
-    };
-    let collection = Arc::clone(&adding.collection);
-    Ok(Native::new(
-        Arc::new(checkpoint),
-        collection,
-        options,
-        settings,
-    )?)
-}
-
-/// The embeddings that are added, with the codec of the index.
-fn given(
-    opened: &Opened,
-    passages: GivenPassages,
-    compute: Compute,
-    progress: &dyn Progress,
-) -> Result<GivenIndex, ChangeError> {
-    if !is_of_embeddings(&opened.manifest) {
-        return Err(ChangeError::OfTexts);
-    }
-    let (found, index) = (passages.width(), opened.config.dim);
-    if found != index {
-        return Err(ChangeError::Width { found, index });
-    }
-    let settings = GivenSettings {
-        nbits: Some(opened.config.nbits),
-        kmeans_niters: Some(opened.config.kmeans_niters),
-        seed: opened.seed,
-    };
-    Ok(GivenIndex::new(passages, settings, compute, progress)?.with_codec(codec(opened)?)?)
-}
-
-/// The artifacts of an index's codec.
-fn codec(opened: &Opened) -> Result<Vec<Swap>, SwapError> {
-    let names = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
-    names
-        .iter()
-        .map(|name| Swap::of(name, &opened.path))
-        .collect()
-}
-
-/// Computes lengths, codes and residuals of what is added, into a folder of the staging folder.
-fn encoded(
-    what: &(impl Buildable + Sync),
-    staging: &Staging,
-    opened: &Opened,
-    progress: &StageCounter<'_>,
-) -> Result<(PassageRows, Bytes), ChangeError> {
-    let finite = FiniteArtifacts::of(what);
-    let store = DiskStore::open(&staging.path("store"))?;
-    let folder = emptied(staging, "added")?;
-    let artifacts = [DOCLENS, CODES, RESIDUALS];
-    let evaluated = what.evaluate_only(&artifacts, &store, Some(&finite), progress, |all| {
-        write_rows(&folder, all, what.grid())?;
-        let mut bytes = Bytes::none();
-        for chunk in 0..all.chunks(RESIDUALS)? {
-            if let Some(residuals) = all.load(RESIDUALS, chunk)?.field("") {
-                bytes.count(residuals)?;
-            }
-        }
-        Ok::<_, ChangeError>(bytes)
-    });
-    let bytes = match (evaluated, finite.into_found()) {
-        (Err(_), Some(found)) => return Err(ChangeError::NotFinite(Box::new(found))),
-        (evaluated, _) => evaluated?,
-    };
-    let files = Arc::new(IndexFiles::open(&folder)?);
-    let chunks = what.grid().index_chunks().len();
-    Ok((PassageRows::of(files, chunks, opened.width())?, bytes))
 }

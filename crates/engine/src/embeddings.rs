@@ -6,6 +6,7 @@ mod error;
 mod files;
 mod index;
 mod passages;
+mod places;
 mod queries;
 
 pub use error::{EmbeddingsError, Problem};

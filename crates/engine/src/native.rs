@@ -280,7 +280,9 @@ impl Native {
         config.bsize = 64;
         // The checkpoint's own configuration may name what it was trained from.
         config.checkpoint = origin.map(|origin| origin.checkpoint.clone());
-        config.collection = origin.map_or(Json::Null, |origin| origin.collection.clone().into());
+        let collection = origin.map(|origin| origin.collection.clone());
+        let collection = collection.filter(|collection| !collection.is_empty());
+        config.collection = collection.map_or(Json::Null, Json::from);
         config
     }
 

@@ -27,6 +27,8 @@ pub struct RebuildReport {
     pub compared: usize,
     /// Those that came out with another hash, or not at all, in the order of the graph.
     pub differing: Vec<String>,
+    /// Whether the codec was taken as it is, instead of trained again.
+    pub codec_kept: bool,
 }
 
 /// Why an index cannot be built again.
@@ -44,10 +46,10 @@ pub enum RebuildError {
     /// The index was built with artifacts from elsewhere.
     #[error("the index was built with artifacts swapped in, which cannot be computed again")]
     Swapped,
-    /// The index was changed after it was built.
+    /// The index was changed after it was built: [`rebuild_changed`](crate::change::rebuild_changed) is for those.
     #[error(
-        "the index is made of passages that were added, deleted or merged under the codec of an earlier one, which no \
-         collection gives again, so it cannot be built again; `concord verify` without --rebuild checks its bytes"
+        "the index is made of passages that were added, deleted or merged under the codec of an earlier one, so it is \
+         not what is built of a collection"
     )]
     Changed,
     /// A collection, for an index that was built from none.
@@ -201,6 +203,7 @@ fn again(
     Ok(RebuildReport {
         compared: manifest.artifacts.len(),
         differing,
+        codec_kept: false,
     })
 }
 

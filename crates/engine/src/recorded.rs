@@ -1,6 +1,7 @@
 //! What the manifest of an index says of how the engine computed that built it.
 
 use concord_index::format::IndexManifest;
+use concord_pipeline::artifact::{AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS};
 use serde_json::Value as Json;
 
 use crate::options::{self, NativeOptions, OptionError};
@@ -12,6 +13,9 @@ pub(crate) const PASSAGES_INPUT: &str = "passages";
 /// The input of an index whose passages have ids of their own: the hash of these.
 pub(crate) const IDS_INPUT: &str = "ids";
 
+/// What a codec is made of.
+pub(crate) const CODEC: [&str; 4] = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
+
 /// Whether an index was changed after it was built, so that it is no collection's.
 pub fn is_changed(manifest: &IndexManifest) -> bool {
     manifest.inputs.contains_key(PASSAGES_INPUT)
@@ -20,6 +24,17 @@ pub fn is_changed(manifest: &IndexManifest) -> bool {
 /// Whether an index was built from embeddings instead of texts, so that no checkpoint belongs to it.
 pub fn is_of_embeddings(manifest: &IndexManifest) -> bool {
     !manifest.inputs.contains_key("checkpoint")
+}
+
+/// Whether the codec of an index was not trained on its passages: it was changed after it was built, or built with a codec
+/// that was given. Those are built again by [`rebuild_changed`](crate::change::rebuild_changed).
+pub fn has_given_codec(manifest: &IndexManifest) -> bool {
+    let mut swaps = manifest
+        .inputs
+        .keys()
+        .filter_map(|input| input.strip_prefix("swap "))
+        .peekable();
+    is_changed(manifest) || swaps.peek().is_some() && swaps.all(|name| CODEC.contains(&name))
 }
 
 /// Why the manifest does not say how the engine computed.

@@ -5,6 +5,16 @@
 mod engine;
 #[path = "../../index/tests/golden/mod.rs"]
 mod golden;
+#[path = "changing/killing.rs"]
+mod killing;
+#[path = "changing/operations.rs"]
+mod operations;
+#[path = "changing/random.rs"]
+mod random;
+#[path = "changing/readers.rs"]
+mod readers;
+#[path = "changing/retrained.rs"]
+mod retrained;
 #[path = "changing/world.rs"]
 mod world;
 
@@ -206,12 +216,17 @@ fn an_older_index_is_changed_by_the_ids_of_its_collection() {
 fn random_operations_leave_what_a_plain_model_has() {
     let operations = std::env::var("CONCORD_OPERATIONS").map_or(60, |n| n.parse().unwrap());
     let seed = std::env::var("CONCORD_SEED").map_or(17, |seed| seed.parse().unwrap());
-    let counts = world::random_operations(seed, operations);
+    let (counts, kills) = operations::random_operations(seed, operations);
     println!("seed {seed}: {counts:?}");
+    println!(
+        "kills by how they were timed and when they came: {:?}",
+        kills.counts
+    );
+    operations::check_moments(&kills);
 }
 
 /// What a process does that is killed: nothing, where it is not told.
 #[test]
 fn process_that_is_killed() {
-    world::child();
+    killing::child();
 }

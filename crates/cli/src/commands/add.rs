@@ -10,7 +10,7 @@ use concord_engine::embeddings::GivenPassages;
 use concord_engine::options::NativeOptions;
 use concord_kernels::compute::Compute;
 
-use crate::changed::print_change;
+use crate::changed::{MadeFrom, print_addition};
 use crate::environment;
 use crate::inputs::{ComputeArguments, EmbeddingArguments};
 use crate::output::{Failure, Outcome};
@@ -20,7 +20,8 @@ use crate::progress::TerminalProgress;
 ///
 /// They are compressed with the codec that the index has, and come behind the passages that are there. The index is
 /// exchanged for the new one in one step: who reads the old one goes on reading it, and a process that is killed has
-/// changed nothing. It does not matter in how many steps passages are added: the bytes are the same.
+/// changed nothing. It does not matter in how many steps passages are added: the bytes are the same. How far what was
+/// added lies from what the codec was trained on is said, and when it is to be trained anew (`concord compact --retrain`).
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord add index more.tsv
@@ -72,7 +73,11 @@ impl AddCommand {
                 add_embeddings(&self.index, passages, compute, self.replace, &progress)?
             }
         };
-        print_change(&self.index, &report, self.json)?;
+        let made_from = match self.collection {
+            Some(_) => MadeFrom::Texts,
+            None => MadeFrom::Embeddings,
+        };
+        print_addition(&self.index, &report, made_from, self.json)?;
         Ok(Outcome::Same)
     }
 }

@@ -1,38 +1,45 @@
 //! `concord verify`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 use concord_corpus::Collection;
+use concord_engine::change::{rebuild_changed, rebuild_changed_embeddings};
+use concord_engine::embeddings::GivenPassages;
 use concord_engine::log::BuildLog;
 use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild, rebuild_of_embeddings};
+use concord_engine::recorded::has_given_codec;
 use concord_index::format::{INDEX_MANIFEST, Index, IndexFiles, IndexManifest};
 use concord_index::verify::{Checked, VerifyError, check, damage};
+use concord_kernels::compute::Compute;
 use concord_report::findings_table;
 use serde_json::json;
 
 use crate::environment;
-use crate::inputs::{ComputeArguments, EmbeddingArguments, checkpoint, refuse};
+use crate::inputs::{ComputeArguments, EmbeddingArguments, checkpoint, joined, refuse};
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
 
 /// Check every byte of an index.
 ///
 /// The files are compared with the hashes in the index's manifest. With --rebuild, or of an index of
-/// given embeddings with --embeddings, everything is computed again, and the hash of every artifact compared. An index that the
-/// reference built has no manifest: its files are checked against each other.
+/// given embeddings with --embeddings, everything is computed again, and the hash of every artifact compared. Of an index
+/// that was changed, or built with a codec that was given, the codec is taken as it is, and everything else computed again;
+/// --rebuild then takes all files that its texts are from, --embeddings those with all its passages under their ids. An
+/// index that the reference built has no manifest: its files are checked against each other.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord verify index
   concord verify index --rebuild collection.tsv --checkpoint ./checkpoint
+  concord verify changed --rebuild collection.tsv more.tsv
   concord verify index --embeddings passages.npy --doclens doclens.npy")]
 pub struct VerifyCommand {
     /// The index
     index: PathBuf,
     /// Build it again from this collection and compare every artifact
-    #[arg(long, value_name = "COLLECTION", conflicts_with = "embeddings")]
-    rebuild: Option<PathBuf>,
+    #[arg(long, value_name = "COLLECTION", num_args = 1.., conflicts_with = "embeddings")]
+    rebuild: Vec<PathBuf>,
     #[command(flatten)]
     given: EmbeddingArguments,
     /// The checkpoint to build it again with [default: where the index's log says it was]
@@ -47,7 +54,7 @@ pub struct VerifyCommand {
 
 impl VerifyCommand {
     pub fn run(self) -> Result<Outcome, Failure> {
-        let rebuilds = self.given.any()? || self.rebuild.is_some();
+        let rebuilds = self.given.any()? || !self.rebuild.is_empty();
         if !rebuilds {
             let because = "nothing is built; give --rebuild COLLECTION to build the index again";
             refuse(self.compute.given(), because)?;
@@ -69,9 +76,9 @@ impl VerifyCommand {
             )]);
         }
         let rebuilt = match (rebuilds, manifest) {
-            (true, Some(manifest)) => Some(match &self.rebuild {
-                Some(collection) => self.build_again(manifest, collection)?,
-                None => self.build_again_of_embeddings(manifest)?,
+            (true, Some(manifest)) => Some(match &self.rebuild[..] {
+                [] => self.build_again_of_embeddings(manifest)?,
+                files => self.build_again(manifest, files)?,
             }),
             (true, None) => {
                 let what = "nothing is built again: how, stands in the manifest, which is damaged";
@@ -110,7 +117,7 @@ impl VerifyCommand {
             "{path} has no manifest, so it was not built by Concord; its files fit together, but whether \
              a byte was altered cannot be told"
         )]);
-        if self.rebuild.is_some() || self.given.any()? {
+        if !self.rebuild.is_empty() || self.given.any()? {
             return Err(
                 "building again needs an index that Concord built; use `concord diff` instead"
                     .into(),
@@ -133,6 +140,18 @@ impl VerifyCommand {
     ) -> Result<RebuildReport, Failure> {
         let compute = self.compute.options_of_given_embeddings()?;
         let progress = TerminalProgress::new();
+        if has_given_codec(manifest) {
+            let (compute, passages) = (
+                Compute::new(&compute)?,
+                GivenPassages::open(&self.given.files())?,
+            );
+            return Ok(rebuild_changed_embeddings(
+                &self.index,
+                passages,
+                compute,
+                &progress,
+            )?);
+        }
         let rebuilt = rebuild_of_embeddings(manifest, &self.given.files(), &compute, &progress);
         rebuilt.map_err(|error| match error {
             RebuildError::OtherInput(input) => {
@@ -142,26 +161,41 @@ impl VerifyCommand {
         })
     }
 
-    fn build_again(&self, manifest: &IndexManifest, path: &Path) -> Result<RebuildReport, Failure> {
+    fn build_again(
+        &self,
+        manifest: &IndexManifest,
+        files: &[PathBuf],
+    ) -> Result<RebuildReport, Failure> {
         let spec = self
             .checkpoint
             .clone()
             .or_else(|| BuildLog::read(&self.index).map(|log| log.origin.checkpoint));
         let spec =
             spec.ok_or("the index does not say where its checkpoint is: give --checkpoint")?;
-        let collection = Collection::open(path)?;
         let compute = concord_engine::options::NativeOptions {
             batch: self.compute.batch,
             compute: self.compute.options()?,
             ..Default::default()
         };
-        let rebuilt = rebuild(
-            manifest,
-            Arc::new(checkpoint(&spec)?),
-            collection,
-            compute,
-            &TerminalProgress::new(),
-        );
+        let (checkpoint, progress) = (Arc::new(checkpoint(&spec)?), TerminalProgress::new());
+        if has_given_codec(manifest) {
+            let texts = joined(files)?;
+            let named = (spec.as_str(), checkpoint);
+            return Ok(rebuild_changed(
+                &self.index,
+                &texts,
+                named,
+                &compute,
+                &progress,
+            )?);
+        }
+        let [path] = files else {
+            return Err(
+                "the index was built from one collection: give --rebuild that one alone".into(),
+            );
+        };
+        let collection = Collection::open(path)?;
+        let rebuilt = rebuild(manifest, checkpoint, collection, compute, &progress);
         rebuilt.map_err(|error| match error {
             RebuildError::OtherInput(input) => {
                 let given = match input.as_str() {
@@ -191,9 +225,14 @@ fn report(checked: &Checked, rebuilt: Option<&RebuildReport>) -> String {
         for artifact in &rebuilt.differing {
             text.push_str(&format!("{artifact} came out different\n"));
         }
+        let kept = if rebuilt.codec_kept {
+            " under the codec that the index has"
+        } else {
+            ""
+        };
         let (same, all) = (rebuilt.compared - rebuilt.differing.len(), rebuilt.compared);
         text.push_str(&format!(
-            "built again: {same} of {all} artifacts have the same hash\n"
+            "built again{kept}: {same} of {all} artifacts have the same hash\n"
         ));
     }
     text

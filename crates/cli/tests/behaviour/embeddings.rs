@@ -64,6 +64,24 @@ fn an_index_of_embeddings_is_built_searched_verified_and_compared() {
     place.done("add same --embeddings each.npy --ids more.txt");
     place.done("delete same id-20");
     place.done("verify same");
+    place.file(
+        "all.txt",
+        (0..40)
+            .map(|number| format!("id-{number}\n"))
+            .collect::<String>(),
+    );
+    let again = place
+        .done("verify same --embeddings each.npy each.npy --ids all.txt")
+        .out;
+    assert!(
+        again.contains("under the codec that the index has: 8 of 8"),
+        "{again}"
+    );
+    place
+        .run("verify same --embeddings each.npy --ids ids.txt")
+        .refused(&["passage `id-21` is not among those that were given"]);
+    place.done("compact same --retrain --embeddings each.npy each.npy --ids all.txt");
+    place.done("verify same");
     place.done("index --embeddings each.npy --ids ids.txt --out same --replace");
     place.done("diff index same");
     place.done("index --embeddings each.npy --ids ids.txt --seed 7 --kmeans-niters 1 --out other");

@@ -46,6 +46,27 @@ impl Collection {
         collection
     }
 
+    /// The same passages under ids of their own, in the order of their pids.
+    ///
+    /// # Errors
+    /// An id that is used twice.
+    ///
+    /// # Panics
+    /// When there are not as many ids as passages.
+    pub fn named<S: AsRef<str>>(
+        self,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Result<Collection, String> {
+        let mut by_pid = PackedStrings::default();
+        ids.into_iter().for_each(|id| by_pid.push(&[id.as_ref()]));
+        assert_eq!(by_pid.len(), self.len(), "there is an id for each passage");
+        let ids = ExternalIds::new(by_pid).map_err(|repeated| repeated.id)?;
+        Ok(Collection {
+            external_ids: Some(ids),
+            ..self
+        })
+    }
+
     /// The number of passages, N.
     pub fn len(&self) -> usize {
         self.texts.len()

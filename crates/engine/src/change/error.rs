@@ -13,6 +13,7 @@ use concord_pipeline::publish::PublishError;
 use concord_pipeline::{EvaluateError, StagingError, StoreError};
 use concord_tensor::{FileError, TensorError};
 
+use crate::build::BuildError;
 use crate::embeddings::GivenError;
 use crate::finite::NotFinite;
 use crate::native::NativeError;
@@ -83,6 +84,28 @@ pub enum ChangeError {
     OutThere(PathBuf),
     #[error("no passage would be left: an index has one at least")]
     NothingLeft,
+    #[error(
+        "the text of passage `{id}` is not among those that were given: an index keeps no texts, so give all files that \
+         its passages are from, as they were then"
+    )]
+    NoText { id: String },
+    #[error(
+        "passage `{id}` is not among those that were given: an index keeps no embeddings, so give all files that its \
+         passages are from, with their ids"
+    )]
+    NoEmbeddings { id: String },
+    #[error(
+        "passage `{id}` has {expected} embeddings in the index, and {found} where it was given"
+    )]
+    OtherLength {
+        id: String,
+        found: usize,
+        expected: i64,
+    },
+    #[error("cannot make a working folder: {0}")]
+    Scratch(#[source] io::Error),
+    #[error(transparent)]
+    Build(Box<BuildError>),
     #[error("nothing to delete is named")]
     NothingNamed,
     #[error("{path}: {source}", path = path.display())]
@@ -123,4 +146,13 @@ pub enum ChangeError {
     Tensor(#[from] TensorError),
     #[error(transparent)]
     NotFinite(Box<NotFinite>),
+}
+
+impl From<BuildError> for ChangeError {
+    fn from(error: BuildError) -> ChangeError {
+        match error {
+            BuildError::NotFinite(found) => ChangeError::NotFinite(found),
+            error => ChangeError::Build(Box::new(error)),
+        }
+    }
 }

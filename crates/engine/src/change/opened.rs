@@ -108,6 +108,11 @@ impl Opened {
         self.width
     }
 
+    /// Whether the index names where its inputs lie.
+    pub(super) fn absolute_paths(&self) -> bool {
+        self.manifest.options.contains_key(ABSOLUTE_PATHS)
+    }
+
     pub(super) fn checkpoint(&self) -> Option<&BitHash> {
         self.manifest.inputs.get("checkpoint")
     }

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::doclens;
 use super::error::{EmbeddingsError, Problem};
 use super::files::{Cut, EmbeddingFile, EmbeddingFiles};
+use super::places::Places;
 
 /// Rows that one task reads.
 const ROWS_AT_ONCE: usize = 4096;
@@ -26,6 +27,8 @@ pub struct GivenPassages {
     pub(super) width: usize,
     /// The first embedding of each passage, and behind the last passage the number of embeddings.
     offsets: Vec<u64>,
+    /// Where these lie in the files.
+    places: Places,
     ids: Option<Vec<String>>,
     pub(super) grid: Grid,
     /// What each chunk of `doclens` and of `embs` is.
@@ -88,6 +91,7 @@ impl GivenPassages {
             files: opened,
             width,
             offsets,
+            places: Places::in_order(rows),
             ids: ids.transpose()?,
             grid: Grid::new(passages),
             records: Vec::new(),
@@ -113,6 +117,32 @@ impl GivenPassages {
             progress.advanced("read", done as u64, passages as u64, "passages");
         }
         self.check_unchanged()
+    }
+
+    /// Those of these numbers alone, in this order, under these ids or their new numbers. None of them is read yet.
+    pub(crate) fn selected(self, passages: &[usize], ids: Option<Vec<String>>) -> GivenPassages {
+        let (mut offsets, mut places) = (vec![0], Places::default());
+        for &passage in passages {
+            let rows = self.offsets[passage]..self.offsets[passage + 1];
+            offsets.push(offsets[offsets.len() - 1] + (rows.end - rows.start));
+            for rows in self.places.of(rows.start as usize..rows.end as usize) {
+                places.push(rows);
+            }
+        }
+        GivenPassages {
+            offsets,
+            places,
+            ids,
+            grid: Grid::new(passages.len()),
+            records: Vec::new(),
+            lengths: NO_LENGTHS,
+            ..self
+        }
+    }
+
+    /// How many embeddings a passage has.
+    pub(crate) fn doclen(&self, passage: usize) -> usize {
+        (self.offsets[passage + 1] - self.offsets[passage]) as usize
     }
 
     /// Numbers of an embedding.
@@ -151,7 +181,7 @@ impl GivenPassages {
     }
 
     /// What is known of the passages: their ids.
-    pub(super) fn table(&self) -> PassageTable {
+    pub(crate) fn table(&self) -> PassageTable {
         let Some(ids) = &self.ids else {
             return PassageTable::unknown(self.passages());
         };
@@ -211,6 +241,23 @@ impl GivenPassages {
 
     /// Reads rows into `rounded`.
     fn rows(&self, rows: Range<usize>, rounded: &mut [f16]) -> Result<Lengths, EmbeddingsError> {
+        let (mut done, mut lengths) = (0, NO_LENGTHS);
+        for place in self.places.of(rows.clone()) {
+            let begin = rows.start + done;
+            let part = &mut rounded[done * self.width..][..place.len() * self.width];
+            done += place.len();
+            lengths = both(lengths, self.rows_at(place, begin, part)?);
+        }
+        Ok(lengths)
+    }
+
+    /// Reads the rows at a place in the files into `rounded`; the first of them is the row `begin`.
+    fn rows_at(
+        &self,
+        rows: Range<usize>,
+        begin: usize,
+        rounded: &mut [f16],
+    ) -> Result<Lengths, EmbeddingsError> {
         let (mut first, mut done, mut lengths) = (0, 0, NO_LENGTHS);
         for file in &self.files {
             let from = rows.start.clamp(first, first + file.rows) - first;
@@ -222,9 +269,8 @@ impl GivenPassages {
                     out.copy_from_slice(tensor.cast(DType::F16)?.as_slice::<f16>()?);
                     let values = tensor.cast(DType::F32)?;
                     let seen = look_at(values.as_slice::<f32>()?, out, self.width);
-                    let seen = seen.map_err(|(row, problem)| {
-                        self.unusable(rows.start + done + row, problem)
-                    })?;
+                    let seen =
+                        seen.map_err(|(row, problem)| self.unusable(begin + done + row, problem))?;
                     lengths = both(lengths, seen);
                     done += tensor.len() / self.width;
                     Ok(())
