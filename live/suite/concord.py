@@ -10,6 +10,9 @@ from .agreement import Ranking
 # The exit codes of diff and grep, which the program keeps to.
 SAME, DIFFERENT = 0, 1
 
+# What a codec is made of.
+CODEC = ("centroids", "bucket_cutoffs", "bucket_weights", "avg_residual")
+
 
 class Failure(Exception):
     """The program ended in a way it should not have."""
@@ -21,9 +24,13 @@ class Concord:
     def __init__(self, binary: Path):
         self._binary = binary
 
-    def index(self, collection: Path, checkpoint: Path, out: Path) -> None:
+    def index(self, collection: Path, checkpoint: Path, out: Path, *options: str) -> None:
         """Index a collection with the checkpoint's own settings."""
-        self._run("index", collection, "--checkpoint", checkpoint, "--out", out)
+        self._run("index", collection, "--checkpoint", checkpoint, "--out", out, *options)
+
+    def change(self, command: str, *arguments: Path | str) -> None:
+        """Add to an index, delete from it, compact it, or merge it."""
+        self._run(command, *arguments)
 
     def search(
         self, index: Path, queries: Path, k: int, clip_negative: bool
