@@ -15,6 +15,8 @@ mod random;
 mod readers;
 #[path = "changing/retrained.rs"]
 mod retrained;
+#[path = "changing/shards.rs"]
+mod shards;
 #[path = "changing/world.rs"]
 mod world;
 

@@ -176,6 +176,20 @@ impl Kills {
     }
 }
 
+/// Has another process change the index and kills it where it stops at a step, inside of the change.
+pub fn kill_inside(index: &Path, change: &Change, step: usize) {
+    let log = || fs::read(index.join(LOG)).unwrap();
+    let before = log();
+    let mut child = spawned(index, change, Some(step));
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    assert!(lines.any(|line| line.contains(STOPPED)), "it did not stop");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(Staging::folder_for(change.out(index)).exists());
+    assert_eq!(log(), before);
+}
+
 /// Waits for something, or for the child to be done.
 fn until(child: &mut Child, there: impl Fn() -> bool) {
     while !there() && child.try_wait().unwrap().is_none() {

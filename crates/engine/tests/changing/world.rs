@@ -73,13 +73,18 @@ impl World {
 
     /// An index that is built apart with the codec.
     pub fn shard(&self, out: &Path, passages: Vec<Passage>) {
+        self.shard_by("native", out, passages);
+    }
+
+    /// [`World::shard`] by the engine that `word` names.
+    pub fn shard_by(&self, word: &str, out: &Path, passages: Vec<Passage>) {
         let codec = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
         let swaps = codec.map(|name| swap(name, &self.base)).into();
         let settings = IndexSettings {
             swaps,
             ..IndexSettings::default()
         };
-        make(out, &passages, settings);
+        make_by(word, out, &passages, settings);
     }
 
     /// A copy of the first index as it is now.
@@ -102,7 +107,11 @@ impl World {
 }
 
 pub fn make(out: &Path, passages: &[Passage], settings: IndexSettings) {
-    let native = engine_over(collection(passages), "native", settings).unwrap();
+    make_by("native", out, passages, settings);
+}
+
+fn make_by(word: &str, out: &Path, passages: &[Passage], settings: IndexSettings) {
+    let native = engine_over(collection(passages), word, settings).unwrap();
     build(
         &native,
         Layout::default(),
