@@ -196,7 +196,8 @@ pub(crate) fn build_of<'a>(
         fs::remove_dir_all(&folder).map_err(writing(&folder))?;
     }
     fs::create_dir(&folder).map_err(writing(&folder))?;
-    let stages = StageCounter::new(progress, begun);
+    let read = what.reading_took();
+    let stages = StageCounter::after_reading(progress, begun, read);
     let config = what.published_config(layout.absolute_paths.then_some(origin));
     let evaluated = what.evaluate(&store, Some(&finite), &stages, |evaluator| {
         let names = write_index(&folder, evaluator, what.grid(), &config, layout.pad_ivf)?;
@@ -223,7 +224,7 @@ pub(crate) fn build_of<'a>(
     let log = BuildLog {
         origin: origin.clone(),
         started,
-        seconds: begun.elapsed().as_secs_f64(),
+        seconds: (read + begun.elapsed()).as_secs_f64(),
         threads: what.threads(),
         stages: stages.into_stages(),
     };

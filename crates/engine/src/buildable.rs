@@ -1,6 +1,7 @@
 //! What an index can be built from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use concord_index::passages::PassageTable;
 use concord_model::config::ColbertConfig;
@@ -43,6 +44,11 @@ pub trait Buildable {
     fn grid(&self) -> Grid;
 
     fn threads(&self) -> usize;
+
+    /// How long it took to read what is given, before anything is evaluated.
+    fn reading_took(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The artifacts that are given instead of computed.
     fn swaps(&self) -> &[Swap];

@@ -109,7 +109,7 @@ fn added<B: Buildable + Sync>(
     let replaced = table.append(&incoming(&opened)?, known)?;
     let what = what(&opened)?;
     let staging = staged(index)?;
-    let stages = StageCounter::new(progress, begun);
+    let stages = StageCounter::after_reading(progress, begun, what.reading_took());
     let (store, folder) = (staging.path("store"), emptied(&staging, "added")?);
     let (added, bytes) = encoded(&what, &store, &folder, opened.width(), &stages)?;
     let first = rows.passages();

@@ -5,12 +5,13 @@ mod doclens;
 mod error;
 mod files;
 mod index;
+mod looks;
 mod passages;
 mod places;
 mod queries;
 
 pub use error::{EmbeddingsError, Problem};
 pub use files::EmbeddingFiles;
-pub use index::{GivenError, GivenIndex, GivenSettings};
+pub use index::{GivenError, GivenIndex, GivenSettings, OtherEmbeddings};
 pub use passages::GivenPassages;
 pub use queries::{GivenQueries, GivenQuery};

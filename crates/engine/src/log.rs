@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use concord_index::verify::LOG;
-use concord_pipeline::Progress;
+use concord_pipeline::{Progress, READ};
 use concord_tensor::OpenFolder;
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,8 @@ pub struct BuildLog {
     /// How long the last process took, in seconds.
     pub seconds: f64,
     pub threads: usize,
-    /// Per stage: chunks computed by the last process, and chunks found finished.
+    /// Per stage: chunks computed by the last process, and chunks found finished. Under `read` stands how long it took to
+    /// read given embeddings, passages, and values out of the store.
     pub stages: BTreeMap<String, StageLog>,
 }
 
@@ -37,7 +38,8 @@ pub struct StageLog {
     pub reused: usize,
     /// When the last chunk was there, in seconds after the beginning.
     pub done_after: f64,
-    /// How long it took by itself, without what it reads: computing, hashing and storing, in seconds.
+    /// How long it took by itself, without computing or reading what it is made from: computing, hashing and storing,
+    /// in seconds.
     #[serde(default)]
     pub seconds: f64,
     /// What the stage measured of its work: the mean over all that it did.
@@ -92,6 +94,19 @@ impl<'a> StageCounter<'a> {
             begun,
             stages: Mutex::default(),
         }
+    }
+
+    /// For a build that began at `begun` of something that took a while to read before.
+    pub(crate) fn after_reading(
+        inner: &'a dyn Progress,
+        begun: Instant,
+        took: Duration,
+    ) -> StageCounter<'a> {
+        let counter = StageCounter::new(inner, begun);
+        if !took.is_zero() {
+            counter.note(READ, |entry| entry.seconds += took.as_secs_f64());
+        }
+        counter
     }
 
     pub(crate) fn into_stages(self) -> BTreeMap<String, StageLog> {

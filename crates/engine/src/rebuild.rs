@@ -1,5 +1,6 @@
 //! Building an index again to see whether it comes out the same.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use concord_corpus::Collection;
@@ -14,6 +15,7 @@ use serde_json::Value as Json;
 use crate::buildable::Buildable;
 use crate::embeddings::{
     EmbeddingFiles, EmbeddingsError, GivenError, GivenIndex, GivenPassages, GivenSettings,
+    OtherEmbeddings,
 };
 use crate::native::{Native, NativeError};
 use crate::options::{NativeOptions, OptionError};
@@ -43,6 +45,15 @@ pub enum RebuildError {
     /// An input is not what the index was built from.
     #[error("the {0} is not the one that the index was built from")]
     OtherInput(String),
+    /// Embeddings that are not those of the index.
+    #[error(
+        "these are not the embeddings that the index was built from: of the passages {first} to {last} some are others \
+         or have another length, and those lie in {files}",
+        first = .0.passages.start,
+        last = .0.passages.end.saturating_sub(1),
+        files = names(&.0.files)
+    )]
+    OtherEmbeddings(OtherEmbeddings),
     /// The index was built with artifacts from elsewhere.
     #[error("the index was built with artifacts swapped in, which cannot be computed again")]
     Swapped,
@@ -81,6 +92,14 @@ pub enum RebuildError {
     Scratch(#[from] std::io::Error),
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
+}
+
+fn names(files: &[PathBuf]) -> String {
+    let names: Vec<String> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    names.join(", ")
 }
 
 impl From<RecordedError> for RebuildError {
@@ -153,11 +172,11 @@ pub fn rebuild_of_embeddings(
     };
     let compute = Compute::new(compute)?;
     let passages = GivenPassages::open(files)?;
-    again(
-        manifest,
-        &GivenIndex::new(passages, settings, compute, progress)?,
-        progress,
-    )
+    let given = GivenIndex::new(passages, settings, compute, progress)?;
+    if let Some(other) = given.first_difference(manifest) {
+        return Err(RebuildError::OtherEmbeddings(other));
+    }
+    again(manifest, &given, progress)
 }
 
 fn check_can_be_rebuilt(manifest: &IndexManifest) -> Result<(), RebuildError> {

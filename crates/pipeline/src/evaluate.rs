@@ -25,6 +25,9 @@ use crate::store::Store;
 use crate::tap::TapSink;
 use crate::value::Value;
 
+/// Under what name a [`Progress`] is told of the time that was spent reading sources, and values out of the store.
+pub const READ: &str = "read";
+
 /// What is known of a chunk.
 #[derive(Clone)]
 struct Known {
@@ -43,7 +46,7 @@ pub struct Evaluator<'a> {
     known: RefCell<BTreeMap<(String, usize), Known>>,
     /// The latest chunk of each transient artifact, for the stage that reads it next.
     passing: RefCell<HashMap<String, (usize, Value)>>,
-    /// What the calls took that the call under way was waiting for.
+    /// What the calls took that the call under way was waiting for, and what it read.
     waited: Cell<Duration>,
 }
 
@@ -125,9 +128,9 @@ impl<'a> Evaluator<'a> {
             return Ok(value.clone());
         }
         if let Some(source) = self.source(name) {
-            return self.read_source(source, chunk);
+            return self.reading(|| self.read_source(source, chunk));
         }
-        let stored = self.store.get(&known.record)?;
+        let stored = self.reading(|| self.store.get(&known.record))?;
         self.tell_of_damage();
         if let Some(value) = stored {
             return Ok(value);
@@ -183,6 +186,16 @@ impl<'a> Evaluator<'a> {
             .map_err(|error| failed(source.name(), chunk, error))
     }
 
+    /// Reads something, and tells what that took, which no stage took by itself.
+    fn reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        let value = read();
+        let took = begun.elapsed();
+        self.waited.set(self.waited.get() + took);
+        self.progress.took(READ, took.as_secs_f64());
+        value
+    }
+
     fn known(&self, name: &str, chunk: usize) -> Result<Known, EvaluateError> {
         if let Some(known) = self.known.borrow().get(&(name.to_owned(), chunk)) {
             return Ok(known.clone());
@@ -191,7 +204,7 @@ impl<'a> Evaluator<'a> {
             let (record, value) = match source.record(chunk) {
                 Some(record) => (record, None),
                 None => {
-                    let value = self.read_source(source, chunk)?;
+                    let value = self.reading(|| self.read_source(source, chunk))?;
                     (value.record(), Some(value))
                 }
             };

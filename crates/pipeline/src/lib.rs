@@ -45,7 +45,7 @@ mod value;
 
 pub use call::Call;
 pub use declaration::{Field, Input, Keep, Output, Reading, Scope, StageDeclaration};
-pub use evaluate::Evaluator;
+pub use evaluate::{Evaluator, READ};
 pub use evaluate_error::{EvaluateError, NotReproducible};
 pub use forcing::Forcing;
 pub use graph::Graph;

@@ -10,8 +10,8 @@ pub trait Progress: Send + Sync {
     fn reused(&self, stage: &str, chunk: usize);
     /// A chunk of `stage` was computed.
     fn computed(&self, stage: &str, chunk: usize);
-    /// A call of `stage` took that many seconds, without those in which what it reads was computed; what it made
-    /// was hashed and stored in them.
+    /// A call of `stage` took that many seconds, without those in which what it reads was computed or read; what it made
+    /// was hashed and stored in them. Reading is told under the name [`READ`](crate::READ).
     fn took(&self, stage: &str, seconds: f64) {
         let _ = (stage, seconds);
     }

@@ -1,14 +1,19 @@
 //! The graph from given embeddings on.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use concord_index::codec::{Nearest, can_pack};
+use concord_index::format::IndexManifest;
 use concord_index::passages::PassageTable;
 use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::normalize::Normalize;
 use concord_model::config::ColbertConfig;
+use concord_pipeline::artifact::{DOCLENS, EMBS};
 use concord_pipeline::{EvaluateError, Evaluator, Graph, Grid, Observer, Progress, Source, Store};
 use concord_tensor::BitHash;
 use serde_json::{Value as Json, json};
@@ -72,6 +77,7 @@ pub struct GivenIndex {
     /// Artifacts that are given as well.
     codec: Vec<Swap>,
     compute: Compute,
+    reading_took: Duration,
 }
 
 impl GivenIndex {
@@ -93,7 +99,9 @@ impl GivenIndex {
         if !can_pack(width, nbits) {
             return Err(GivenError::Bits { width, nbits });
         }
+        let begun = Instant::now();
         compute.install(|| passages.read(progress))?;
+        let reading_took = begun.elapsed();
         let mut config = ColbertConfig {
             dim: width,
             nbits,
@@ -129,6 +137,7 @@ impl GivenIndex {
             graph,
             codec: Vec::new(),
             compute,
+            reading_took,
         })
     }
 
@@ -148,6 +157,25 @@ impl GivenIndex {
         }
         self.codec = codec;
         Ok(self)
+    }
+}
+
+/// Given embeddings that are not those that an index was built from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherEmbeddings {
+    /// The first passages of which some are others.
+    pub passages: Range<usize>,
+    /// The files that these have embeddings in.
+    pub files: Vec<PathBuf>,
+}
+
+impl GivenIndex {
+    /// Where these are others than the embeddings that an index was built from, by the hashes in its manifest.
+    pub(crate) fn first_difference(&self, manifest: &IndexManifest) -> Option<OtherEmbeddings> {
+        let chunks = |name: &str| manifest.artifact(name).map(|artifact| &artifact.chunks[..]);
+        let (doclens, embs) = (chunks(DOCLENS)?, chunks(EMBS)?);
+        let (passages, files) = self.passages.first_difference(doclens, embs)?;
+        Some(OtherEmbeddings { passages, files })
     }
 }
 
@@ -185,6 +213,10 @@ impl Buildable for GivenIndex {
 
     fn threads(&self) -> usize {
         self.compute.threads()
+    }
+
+    fn reading_took(&self) -> Duration {
+        self.reading_took
     }
 
     fn swaps(&self) -> &[Swap] {

@@ -1,10 +1,11 @@
 //! The embeddings of passages: checked as they come, and read again when a stage asks for them.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use concord_index::passages::{PassageRecord, PassageTable};
 use concord_pipeline::artifact::{DOCLENS, EMBS, NUM_PASSAGES};
-use concord_pipeline::{ChunkRecord, Grid, Progress, Source, StageError, Value};
+use concord_pipeline::{ChunkRecord, Grid, Progress, READ, Source, StageError, Value};
 use concord_tensor::{BitHash, ByteHasher, DType, Tensor};
 use half::f16;
 use rayon::prelude::*;
@@ -12,6 +13,7 @@ use rayon::prelude::*;
 use super::doclens;
 use super::error::{EmbeddingsError, Problem};
 use super::files::{Cut, EmbeddingFile, EmbeddingFiles};
+use super::looks::{Lengths, NO_LENGTHS, both, look_at};
 use super::places::Places;
 
 /// Rows that one task reads.
@@ -36,15 +38,6 @@ pub struct GivenPassages {
     /// The least and the greatest length of an embedding.
     lengths: (f64, f64),
 }
-
-/// What was seen of the embeddings of some rows: the least and the greatest length.
-type Lengths = (f64, f64);
-
-fn both(a: Lengths, b: Lengths) -> Lengths {
-    (a.0.min(b.0), a.1.max(b.1))
-}
-
-const NO_LENGTHS: Lengths = (f64::INFINITY, f64::NEG_INFINITY);
 
 impl GivenPassages {
     /// Opens the files: of the embeddings nothing but their shapes is read.
@@ -114,7 +107,7 @@ impl GivenPassages {
                 .push([self.doclens(chunk).record(), embeddings.record()]);
             self.lengths = both(self.lengths, lengths);
             let done = self.grid.chunk(chunk).end;
-            progress.advanced("read", done as u64, passages as u64, "passages");
+            progress.advanced(READ, done as u64, passages as u64, "passages");
         }
         self.check_unchanged()
     }
@@ -167,6 +160,34 @@ impl GivenPassages {
             hasher.update(record.hash.as_bytes());
         }
         hasher.finish()
+    }
+
+    /// The passages of the first chunk whose lengths or embeddings are others than these, and the files that they lie in.
+    pub(super) fn first_difference(
+        &self,
+        doclens: &[ChunkRecord],
+        embs: &[ChunkRecord],
+    ) -> Option<(Range<usize>, Vec<PathBuf>)> {
+        let mut chunks = self.records.iter().enumerate();
+        let differs = |chunk: usize, own: &[ChunkRecord; 2]| {
+            let hash = |record: Option<&ChunkRecord>| record.map(|record| record.hash);
+            let theirs = [doclens.get(chunk), embs.get(chunk)].map(hash);
+            [Some(own[0].hash), Some(own[1].hash)] != theirs
+        };
+        let (chunk, _) = chunks.find(|(chunk, own)| differs(*chunk, own))?;
+        let passages = self.grid.chunk(chunk);
+        let rows = self.offsets[passages.start] as usize..self.offsets[passages.end] as usize;
+        let (mut first, mut files) = (0, Vec::new());
+        for file in &self.files {
+            let own = first..first + file.rows;
+            let places = self.places.of(rows.clone());
+            let mut inside = places.filter(|place| place.start < own.end && own.start < place.end);
+            if inside.next().is_some() {
+                files.push(file.path.clone());
+            }
+            first = own.end;
+        }
+        Some((passages, files))
     }
 
     /// The hash of the ids, where there are any, as that of a collection's ids.
@@ -298,51 +319,6 @@ impl GivenPassages {
             artifact,
             passages: self,
         })
-    }
-}
-
-/// How long rows are, or which is of no use and why; `rounded` is what becomes of them.
-pub(super) fn look_at(
-    values: &[f32],
-    rounded: &[f16],
-    width: usize,
-) -> Result<Lengths, (usize, Problem)> {
-    let mut lengths = NO_LENGTHS;
-    let rows = values.chunks_exact(width).zip(rounded.chunks_exact(width));
-    for (row, (values, rounded)) in rows.enumerate() {
-        let square: f64 = values.iter().map(|&v| f64::from(v) * f64::from(v)).sum();
-        let finite = rounded
-            .iter()
-            .fold(true, |all, value| all & value.is_finite());
-        let zero = rounded
-            .iter()
-            .fold(true, |all, value| all & (value.to_bits() & 0x7fff == 0));
-        if !finite || zero {
-            check(values, rounded).map_err(|problem| (row, problem))?;
-        }
-        lengths = both(lengths, (square.sqrt(), square.sqrt()));
-    }
-    Ok(lengths)
-}
-
-/// What is wrong with an embedding, if something is.
-fn check(values: &[f32], rounded: &[f16]) -> Result<(), Problem> {
-    if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
-        return Err(Problem::NotFinite(value.into()));
-    }
-    if values.iter().all(|value| *value == 0.0) {
-        return Err(Problem::Zero);
-    }
-    let mut both = values.iter().zip(rounded);
-    if let Some((&value, _)) = both.find(|(_, rounded)| !rounded.is_finite()) {
-        return Err(Problem::TooLarge(value.into()));
-    }
-    match rounded
-        .iter()
-        .all(|value| *value == f16::ZERO || *value == f16::NEG_ZERO)
-    {
-        true => Err(Problem::TooSmall),
-        false => Ok(()),
     }
 }
 

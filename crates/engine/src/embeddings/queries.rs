@@ -7,7 +7,7 @@ use half::f16;
 
 use super::error::{EmbeddingsError, Problem};
 use super::files::{Cut, EmbeddingFile};
-use super::passages::look_at;
+use super::looks::look_at;
 
 /// Queries as embeddings, none of which is zero or not finite.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use concord_engine::build::Layout;
 use concord_engine::embeddings::EmbeddingFiles;
+use concord_engine::log::BuildLog;
 use concord_engine::rebuild::{RebuildError, rebuild_of_embeddings};
 use concord_engine::settings::IndexSettings;
 use concord_index::format::IndexManifest;
@@ -11,7 +12,7 @@ use concord_pipeline::NoProgress;
 use concord_tensor::{DType, Tensor, pt, safetensors};
 
 use crate::engine::{built, engine};
-use crate::given::{Place, encoded, index_of, tensor_files};
+use crate::given::{Place, encoded, index_of, rows, tensor_files};
 
 #[test]
 fn an_index_of_the_engine_s_embeddings_has_the_files_of_the_index_of_the_texts() {
@@ -111,7 +112,69 @@ fn an_index_is_built_again_from_its_own_embeddings_alone() {
     others[3] += 0.25;
     let others = Tensor::new(embeddings.shape().to_vec(), others).unwrap();
     let other = place.cut(&others, &doclens);
+    let other_files = other.embeddings.clone();
     let compute = ComputeOptions::default();
     let refused = rebuild_of_embeddings(&manifest, &other, &compute, &NoProgress);
-    assert!(matches!(refused, Err(RebuildError::OtherInput(input)) if input == "embeddings"));
+    let Err(RebuildError::OtherEmbeddings(other)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(
+        (other.passages, other.files),
+        (0..doclens.len(), other_files)
+    );
+}
+
+#[test]
+fn the_file_that_is_another_is_named() {
+    let place = Place::new();
+    let values = rows(1200, 16, |at| (at as f32 * 0.3).sin());
+    let parts = [0..700, 700..1000, 1000..1200].map(|part| values.slice_rows(part).unwrap());
+    let names = ["a.npy", "b.npy", "c.npy"];
+    let files = EmbeddingFiles {
+        embeddings: names
+            .iter()
+            .zip(&parts)
+            .map(|(name, part)| place.npy(name, part))
+            .collect(),
+        doclens: Some(place.text("doclens.txt", &"1\n".repeat(1200))),
+        ids: None,
+    };
+    index_of(&files, 1, &place.path("index"));
+    let manifest = IndexManifest::read(&place.path("index")).unwrap().unwrap();
+    let again = || {
+        let compute = ComputeOptions::default();
+        rebuild_of_embeddings(&manifest, &files, &compute, &NoProgress)
+    };
+    assert_eq!(again().unwrap().differing, Vec::<String>::new());
+    place.npy("c.npy", &rows(200, 16, |at| (at as f32 * 0.3).cos()));
+    let error = again().unwrap_err();
+    let expected = format!(
+        "1000 to 1199 some are others or have another length, and those lie in {}",
+        place.path("c.npy").display()
+    );
+    assert!(error.to_string().ends_with(&expected), "{error}");
+    place.npy("b.npy", &rows(300, 16, |at| (at as f32 * 0.3).cos()));
+    let Err(RebuildError::OtherEmbeddings(other)) = again() else {
+        panic!("it was taken");
+    };
+    // One of a thousand passages is as good as all of them: both files have some.
+    assert_eq!(
+        (other.passages, &other.files[..]),
+        (0..1000, &files.embeddings[..2])
+    );
+}
+
+#[test]
+fn the_log_says_how_long_it_took_to_read() {
+    let place = Place::new();
+    let (embeddings, doclens) = encoded();
+    let out = place.path("index");
+    index_of(&place.cut(&embeddings, &doclens), 1, &out);
+    let log = BuildLog::read(&out).unwrap();
+    let stages = &log.stages;
+    let own: f64 = stages.values().map(|stage| stage.seconds).sum();
+    assert!(
+        stages["read"].seconds > 0.0 && own <= log.seconds,
+        "{log:?}"
+    );
 }
