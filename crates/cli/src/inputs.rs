@@ -261,6 +261,7 @@ impl IndexArguments {
             nbits: known(self.nbits, "nbits")?,
             doc_maxlen: known(self.doc_maxlen, "doc_maxlen")?,
             kmeans_niters: known(self.kmeans_niters, "kmeans_niters")?,
+            partitions: None,
             seed: seed.map_or(Ok(DEFAULT_SEED), u32::try_from)?,
             swaps,
         })
@@ -304,6 +305,7 @@ impl IndexArguments {
         Ok(GivenSettings {
             nbits: self.nbits,
             kmeans_niters: self.kmeans_niters,
+            partitions: None,
             seed: self.seed.unwrap_or(DEFAULT_SEED),
         })
     }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use concord_corpus::Collection;
 use concord_index::codec::{Nearest, can_pack};
 use concord_index::plan::Plan;
-use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
+use concord_index::stages::{
+    Calibrate, Cluster, Compress, Invert, LastCodec, Sample, SamplePids, Split,
+};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::bf16;
 use concord_kernels::compute::{Compute, ComputeError};
@@ -32,6 +34,7 @@ use serde_json::{Value as Json, json};
 use crate::buildable::ALL;
 use crate::options::NativeOptions;
 use crate::origin::Origin;
+use crate::recorded::PARTITIONS;
 use crate::settings::IndexSettings;
 use crate::swap::{Sizes, Swap, SwapError};
 
@@ -73,6 +76,7 @@ pub struct Native {
     collection: Arc<Collection>,
     options: NativeOptions,
     seed: u32,
+    partitions: Option<NonZeroUsize>,
     swaps: Vec<Swap>,
     config: ColbertConfig,
     encoder: DocEncoder,
@@ -101,6 +105,7 @@ impl Native {
             nbits,
             doc_maxlen,
             kmeans_niters,
+            partitions,
             seed,
             swaps,
         } = options.own.over(settings);
@@ -154,7 +159,7 @@ impl Native {
             })
             .with(Gather)
             .with(SamplePids { seed })
-            .with(Sample)
+            .with(Sample { partitions })
             .with(Split { seed })
             .with(Cluster {
                 iterations: config.kmeans_niters,
@@ -172,6 +177,7 @@ impl Native {
                     last_of_ties: compress.ties == Ties::Last,
                 },
                 compute: compute.clone(),
+                last: LastCodec::default(),
             })
             .with(Invert);
         for swap in &swaps {
@@ -184,6 +190,7 @@ impl Native {
             collection,
             options,
             seed,
+            partitions,
             swaps,
             config,
             encoder,
@@ -221,6 +228,7 @@ impl Native {
             nbits: Some(self.config.nbits),
             doc_maxlen: Some(self.config.doc_maxlen),
             kmeans_niters: Some(self.config.kmeans_niters),
+            partitions: self.partitions,
             seed: self.seed,
             swaps,
         };
@@ -381,6 +389,9 @@ impl Native {
                 json!(self.options.numerics.options()),
             ),
         ]);
+        if let Some(partitions) = self.partitions {
+            options.insert(PARTITIONS.to_owned(), json!(partitions));
+        }
         if !self.options.numerics.is_batch_invariant() {
             let batch = self.options.batch.unwrap_or(DEFAULT_BATCH);
             options.insert("batch".to_owned(), json!(batch));

@@ -19,7 +19,9 @@ use crate::embeddings::{
 };
 use crate::native::{Native, NativeError};
 use crate::options::{NativeOptions, OptionError};
-use crate::recorded::{IDS_INPUT, RecordedError, is_changed, is_of_embeddings, recorded_options};
+use crate::recorded::{
+    IDS_INPUT, RecordedError, is_changed, is_of_embeddings, recorded_options, recorded_partitions,
+};
 use crate::settings::IndexSettings;
 
 /// What came of building an index again.
@@ -138,6 +140,7 @@ pub fn rebuild(
         nbits: Some(number(manifest, "nbits")?),
         doc_maxlen: Some(number(manifest, "doc_maxlen")?),
         kmeans_niters: Some(number(manifest, "kmeans_niters")?),
+        partitions: recorded_partitions(manifest)?,
         seed: number(manifest, "seed")?,
         swaps: Vec::new(),
     };
@@ -168,6 +171,7 @@ pub fn rebuild_of_embeddings(
     let settings = GivenSettings {
         nbits: Some(number(manifest, "nbits")?),
         kmeans_niters: Some(number(manifest, "kmeans_niters")?),
+        partitions: recorded_partitions(manifest)?,
         seed: number(manifest, "seed")?,
     };
     let compute = Compute::new(compute)?;

@@ -1,5 +1,7 @@
 //! What the manifest of an index says of how the engine computed that built it.
 
+use std::num::NonZeroUsize;
+
 use concord_index::format::IndexManifest;
 use concord_pipeline::artifact::{AVG_RESIDUAL, BUCKET_CUTOFFS, BUCKET_WEIGHTS, CENTROIDS};
 use serde_json::Value as Json;
@@ -15,6 +17,26 @@ pub(crate) const IDS_INPUT: &str = "ids";
 
 /// What a codec is made of.
 pub(crate) const CODEC: [&str; 4] = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
+
+/// The option that says how many centroids were asked for, where they were.
+pub(crate) const PARTITIONS: &str = "partitions";
+
+/// How many centroids were asked for; `None` where it was left to the rule.
+///
+/// # Errors
+/// When it is not a number of which there is at least one.
+pub(crate) fn recorded_partitions(
+    manifest: &IndexManifest,
+) -> Result<Option<NonZeroUsize>, RecordedError> {
+    let number = |value: &Json| {
+        let number = value
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok());
+        let number = number.and_then(NonZeroUsize::new);
+        number.ok_or_else(|| RecordedError::Unknown(PARTITIONS.to_owned()))
+    };
+    manifest.options.get(PARTITIONS).map(number).transpose()
+}
 
 /// Whether an index was changed after it was built, so that it is no collection's.
 pub fn is_changed(manifest: &IndexManifest) -> bool {

@@ -2,6 +2,7 @@
 //! has of its own.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use crate::swap::Swap;
 
@@ -17,6 +18,8 @@ pub struct IndexSettings {
     /// The most tokens of a passage.
     pub doc_maxlen: Option<usize>,
     pub kmeans_niters: Option<usize>,
+    /// How many centroids are trained, if there is so much to train them on; as many as the reference's rule has if unset.
+    pub partitions: Option<NonZeroUsize>,
     /// The seed of the sample and its shuffle.
     pub seed: u32,
     /// Artifacts that are given instead of computed.
@@ -29,6 +32,7 @@ impl Default for IndexSettings {
             nbits: None,
             doc_maxlen: None,
             kmeans_niters: None,
+            partitions: None,
             seed: DEFAULT_SEED,
             swaps: Vec::new(),
         }
@@ -134,6 +138,7 @@ impl OwnSettings {
             nbits: self.nbits.or(all.nbits),
             doc_maxlen: self.doc_maxlen.or(all.doc_maxlen),
             kmeans_niters: self.kmeans_niters.or(all.kmeans_niters),
+            partitions: all.partitions,
             seed: self.seed.unwrap_or(all.seed),
             swaps: all.swaps,
         }

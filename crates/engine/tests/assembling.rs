@@ -41,6 +41,7 @@ fn an_index_assembled_of_its_own_parts_has_the_files_of_the_build() {
             codec: &tensors,
             config: &config,
             seed: concord_engine::settings::DEFAULT_SEED,
+            partitions: None,
             pad_ivf: false,
         };
         let assembled = assembly.write(&out, &NoProgress).unwrap();
@@ -69,6 +70,7 @@ fn an_index_assembled_of_its_own_parts_has_the_files_of_the_build() {
         codec,
         config,
         seed,
+        partitions: None,
         pad_ivf,
     };
     assembly.write(&out, &NoProgress).unwrap();

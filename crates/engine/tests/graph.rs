@@ -110,6 +110,7 @@ fn every_option_names_the_artifacts_that_it_decides() {
     );
     assert_eq!(decided("doc_maxlen"), ["tensorize_output"]);
     assert_eq!(decided("kmeans_niters"), ["centroids"]);
+    assert_eq!(decided("partitions"), ["plan"]);
     assert_eq!(
         decided("seed"),
         ["sampled_pids", "sample", "sample_heldout"]
@@ -126,6 +127,7 @@ fn every_option_names_the_artifacts_that_it_decides() {
             "kmeans_niters",
             "mask_punctuation",
             "nbits",
+            "partitions",
             "pool_factor",
             "protected_tokens",
             "seed",

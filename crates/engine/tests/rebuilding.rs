@@ -52,6 +52,7 @@ fn an_index_comes_out_the_same_when_it_is_built_again() {
         nbits: Some(4),
         doc_maxlen: Some(20),
         kmeans_niters: Some(2),
+        partitions: std::num::NonZeroUsize::new(50),
         seed: 7,
         swaps: Vec::new(),
     };

@@ -1,6 +1,6 @@
 //! Residual codec: an embedding as a centroid and a few bits per dimension.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use concord_kernels::buckets::buckets_of_differences;
 use concord_kernels::closest::{Centroids, Measure, Work};
@@ -103,6 +103,8 @@ pub struct ResidualCodec {
     centroids: Vec<f32>,
     /// The centroids as weights, once somebody needs them.
     packed: OnceLock<PackedWeights>,
+    /// The centroids as [`Nearest::default`] looks for them, on the instruction set that did so last.
+    screened: Mutex<Option<(&'static str, Arc<Centroids<'static>>)>>,
     dim: usize,
     nbits: usize,
 }
@@ -129,6 +131,7 @@ impl ResidualCodec {
         }
         Ok(ResidualCodec {
             packed: OnceLock::new(),
+            screened: Mutex::default(),
             centroids,
             dim,
             nbits,
@@ -153,8 +156,7 @@ impl ResidualCodec {
     ) -> Result<Compressed, CodecError> {
         rows::count(embeddings.len(), self.dim)?;
         self.check_buckets(cutoffs, (1 << self.nbits) - 1)?;
-        let screened = (nearest == Nearest::default())
-            .then(|| Centroids::new(compute, &self.centroids, self.dim, Measure::Dot));
+        let screened = (nearest == Nearest::default()).then(|| self.screened(compute));
         let nearest = |rows: &[f32]| match &screened {
             Some(centroids) => centroids.nearest(compute, rows, None),
             None => (nearest.codes(compute, rows, self.packed()), Work::default()),
@@ -188,6 +190,29 @@ impl ResidualCodec {
             residuals,
             work,
         })
+    }
+
+    fn screened(&self, compute: &Compute) -> Arc<Centroids<'static>> {
+        let mut last = self.screened.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((isa, centroids)) if *isa == compute.isa_name() => Arc::clone(centroids),
+            _ => {
+                let centroids =
+                    Centroids::new(compute, self.centroids.clone(), self.dim, Measure::Dot);
+                let centroids = Arc::new(centroids);
+                *last = Some((compute.isa_name(), Arc::clone(&centroids)));
+                centroids
+            }
+        }
+    }
+
+    /// Whether it is the codec of these centroids, rounded as it rounds them.
+    pub fn is_of(&self, centroids: &[f32]) -> bool {
+        let rounded = centroids.iter().map(|value| f16::from_f32(*value).to_f32());
+        self.centroids.len() == centroids.len()
+            && rounded
+                .zip(&self.centroids)
+                .all(|(new, own)| new.to_bits() == own.to_bits())
     }
 
     fn packed(&self) -> &PackedWeights {

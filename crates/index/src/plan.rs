@@ -1,5 +1,7 @@
 //! The sizes of an index, which follow from its sample.
 
+use std::num::NonZeroUsize;
+
 use concord_pipeline::{StageError, Value};
 use concord_tensor::Tensor;
 
@@ -11,7 +13,7 @@ const HELDOUT_PART: f64 = 0.05;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plan {
     pub num_partitions: usize,
-    /// The number of centroids by the reference's rule; more than `num_partitions` where the
+    /// The number of centroids by the reference's rule, or that was asked for; more than `num_partitions` where the
     /// collection is too small for it.
     pub num_partitions_by_rule: usize,
     /// The number of embeddings to expect.
@@ -42,6 +44,20 @@ impl Plan {
             num_partitions_by_rule,
             num_embeddings_est,
             avg_doclen_est,
+        }
+    }
+
+    /// The same with so many centroids instead of those by the rule, or as many as the `sample` has rows to train, where
+    /// that is fewer. `None` leaves the rule.
+    pub fn with_partitions(self, partitions: Option<NonZeroUsize>, sample: usize) -> Plan {
+        let Some(partitions) = partitions else {
+            return self;
+        };
+        let training = sample - heldout_rows(sample);
+        Plan {
+            num_partitions: partitions.get().min(training.max(1)),
+            num_partitions_by_rule: partitions.get(),
+            ..self
         }
     }
 
@@ -116,6 +132,25 @@ mod tests {
             (256, 128)
         );
         assert_eq!(Plan::of(1.0, 3.0, 3).num_partitions, 2);
+    }
+
+    #[test]
+    fn as_many_centroids_as_are_asked_for_are_trained_where_there_are_rows() {
+        let plan = Plan::of(5000.0, 1.0, 1000);
+        let asked = |partitions| plan.with_partitions(NonZeroUsize::new(partitions), 1000);
+        assert_eq!(asked(0), plan);
+        assert_eq!(asked(300).num_partitions, 300);
+        let most = asked(2000);
+        assert_eq!(
+            (most.num_partitions, most.num_partitions_by_rule),
+            (950, 2000)
+        );
+        assert_eq!(
+            Plan::of(1.0, 1.0, 1)
+                .with_partitions(NonZeroUsize::new(9), 1)
+                .num_partitions,
+            1
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod work;
 
 pub use calibrate::Calibrate;
 pub use cluster::Cluster;
-pub use compress::Compress;
+pub use compress::{Compress, LastCodec};
 pub use invert::Invert;
 pub use sample::Sample;
 pub use sample_pids::SamplePids;

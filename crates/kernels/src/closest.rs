@@ -1,5 +1,6 @@
 //! The nearest centroid of each row, found without most of the products: what [`crate::nearest`] finds, the same bits.
 
+use std::borrow::Cow;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 use std::sync::OnceLock;
@@ -70,7 +71,7 @@ impl Sum for Work {
 /// the best by more than both orders' rounding. If one centroid is left, it is the one that the contract's arithmetic
 /// finds; otherwise that decides between those that are left. The bounds are derived in `screen.rs`.
 pub struct Centroids<'a> {
-    values: &'a [f32],
+    values: Cow<'a, [f32]>,
     width: usize,
     measure: Measure,
     /// [`squared_norms`], by L2.
@@ -87,10 +88,11 @@ impl<'a> Centroids<'a> {
     /// When there is none, or `values` is no whole number of rows.
     pub fn new(
         compute: &Compute,
-        values: &'a [f32],
+        values: impl Into<Cow<'a, [f32]>>,
         width: usize,
         measure: Measure,
     ) -> Centroids<'a> {
+        let values = values.into();
         assert!(
             width > 0 && values.len().is_multiple_of(width),
             "centroids are (C, width)"
@@ -98,13 +100,16 @@ impl<'a> Centroids<'a> {
         assert!(!values.is_empty(), "there is at least one centroid");
         let (norms, halves) = match measure {
             Measure::Dot => (Vec::new(), vec![0.0; values.len() / width]),
-            Measure::L2 => (squared_norms(compute, values, width), halves(values, width)),
+            Measure::L2 => (
+                squared_norms(compute, &values, width),
+                halves(&values, width),
+            ),
         };
         Centroids {
+            quantised: Quantised::new(compute, &values, &halves, width),
             values,
             width,
             measure,
-            quantised: Quantised::new(compute, values, &halves, width),
             norms,
             halves,
             packed: OnceLock::new(),
@@ -140,7 +145,7 @@ impl<'a> Centroids<'a> {
         };
         let screening = Screening {
             quantised,
-            centroids: self.values,
+            centroids: &self.values,
             halves: &self.halves,
             width: self.width,
             isa: compute.isa(),
@@ -201,7 +206,7 @@ impl<'a> Centroids<'a> {
     /// The nearest of all centroids to each row, by the contract's arithmetic.
     fn in_full(&self, compute: &Compute, x: &[f32], work: &mut Work, chosen: &mut Vec<u32>) {
         let packed = self.packed.get_or_init(|| {
-            PackedWeights::pack(self.values, self.values.len() / self.width, self.width)
+            PackedWeights::pack(&self.values, self.values.len() / self.width, self.width)
         });
         let before = chosen.len();
         match self.measure {

@@ -1,5 +1,6 @@
 //! `concord index`.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,15 +8,16 @@ use clap::Args;
 use concord_corpus::Collection;
 use concord_engine::build::{BuildError, BuildReport, Layout, Output, build};
 use concord_engine::buildable::Buildable;
-use concord_engine::embeddings::{GivenIndex, GivenPassages};
+use concord_engine::embeddings::{GivenIndex, GivenPassages, GivenSettings};
 use concord_engine::native::Native;
 use concord_engine::origin::Origin;
+use concord_engine::settings::IndexSettings;
 use concord_kernels::compute::Compute;
 use concord_pipeline::Staging;
 use serde_json::json;
 
 use crate::inputs::{
-    ComputeArguments, EmbeddingArguments, IndexArguments, checkpoint, native_options,
+    ComputeArguments, EmbeddingArguments, IndexArguments, checkpoint, native_options, positive,
 };
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
@@ -65,6 +67,10 @@ pub struct IndexCommand {
     /// then depends on these paths
     #[arg(long)]
     absolute_paths: bool,
+    /// Train so many centroids, where there is so much to train them on [default: 2^⌊log2(16·√embeddings)⌋, as the
+    /// reference does]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    partitions: Option<NonZeroUsize>,
     #[command(flatten)]
     index: IndexArguments,
     #[command(flatten)]
@@ -100,7 +106,11 @@ impl IndexCommand {
         let options = self.compute.applied_to(options, &self.index)?;
         let collection = Arc::new(Collection::open(texts)?);
         let checkpoint = Arc::new(checkpoint(named)?);
-        let native = Native::new(checkpoint, collection, options, self.index.settings()?)?;
+        let settings = IndexSettings {
+            partitions: self.partitions,
+            ..self.index.settings()?
+        };
+        let native = Native::new(checkpoint, collection, options, settings)?;
         self.build(&native, &Origin::of(named, texts))
     }
 
@@ -114,7 +124,10 @@ impl IndexCommand {
                     .into(),
             );
         }
-        let settings = self.index.of_given_embeddings()?;
+        let settings = GivenSettings {
+            partitions: self.partitions,
+            ..self.index.of_given_embeddings()?
+        };
         let compute = self.compute.options_of_given_embeddings()?;
         let compute = Compute::new(&compute)?;
         let passages = GivenPassages::open(&self.given.files())?;

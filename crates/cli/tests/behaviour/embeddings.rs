@@ -86,6 +86,18 @@ fn an_index_of_embeddings_is_built_searched_verified_and_compared() {
     place.done("diff index same");
     place.done("index --embeddings each.npy --ids ids.txt --seed 7 --kmeans-niters 1 --out other");
     place.run("diff index other").with_code(1);
+    let few = place
+        .done("index --embeddings each.npy --partitions 5 --out few")
+        .out;
+    assert!(few.contains(", 5 centroids, "), "{few}");
+    place.done("verify few --embeddings each.npy");
+    let most = place.done("index --embeddings each.npy --partitions 1000 --out most");
+    assert!(
+        most.err
+            .contains("too small for 1000 centroids; it gets 38"),
+        "{}",
+        most.err
+    );
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn again(
         codec: &opened.tensors,
         config: &opened.config,
         seed: opened.seed,
+        partitions: opened.partitions,
         pad_ivf: opened.pad_ivf,
     };
     let assembled = assembly.write(&index, progress)?;

@@ -102,6 +102,7 @@ pub(super) fn engine(
         nbits: Some(opened.config.nbits),
         doc_maxlen: Some(opened.config.doc_maxlen),
         kmeans_niters: Some(opened.config.kmeans_niters),
+        partitions: opened.partitions,
         seed: opened.seed,
         swaps,
     };
@@ -121,6 +122,7 @@ pub(super) fn given(
     let settings = GivenSettings {
         nbits: Some(opened.config.nbits),
         kmeans_niters: Some(opened.config.kmeans_niters),
+        partitions: opened.partitions,
         seed: opened.seed,
     };
     let given = GivenIndex::new(passages, settings, compute, progress)?;

@@ -1,5 +1,6 @@
 //! An index that is about to be changed.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use concord_corpus::Collection;
@@ -18,7 +19,7 @@ use super::error::ChangeError;
 use super::lock::Locked;
 use crate::log::BuildLog;
 use crate::passages::table_of;
-use crate::recorded::RecordedError;
+use crate::recorded::{RecordedError, recorded_partitions};
 
 /// The option that says where inputs lay.
 const ABSOLUTE_PATHS: &str = "absolute_paths";
@@ -33,6 +34,7 @@ pub(super) struct Opened {
     pub(super) table: PassageTable,
     pub(super) log: Option<BuildLog>,
     pub(super) seed: u32,
+    pub(super) partitions: Option<NonZeroUsize>,
     pub(super) pad_ivf: bool,
     width: usize,
     _lock: Locked,
@@ -95,6 +97,7 @@ impl Opened {
             table,
             log,
             seed,
+            partitions: recorded_partitions(&manifest)?,
             pad_ivf: pad_ivf.unwrap_or(false),
             width,
             manifest,

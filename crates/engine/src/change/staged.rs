@@ -92,6 +92,7 @@ impl Change<'_> {
             codec: &opened.tensors,
             config: &opened.config,
             seed: opened.seed,
+            partitions: opened.partitions,
             pad_ivf: opened.pad_ivf,
         };
         let assembled = assembly.write(&folder, &stages)?;

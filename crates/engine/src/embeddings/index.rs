@@ -1,6 +1,7 @@
 //! The graph from given embeddings on.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,7 +9,9 @@ use std::time::{Duration, Instant};
 use concord_index::codec::{Nearest, can_pack};
 use concord_index::format::IndexManifest;
 use concord_index::passages::PassageTable;
-use concord_index::stages::{Calibrate, Cluster, Compress, Invert, Sample, SamplePids, Split};
+use concord_index::stages::{
+    Calibrate, Cluster, Compress, Invert, LastCodec, Sample, SamplePids, Split,
+};
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_kernels::normalize::Normalize;
@@ -23,7 +26,7 @@ use super::passages::GivenPassages;
 use crate::buildable::{Buildable, EmbeddingPlace};
 use crate::native::fewer_centroids;
 use crate::origin::Origin;
-use crate::recorded::IDS_INPUT;
+use crate::recorded::{IDS_INPUT, PARTITIONS};
 use crate::settings::DEFAULT_SEED;
 use crate::swap::{Sizes, Swap, SwapError};
 
@@ -40,6 +43,8 @@ pub struct GivenSettings {
     pub nbits: Option<usize>,
     /// Iterations of k-means; the reference's 4 if unset.
     pub kmeans_niters: Option<usize>,
+    /// How many centroids are trained, if there is so much to train them on; as many as the reference's rule has if unset.
+    pub partitions: Option<NonZeroUsize>,
     /// The seed of the sample and its shuffle.
     pub seed: u32,
 }
@@ -49,6 +54,7 @@ impl Default for GivenSettings {
         GivenSettings {
             nbits: None,
             kmeans_niters: None,
+            partitions: None,
             seed: DEFAULT_SEED,
         }
     }
@@ -113,7 +119,9 @@ impl GivenIndex {
         let seed = settings.seed;
         let graph = Graph::new()
             .with(SamplePids { seed })
-            .with(Sample)
+            .with(Sample {
+                partitions: settings.partitions,
+            })
             .with(Split { seed })
             .with(Cluster {
                 iterations: config.kmeans_niters,
@@ -128,6 +136,7 @@ impl GivenIndex {
                 nbits,
                 nearest: Nearest::default(),
                 compute: compute.clone(),
+                last: LastCodec::default(),
             })
             .with(Invert);
         Ok(GivenIndex {
@@ -189,12 +198,16 @@ impl Buildable for GivenIndex {
     }
 
     fn options(&self) -> BTreeMap<String, Json> {
-        BTreeMap::from([
+        let mut options = BTreeMap::from([
             ("contract".to_owned(), json!(CONTRACT_VERSION)),
             ("nbits".to_owned(), json!(self.config.nbits)),
             ("kmeans_niters".to_owned(), json!(self.config.kmeans_niters)),
             ("seed".to_owned(), json!(self.settings.seed)),
-        ])
+        ]);
+        if let Some(partitions) = self.settings.partitions {
+            options.insert(PARTITIONS.to_owned(), json!(partitions));
+        }
+        options
     }
 
     fn published_config(&self, _: Option<&Origin>) -> ColbertConfig {

@@ -1,5 +1,6 @@
 //! Indexes whose codec is trained anew, and changed ones that are built again.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use concord_engine::change::{
     ChangeError, compact, delete, merge, rebuild_changed, rebuild_changed_embeddings, retrain,
 };
 use concord_engine::embeddings::{EmbeddingFiles, GivenPassages};
-use concord_engine::rebuild::RebuildReport;
+use concord_engine::rebuild::{RebuildReport, rebuild};
 use concord_engine::recorded::has_given_codec;
 use concord_engine::settings::IndexSettings;
-use concord_index::format::IndexManifest;
+use concord_index::format::{Index, IndexManifest};
 use concord_index::verify::verify;
 use concord_kernels::compute::Compute;
 use concord_pipeline::NoProgress;
@@ -114,6 +115,37 @@ fn numbers_stay_numbers_unless_some_are_gone() {
     let ids = (0..48).map(|id: usize| id.to_string());
     let expected: Vec<Passage> = ids.zip(texts.iter().cloned()).collect();
     assert_eq!(bytes(&index), built("left", collection(&expected)));
+}
+
+#[test]
+fn as_many_centroids_as_were_asked_for_stay_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let settings = IndexSettings {
+        partitions: NonZeroUsize::new(77),
+        ..IndexSettings::default()
+    };
+    let centroids = |index: &Path| Index::open(index).unwrap().centroids();
+    let index = at("index");
+    make(&index, &passages(0..30, "p"), settings.clone());
+    assert_eq!(centroids(&index), 77);
+    let manifest = IndexManifest::read(&index).unwrap().unwrap();
+    let once_more = rebuild(
+        &manifest,
+        Arc::new(checkpoint()),
+        collection(&passages(0..30, "p")),
+        options("native"),
+        &NoProgress,
+    );
+    assert_eq!(once_more.unwrap().differing, Vec::<String>::new());
+    World::at(&index)
+        .add(&index, passages(30..60, "p"), false)
+        .unwrap();
+    // The plan of a changed index is that of one that is built with its codec.
+    comes_out_again(&index);
+    retrain(&index, &adding_of(all_texts()), &NoProgress).unwrap();
+    make(&at("built"), &passages(0..60, "p"), settings);
+    assert_eq!(bytes(&index), bytes(&at("built")));
 }
 
 #[test]

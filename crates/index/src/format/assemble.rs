@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,8 @@ pub struct Assembly<'a, C> {
     pub config: &'a C,
     /// The seed of the sample that the plan follows from.
     pub seed: u32,
+    /// How many centroids the plan asks for, instead of those by the rule.
+    pub partitions: Option<NonZeroUsize>,
     /// Whether zeros follow the inverted file, as where the reference writes it.
     pub pad_ivf: bool,
 }
@@ -153,7 +156,7 @@ impl<C: Serialize> Assembly<'_, C> {
             let done = all_doclens.len() as u64;
             progress.advanced("assemble", done, passages as u64, "passages");
         }
-        let sizes = sizes(&sampled, &all_doclens);
+        let sizes = sizes(&sampled, &all_doclens, self.partitions);
         let inverted = inverter.finish();
         let (ivf, lengths) = (
             Tensor::vector(inverted.pids),
@@ -216,10 +219,11 @@ impl<C: Serialize> Assembly<'_, C> {
 }
 
 /// The sizes that a build would plan with.
-fn sizes(sampled: &[i64], doclens: &[i64]) -> Plan {
+fn sizes(sampled: &[i64], doclens: &[i64], partitions: Option<NonZeroUsize>) -> Plan {
     let tokens: i64 = sampled.iter().map(|&pid| doclens[pid as usize]).sum();
     let mean = (tokens as f64 / sampled.len() as f64) as f32;
-    Plan::of(doclens.len() as f64, mean, tokens as usize)
+    let plan = Plan::of(doclens.len() as f64, mean, tokens as usize);
+    plan.with_partitions(partitions, tokens as usize)
 }
 
 /// Runs that are taken piece by piece.

@@ -1,5 +1,7 @@
 //! `compress`: codes and packed residuals of one chunk of embeddings.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use concord_kernels::CONTRACT_VERSION;
 use concord_kernels::compute::Compute;
 use concord_pipeline::artifact::{BUCKET_CUTOFFS, CENTROIDS, CODES, EMBS, RESIDUALS};
@@ -9,7 +11,7 @@ use concord_pipeline::{
 use concord_tensor::{DType, Tensor};
 
 use super::work::report;
-use crate::codec::{Nearest, ResidualCodec};
+use crate::codec::{CodecError, Nearest, ResidualCodec};
 
 /// Compresses embeddings by the [codec](ResidualCodec) of the centroids as they are on disk.
 pub struct Compress {
@@ -18,6 +20,30 @@ pub struct Compress {
     /// How the nearest centroid is found.
     pub nearest: Nearest,
     pub compute: Compute,
+    /// The codec of the chunk before.
+    pub last: LastCodec,
+}
+
+/// A codec that goes on to be used where the centroids are the same.
+#[derive(Default)]
+pub struct LastCodec(Mutex<Option<Arc<ResidualCodec>>>);
+
+impl LastCodec {
+    /// The codec of these centroids, which is the same for all chunks.
+    fn of(
+        &self,
+        centroids: &[f32],
+        width: usize,
+        nbits: usize,
+    ) -> Result<Arc<ResidualCodec>, CodecError> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(codec) = last.as_ref().filter(|codec| codec.is_of(centroids)) {
+            return Ok(Arc::clone(codec));
+        }
+        let codec = Arc::new(ResidualCodec::new(centroids.to_vec(), width, nbits)?);
+        *last = Some(Arc::clone(&codec));
+        Ok(codec)
+    }
 }
 
 impl Compress {
@@ -65,7 +91,7 @@ impl Stage for Compress {
         let centroids = call.tensor(CENTROIDS)?.cast(DType::F32)?;
         let cutoffs = call.tensor(BUCKET_CUTOFFS)?.cast(DType::F32)?;
         let (rows, width) = (embs.rows(), embs.row_len());
-        let codec = ResidualCodec::new(centroids.as_slice()?.to_vec(), width, self.nbits)?;
+        let codec = self.last.of(centroids.as_slice()?, width, self.nbits)?;
         let (embs, cutoffs) = (embs.as_slice()?, cutoffs.as_slice()?);
         let compressed = codec.compress(&self.compute, self.nearest, embs, cutoffs)?;
         report(call, compressed.work);
@@ -105,6 +131,7 @@ mod tests {
                 nbits: 2,
                 nearest: Nearest { gemm, last_of_ties },
                 compute: Compute::scalar(),
+                last: LastCodec::default(),
             };
             let settings = stage.settings();
             let settings: Vec<String> = settings.iter().map(ToString::to_string).collect();

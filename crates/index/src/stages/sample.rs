@@ -1,5 +1,7 @@
 //! `sample`: the embeddings of the sampled passages, and the sizes derived from them.
 
+use std::num::NonZeroUsize;
+
 use concord_pipeline::artifact::{
     DOCLENS, EMBS, LOCAL_SAMPLE_EMBS, NUM_PASSAGES, PLAN, SAMPLED_PIDS,
 };
@@ -14,7 +16,11 @@ use crate::sample::PassageSample;
 
 /// Picks the embeddings of the sampled passages, and plans the index. The mean length of the sampled passages is
 /// rounded to f32.
-pub struct Sample;
+#[derive(Default)]
+pub struct Sample {
+    /// So many centroids, instead of those by the rule.
+    pub partitions: Option<NonZeroUsize>,
+}
 
 impl Sample {
     pub const DECLARATION: StageDeclaration = StageDeclaration {
@@ -38,6 +44,7 @@ impl Sample {
                     Field::only(SAMPLED_PIDS),
                     Field::only(DOCLENS),
                 ])
+                .with_options(&["partitions"])
                 .absorbed_by("rounding the number of centroids to a power of two"),
         ],
         ..StageDeclaration::named("sample", Scope::Once)
@@ -50,7 +57,9 @@ impl Stage for Sample {
     }
 
     fn settings(&self) -> Vec<Setting> {
-        Vec::new()
+        // Where nothing is asked for, nothing is said, so that what was remembered before there was a choice counts.
+        let partitions = self.partitions.map(|n| Setting::new("partitions", n));
+        partitions.into_iter().collect()
     }
 
     fn run(&self, call: &Call<'_>) -> Result<Vec<Value>, StageError> {
@@ -66,7 +75,7 @@ impl Stage for Sample {
         let sample = sample.finish();
         let count = sample.rows.len() / sample.width.max(1);
         let mean = (sample.tokens as f64 / pids.len() as f64) as f32;
-        let plan = Plan::of(passages as f64, mean, count);
+        let plan = Plan::of(passages as f64, mean, count).with_partitions(self.partitions, count);
         Ok(vec![
             Tensor::new(vec![count, sample.width], sample.rows)?.into(),
             plan.into_value(),
