@@ -310,11 +310,6 @@ impl Unpacker {
         Unpacker { table, per_byte }
     }
 
-    /// The weights that each byte stands for.
-    pub(crate) fn of_bytes(&self) -> impl Iterator<Item = &[f32]> {
-        self.table.chunks_exact(self.per_byte)
-    }
-
     /// Adds the weights that `residual` stands for to `centroid`, into `embedding`.
     pub fn add(&self, residual: &[u8], centroid: &[f32], embedding: &mut [f32]) {
         let weights = residual

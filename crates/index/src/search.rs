@@ -28,7 +28,7 @@ use concord_kernels::linear::{PackedWeights, linear};
 use concord_kernels::maxsim::Floor;
 
 use crate::format::Index;
-use exact::Norms;
+use exact::{Buffers, Norms};
 pub use hit::Hit;
 pub use passages::{PassageSet, UnknownPassage};
 pub use plan::{Request, SearchOptions, SearchPlan};
@@ -67,6 +67,7 @@ pub struct Searcher {
     scratch: Pool<Scratch>,
     /// For exact searches, made by the first.
     norms: OnceLock<Norms>,
+    buffers: Pool<Buffers>,
 }
 
 impl Searcher {
@@ -75,6 +76,7 @@ impl Searcher {
             scorer: Scorer::new(index, compute),
             scratch: Pool::default(),
             norms: OnceLock::new(),
+            buffers: Pool::default(),
         }
     }
 
@@ -109,30 +111,31 @@ impl Searcher {
     ///
     /// An exact search finds what [`Searcher::score`] of all passages would begin with, to the bit. `candidates` are then
     /// the passages that are searched, `scored` those whose scores had to be computed because bounds did not rule them out.
-    /// The first one computes the norm of every embedding of the index, 4 bytes each, which are kept.
+    /// The first one computes the norm of every embedding of the index, 4 bytes each, and the centroids in 8 bits, which are
+    /// kept.
     pub fn answer(&self, query: &[f32], query_maxlen: usize, request: &Request<'_>) -> Found {
-        self.scratch.with(|scratch| {
-            let (mut hits, candidates) = if request.exact {
-                let norms = || Norms::of(&self.scorer);
-                let norms = self.norms.get_or_init(norms);
-                exact::hits(&self.scorer, norms, query, request, scratch)
-            } else {
-                stages::hits(&self.scorer, query, query_maxlen, request, scratch)
-            };
-            let (k, scored) = (request.k, hits.len());
-            let last = k.checked_sub(1).and_then(|last| hits.get(last));
-            let tied_with_left_out = match (last, hits.get(k)) {
-                (Some(last), Some(next)) => last.score == next.score,
-                _ => false,
-            };
-            hits.truncate(k);
-            Found {
-                hits,
-                candidates,
-                scored,
-                tied_with_left_out,
-            }
-        })
+        let (mut hits, candidates) = if request.exact {
+            let norms = self.norms.get_or_init(|| Norms::of(&self.scorer));
+            let buffers = &self.buffers;
+            buffers.with(|buffers| exact::hits(&self.scorer, norms, query, request, buffers))
+        } else {
+            let scratch = &self.scratch;
+            scratch
+                .with(|scratch| stages::hits(&self.scorer, query, query_maxlen, request, scratch))
+        };
+        let (k, scored) = (request.k, hits.len());
+        let last = k.checked_sub(1).and_then(|last| hits.get(last));
+        let tied_with_left_out = match (last, hits.get(k)) {
+            (Some(last), Some(next)) => last.score == next.score,
+            _ => false,
+        };
+        hits.truncate(k);
+        Found {
+            hits,
+            candidates,
+            scored,
+            tied_with_left_out,
+        }
     }
 
     /// The exact scores of the passages given, best first.

@@ -122,56 +122,6 @@ pub struct Approximated<'a> {
     pub near: Option<&'a [u64]>,
 }
 
-/// Embeddings whose products with a query are bounded: those of one passage.
-#[derive(Clone, Copy)]
-pub struct Bounded<'a> {
-    /// `(C, row)`, as [`survey`] writes them.
-    pub scores: &'a [f32],
-    /// The centroid of each embedding.
-    pub codes: &'a [i32],
-    /// `(embeddings, row)`: about the products of the residuals with the query's tokens, divided by `unit`.
-    pub residuals: &'a [f32],
-    /// What the products of the residuals are multiplied by.
-    pub unit: f32,
-    /// For each token what is added before the division: `(row,)`.
-    pub slack: &'a [f32],
-    /// The reciprocal norm of each embedding.
-    pub reciprocals: &'a [f32],
-}
-
-/// Raises each of `best` `(row,)` to the largest `(score + residual · unit + slack) · reciprocal` of the embeddings.
-///
-/// # Panics
-/// When a length does not match its shape, or a code has no scores.
-pub fn upper_bounds(compute: &Compute, bounded: Bounded<'_>, best: &mut [f32]) {
-    assert_eq!(bounded.slack.len(), best.len(), "one slack for each token");
-    assert_eq!(bounded.codes.len(), bounded.reciprocals.len());
-    on_isa!(compute.isa(), bounds_body(bounded: Bounded<'_>, best: &mut [f32]));
-}
-
-#[inline(always)]
-fn bounds_body<M: Machine>(_: M, of: Bounded<'_>, best: &mut [f32]) {
-    let row = best.len();
-    for group in (0..row).step_by(LANES) {
-        let (mut slack, mut largest) = ([0.0; LANES], [0.0; LANES]);
-        slack.copy_from_slice(&of.slack[group..group + LANES]);
-        largest.copy_from_slice(&best[group..group + LANES]);
-        for (at, (&code, &reciprocal)) in of.codes.iter().zip(of.reciprocals).enumerate() {
-            let scores = &of.scores[code as usize * row + group..][..LANES];
-            let residuals = &of.residuals[at * row + group..][..LANES];
-            for l in 0..LANES {
-                let bound = (scores[l] + residuals[l] * of.unit + slack[l]) * reciprocal;
-                largest[l] = if bound > largest[l] {
-                    bound
-                } else {
-                    largest[l]
-                };
-            }
-        }
-        best[group..group + LANES].copy_from_slice(&largest);
-    }
-}
-
 /// What is reused from call to call.
 #[derive(Default)]
 pub struct Scratch {

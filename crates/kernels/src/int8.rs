@@ -167,26 +167,23 @@ impl Int8Rows {
         quantised
     }
 
-    /// No rows yet, for [`Int8Rows::refill`].
+    /// The largest norm of what the integers of a row of `x`, of which they were made, miss of it.
     ///
     /// # Panics
-    /// When the inputs are no multiple of four.
-    pub fn of_levels(inputs: usize) -> Int8Rows {
-        assert!(inputs.is_multiple_of(4), "inputs come in fours");
-        Int8Rows {
-            levels: Vec::new(),
-            steps: Vec::new(),
-            inputs,
-        }
-    }
-
-    /// Makes it `rows` rows of steps of one, whose levels `(rows, inputs)` are handed out to be written: each value 128
-    /// more than it is.
-    pub fn refill(&mut self, rows: usize) -> &mut [u8] {
-        self.steps.clear();
-        self.steps.resize(rows, 1.0);
-        self.levels.resize(rows * self.inputs.div_ceil(4), [0; 4]);
-        self.levels.as_flattened_mut()
+    /// When `x` has other rows.
+    pub fn largest_error(&self, x: &[f32]) -> f64 {
+        assert_eq!(x.len(), self.steps.len() * self.inputs, "the same rows");
+        let rows = x.chunks_exact(self.inputs.max(1));
+        let levels = self.levels.chunks_exact(self.inputs.div_ceil(4).max(1));
+        let errors = rows.zip(levels).zip(&self.steps);
+        let errors = errors.map(|((row, levels), &step)| {
+            let levels = row.iter().zip(levels.as_flattened());
+            let errors = levels.map(|(&value, &level)| {
+                f64::from(value) - f64::from(step) * f64::from(i32::from(level) - 128)
+            });
+            errors.map(|error| error * error).sum::<f64>().sqrt()
+        });
+        errors.fold(0.0, f64::max)
     }
 }
 

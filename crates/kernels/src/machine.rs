@@ -58,6 +58,29 @@ pub trait Machine: Copy {
     fn lookup(self, table: &Lanes, indices: &[i32; LANES]) -> Lanes {
         Lanes(indices.map(|index| table.0[index as usize % LANES]))
     }
+
+    /// Writes for each plane of fields of `NBITS` bits, from the most significant of a byte on, the entries of `table` that
+    /// those of all bytes name, plane after plane. An entry does not depend on what lies above a field's bits. Up to 63
+    /// bytes more may be written, where there are as many.
+    #[inline(always)]
+    fn planes<const NBITS: usize>(self, table: &[u8; 16], bytes: &[u8], out: &mut [u8]) {
+        let planes = out.chunks_exact_mut(bytes.len().max(1));
+        for (plane, out) in planes.take(8 / NBITS).enumerate() {
+            for (out, byte) in out.iter_mut().zip(bytes) {
+                *out = table[usize::from(byte >> (8 - NBITS * (plane + 1)) & 15)];
+            }
+        }
+    }
+
+    /// The product of each number with `by`, after both are rounded to `f32`.
+    #[inline(always)]
+    fn scaled(self, numbers: &[i32; LANES], by: f32) -> Lanes {
+        let mut out = Lanes::ZERO;
+        for l in 0..LANES {
+            out.0[l] = numbers[l] as f32 * by;
+        }
+        out
+    }
 }
 
 /// Sixteen numbers as bits.
@@ -175,6 +198,46 @@ impl Machine for Avx2 {
         }
         out
     }
+
+    #[inline(always)]
+    fn planes<const NBITS: usize>(self, table: &[u8; 16], bytes: &[u8], out: &mut [u8]) {
+        use std::arch::x86_64::*;
+        let (whole, rest) = bytes.as_chunks::<16>();
+        let planes = out.chunks_exact_mut(bytes.len().max(1));
+        for (plane, out) in planes.take(8 / NBITS).enumerate() {
+            let shift = 8 - NBITS * (plane + 1);
+            let (entries, rest_of_out) = out.as_chunks_mut::<16>();
+            for (bytes, out) in whole.iter().zip(entries) {
+                // SAFETY: `self` proves AVX2. Loads and the store are of whole arrays of 16 bytes.
+                unsafe {
+                    let table = _mm_loadu_si128(table.as_ptr().cast());
+                    let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
+                    let fields = _mm_srl_epi16(bytes, _mm_cvtsi32_si128(shift as i32));
+                    let fields = _mm_and_si128(fields, _mm_set1_epi8(15));
+                    _mm_storeu_si128(out.as_mut_ptr().cast(), _mm_shuffle_epi8(table, fields));
+                }
+            }
+            for (out, byte) in rest_of_out.iter_mut().zip(rest) {
+                *out = table[usize::from(byte >> shift & 15)];
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn scaled(self, numbers: &[i32; LANES], by: f32) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = Lanes::ZERO;
+        // SAFETY: `self` proves AVX2. Loads and stores are of the halves of arrays of sixteen; those of `Lanes` are
+        // aligned to 64 bytes.
+        unsafe {
+            for half in [0, 8] {
+                let numbers = _mm256_loadu_si256(numbers.as_ptr().add(half).cast());
+                let product = _mm256_mul_ps(_mm256_cvtepi32_ps(numbers), _mm256_set1_ps(by));
+                _mm256_store_ps(out.0.as_mut_ptr().add(half), product);
+            }
+        }
+        out
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -236,6 +299,49 @@ impl Machine for Avx512 {
                 _mm512_loadu_ps(table.0.as_ptr()),
             );
             _mm512_storeu_ps(out.0.as_mut_ptr(), entries);
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn planes<const NBITS: usize>(self, table: &[u8; 16], bytes: &[u8], out: &mut [u8]) {
+        use std::arch::x86_64::*;
+        if out.len() < (8 / NBITS) * bytes.len() + 63 {
+            return self.avx2().planes::<NBITS>(table, bytes, out);
+        }
+        for plane in 0..8 / NBITS {
+            let (mut bytes, mut out) = (bytes, &mut out[plane * bytes.len()..]);
+            while let Some(to) = out.first_chunk_mut::<64>() {
+                // SAFETY: `self` proves AVX-512 F and BW. The load is of the bytes alone that the mask names, which
+                // `bytes` has: it has some, and `there` no more. The store is of a whole array.
+                unsafe {
+                    let there = u64::MAX >> (64 - bytes.len().clamp(1, 64));
+                    let there = if bytes.is_empty() { 0 } else { there };
+                    let shift = _mm_cvtsi32_si128((8 - NBITS * (plane + 1)) as i32);
+                    let table = _mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast()));
+                    let bytes = _mm512_maskz_loadu_epi8(there, bytes.as_ptr().cast());
+                    let fields = _mm512_srl_epi16(bytes, shift);
+                    let fields = _mm512_and_si512(fields, _mm512_set1_epi8(15));
+                    _mm512_storeu_si512(to.as_mut_ptr().cast(), _mm512_shuffle_epi8(table, fields));
+                }
+                if bytes.len() <= 64 {
+                    break;
+                }
+                (bytes, out) = (&bytes[64..], &mut out[64..]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn scaled(self, numbers: &[i32; LANES], by: f32) -> Lanes {
+        use std::arch::x86_64::*;
+        let mut out = Lanes::ZERO;
+        // SAFETY: `self` proves AVX-512 F. The load and the store are of whole arrays of sixteen; that of `Lanes` is
+        // aligned to 64 bytes.
+        unsafe {
+            let numbers = _mm512_loadu_si512(numbers.as_ptr().cast());
+            let product = _mm512_mul_ps(_mm512_cvtepi32_ps(numbers), _mm512_set1_ps(by));
+            _mm512_store_ps(out.0.as_mut_ptr(), product);
         }
         out
     }

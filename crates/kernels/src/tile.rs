@@ -3,6 +3,8 @@
 //! A tile decides which sums are computed at the same time, never how a sum is computed: each is one chain,
 //! its terms in ascending order. So tiles may be as wide as the registers of a machine allow.
 
+use crate::reduction::LANES;
+
 /// How the terms of a chain are made and added, in one precision and on one machine.
 pub(crate) trait MultiplyAdd: Copy {
     /// What is read of a row at a time: one value, or a few of a narrow type.
@@ -24,6 +26,19 @@ pub(crate) trait MultiplyAdd: Copy {
 pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
     multiply_add: A,
     start: [A::Sum; PANELS],
+    inputs: [&[A::Input]; ROWS],
+    weights: [&[A::Weights]; PANELS],
+    out: &mut [[A::Sum; PANELS]; ROWS],
+) {
+    let mut sums = [start; ROWS];
+    continued(multiply_add, inputs, weights, &mut sums);
+    *out = sums;
+}
+
+/// The same from sums of their own, which it continues.
+#[inline(always)]
+pub(crate) fn continued<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
+    multiply_add: A,
     mut inputs: [&[A::Input]; ROWS],
     mut weights: [&[A::Weights]; PANELS],
     out: &mut [[A::Sum; PANELS]; ROWS],
@@ -36,7 +51,7 @@ pub(crate) fn chains<A: MultiplyAdd, const ROWS: usize, const PANELS: usize>(
     for p in 0..PANELS {
         weights[p] = &weights[p][..terms];
     }
-    let mut sums = [start; ROWS];
+    let mut sums = *out;
     for term in 0..terms {
         for r in 0..ROWS {
             // SAFETY: every slice has been cut to `terms`. Where the compiler checks it at every term, the
@@ -76,18 +91,24 @@ pub(crate) fn fetch_places<const ROWS: usize, const PANELS: usize>(
     stride: usize,
     first: usize,
 ) {
-    #[cfg(target_arch = "x86_64")]
     for r in 0..ROWS {
         for p in 0..PANELS {
-            use crate::reduction::LANES;
-            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let place = y.as_ptr().wrapping_add(first + r * stride + p * LANES);
-            // SAFETY: the instruction is part of every x86-64, and a hint that may be given for any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+            fetch(y.as_ptr().wrapping_add(first + r * stride + p * LANES));
         }
     }
+}
+
+/// Has a place in memory fetched, if there is one.
+#[inline(always)]
+pub(crate) fn fetch<T>(place: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: the instruction is part of every x86-64, and a hint that may be given for any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
+    }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (y, stride, first);
+    let _ = place;
 }
 
 /// Something that is computed tile by tile.

@@ -22,7 +22,7 @@ const PASSAGES_PER_PART: usize = 256;
 #[derive(Default)]
 pub(super) struct Scratch {
     /// `(C, row)`: the products of centroids and query tokens.
-    pub(super) scores: Vec<f32>,
+    scores: Vec<f32>,
     /// `(blocks, row)`: the largest of each block of centroids.
     largest: Vec<f32>,
     /// A bit for each centroid that is near a token.
@@ -62,7 +62,7 @@ pub(super) fn hits(
 
 impl Scratch {
     /// The products of all centroids with a query `(tokens, dim)`, and what is found of them block by block.
-    pub(super) fn survey(&mut self, scorer: &Scorer, query: &[f32], threshold: f32) {
+    fn survey(&mut self, scorer: &Scorer, query: &[f32], threshold: f32) {
         let index = scorer.index.as_ref();
         let tokens = query.len() / index.dim;
         let query = packed_in_rows(query, index.dim);
