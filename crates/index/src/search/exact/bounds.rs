@@ -8,9 +8,15 @@
 //! ```
 //!
 //! **By whole numbers.** Let `w = δ l + ε`, `c = r m + φ` and `q = s k + η` with whole numbers `l`, `m` and `k` of 8 bits.
-//! Then `|⟨q, w⟩ − δ s ⟨l, k⟩| ≤ ‖ε‖ ‖q‖ + (‖w‖ + ‖ε‖) ‖η‖` and `|⟨q, c⟩ − r s ⟨m, k⟩| ≤ ‖φ‖ ‖q‖ + (‖c‖ + ‖φ‖) ‖η‖`, and the
-//! products of whole numbers are computed exactly. Those with centroids are added in units of `δ s`, of which they have at
-//! most 2²⁴: they are off by two of them, for which [`Ceilings`] allows.
+//! The products of whole numbers are computed exactly, and
+//!
+//! ```text
+//! ⟨q, v⟩ − (δ s ⟨l, k⟩ + r s ⟨m, k⟩) = ⟨q, ε + φ⟩ + ⟨η, v⟩ − ⟨η, ε + φ⟩
+//! ```
+//!
+//! of which `⟨η, v⟩` is at most `n ‖η‖`, so after the division `‖η‖`, and the rest at most `(‖q‖ + ‖η‖) (‖ε‖ + ‖φ‖)`. Products
+//! with centroids are added in units of `δ s`, of which they have at most 2²⁴: they are off by two of them, for which
+//! [`Ceilings`] allows.
 //!
 //! **Tokens that are not bounded so**, since their values are too small for a step, are bounded by their norms.
 //!
@@ -21,6 +27,8 @@
 //! steps round, a sum of whole numbers to `f32`, the product with the reciprocal norm, that with what a unit is worth and
 //! the sum over the tokens, is `(t + 8) u` of each term, which is at most twice as large as those norms, divided as they
 //! are.
+
+use std::cell::Cell;
 
 use concord_kernels::approximate::row_of;
 use concord_kernels::ceilings::{Ceilings, Embeddings, Scratch, Start, Token, ceilings};
@@ -90,11 +98,12 @@ impl<'a> Bounds<'a> {
         let mut padded = query[..tokens * dim].to_vec();
         padded.resize(row_of(tokens) * dim, 0.0);
         let rounding = ROUNDING * (dim + tokens + 64) as f64;
+        let missed_of_all = Cell::new(0.0);
         let slack = |token: Token| {
-            let known = norms.largest_centroid + residual;
             let error = norms.largest_missed + missed;
-            let magnitude = (known + error) * token.length;
-            error * token.length + (known + error) * token.missed + rounding * magnitude
+            let magnitude = (norms.largest_centroid + residual + error) * token.length;
+            missed_of_all.set(missed_of_all.get() + token.missed);
+            error * (token.length + token.missed) + rounding * magnitude
         };
         let ceilings = Ceilings::new(&scorer.compute, query, dim, &norms.levels, slack);
         let margins = lengths.iter().enumerate().map(|(token, length)| {
@@ -102,7 +111,7 @@ impl<'a> Bounds<'a> {
             (whole + rounding) * length
         });
         Some(Bounds {
-            margin: margins.sum(),
+            margin: margins.sum::<f64>() + missed_of_all.get() * 1.000_1,
             scorer,
             norms,
             floor,
