@@ -56,8 +56,9 @@ impl Collection {
 
     /// Reads BEIR's `corpus.jsonl` from `reader`; `name` stands for it in messages.
     ///
-    /// One JSON object per line with `_id`, `text` and optionally `title`; other fields are
-    /// ignored. Passages are numbered in the order of the lines. With a title that is not empty
+    /// One JSON object per line with `_id`, `text` and optionally `title`; other fields are the
+    /// passage's [metadata](Collection::metadata), those of an object named `metadata` as if they
+    /// stood beside it. What is more of them than is kept is left out, with a notice. Passages are numbered in the order of the lines. With a title that is not empty
     /// the passage is `title | text`, otherwise `text`.
     ///
     /// # Errors

@@ -4,6 +4,12 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+/// The most bytes of a passage's metadata, as JSON in its compact form.
+pub const MAX_METADATA: usize = 64 << 10;
+
+/// How many lists and objects may lie inside each other in the metadata of a passage, its own object not counted.
+pub const MAX_METADATA_DEPTH: usize = 16;
+
 /// Why a file could not be read, or a ranking not be written.
 #[derive(Debug, Error)]
 pub enum CorpusError {
@@ -64,6 +70,17 @@ pub enum CorpusError {
     PidMap {
         file: String,
         problem: PidMapProblem,
+    },
+    /// A file with the metadata of passages has no line for some.
+    #[error(
+        "{file} has no line for {missing} of {passages} passages, the first of them {id:?}: a line with nothing but its \
+         _id says that there is nothing to say of it"
+    )]
+    NoMetadata {
+        file: String,
+        id: String,
+        missing: usize,
+        passages: usize,
     },
     #[error("writing the ranking failed: {0}")]
     Write(#[source] std::io::Error),
@@ -142,6 +159,19 @@ pub enum GzipProblem {
         packed: u64,
         unpacked: u64,
     },
+}
+
+/// Why a field of a passage's metadata is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum LeftOut {
+    #[error(
+        "makes the metadata of the passage larger than {MAX_METADATA} bytes, which is all that is kept"
+    )]
+    Large,
+    #[error("has more than {MAX_METADATA_DEPTH} lists and objects inside each other")]
+    Deep,
+    #[error("stands in \"metadata\" and beside it")]
+    Twice,
 }
 
 /// What is wrong with one line.
@@ -297,6 +327,9 @@ pub enum LineProblem {
     /// A document id that the collection does not have.
     #[error("the document {id:?} is not in the collection")]
     UnknownDocument { id: String },
+    /// A field of a passage's metadata that is more than is kept.
+    #[error("the field {field:?} {why}")]
+    Metadata { field: String, why: LeftOut },
     /// A rank of zero; ranks count from 1.
     #[error("the rank is 0: ranks count from 1")]
     RankZero,

@@ -28,7 +28,11 @@ pub(crate) enum Field<'a> {
 
 /// The fields of an object that were asked for; of one that is repeated the last, as in Python.
 #[derive(Debug, Default)]
-pub(crate) struct Fields<'a>(Vec<(&'static str, Field<'a>)>);
+pub(crate) struct Fields<'a> {
+    wanted: Vec<(&'static str, Field<'a>)>,
+    /// Whether there are others.
+    pub(crate) others: bool,
+}
 
 /// The fields `wanted` of the object on `line`.
 pub(crate) fn object<'a>(
@@ -73,7 +77,7 @@ impl<'a> Fields<'a> {
     }
 
     fn find(&self, field: &str) -> Option<&Field<'a>> {
-        let mut found = self.0.iter().rev();
+        let mut found = self.wanted.iter().rev();
         found
             .find(|(name, _)| *name == field)
             .map(|(_, value)| value)
@@ -270,10 +274,11 @@ impl<'a> Visitor<'a> for Object<'_> {
             match self.wanted.iter().find(|wanted| **wanted == name) {
                 Some(wanted) => {
                     let value = entries.next_value_seed(Any)?;
-                    fields.0.retain(|(name, _)| name != wanted);
-                    fields.0.push((wanted, value));
+                    fields.wanted.retain(|(name, _)| name != wanted);
+                    fields.wanted.push((wanted, value));
                 }
                 None => {
+                    fields.others = true;
                     entries.next_value::<IgnoredAny>()?;
                 }
             }

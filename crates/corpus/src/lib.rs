@@ -16,6 +16,7 @@
 //! | [`Collection`] | ColBERT's `.tsv`, BEIR's `corpus.jsonl`, a JSON list of texts |
 //! | [`Queries`] | `qid TAB text`, JSON lines of ColBERT and of BEIR |
 //! | [`Qrels`] | four columns (ColBERT, TREC), three columns with a header (BEIR) |
+//! | [`Metadata`] | JSON lines with an `_id` |
 //! | [`Ranking`] | ColBERT's ranking TSV, TREC runs, JSON lines |
 //!
 //! Every reader has an `open(path)` and a `parse…(name, impl BufRead)`; the latter takes any
@@ -23,14 +24,16 @@
 //! they were given where it is no text.
 //!
 //! Of text a reader takes at most four times the memory of what it reads, and 100 MB: lines and ids have a limit,
-//! of a JSON object the fields that are asked for are kept, and gzip may unpack to 24 MB and sixteen times its size.
+//! of a JSON object the fields that are asked for are kept and of the others 64 KiB, and gzip may unpack to 24 MB and sixteen times its size.
 
 pub mod collection;
 pub mod document_ids;
 pub mod error;
 mod ids;
 mod json_fields;
+mod json_objects;
 mod lines;
+pub mod metadata;
 mod names;
 mod notices;
 mod packed_strings;
@@ -43,7 +46,11 @@ mod whitespace;
 
 pub use collection::Collection;
 pub use document_ids::{DocumentIds, PlainPids};
-pub use error::{CorpusError, GzipProblem, LineProblem, NotText, PidMapProblem};
+pub use error::{
+    CorpusError, GzipProblem, LeftOut, LineProblem, MAX_METADATA, MAX_METADATA_DEPTH, NotText,
+    PidMapProblem,
+};
+pub use metadata::Metadata;
 pub use qrels::{Grades, Judgement, Qrels};
 pub use queries::{Queries, Query};
 pub use ranking::{Ranked, Ranking};

@@ -116,6 +116,20 @@ impl Ranking {
         mut out: impl Write,
         documents: &(impl DocumentIds + ?Sized),
     ) -> Result<(), CorpusError> {
-        json::write(self, &mut out, documents)
+        json::write(self, &mut out, documents, |_| None)
+    }
+
+    /// [`Ranking::write_json_lines`] with the metadata of each passage behind its score, where it has such: the text of a
+    /// JSON object.
+    ///
+    /// # Errors
+    /// As [`Ranking::write_json_lines`].
+    pub fn write_json_lines_with(
+        &self,
+        mut out: impl Write,
+        documents: &(impl DocumentIds + ?Sized),
+        metadata: impl Fn(u32) -> Option<String>,
+    ) -> Result<(), CorpusError> {
+        json::write(self, &mut out, documents, metadata)
     }
 }

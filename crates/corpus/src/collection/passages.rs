@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::document_ids::{DocumentIds, PlainPids};
 use crate::error::LineProblem;
+use crate::metadata::Metadata;
 use crate::packed_strings::PackedStrings;
 
 /// The largest number of passages: an index numbers them with `i32`.
@@ -18,6 +19,7 @@ pub(super) const TITLE_SEPARATOR: &str = " | ";
 pub struct Collection {
     pub(super) texts: PackedStrings,
     pub(super) external_ids: Option<ExternalIds>,
+    pub(super) metadata: Metadata,
     pub(super) notices: Vec<String>,
 }
 
@@ -97,6 +99,24 @@ impl Collection {
     /// than the pid.
     pub fn has_external_ids(&self) -> bool {
         self.external_ids.is_some()
+    }
+
+    /// What is known of the passages beside their texts.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// Gives the passages other metadata than they had, if they had any.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Collection {
+        if !self.metadata.is_empty() {
+            self.notices.push(
+                "the fields of the collection beside its texts are left out, since a file with metadata is given"
+                    .to_owned(),
+            );
+        }
+        self.metadata = metadata;
+        self
     }
 
     /// Notices for the user about what was read: a header that became a passage, columns that

@@ -138,6 +138,7 @@ pub(super) fn write(
     ranking: &Ranking,
     out: &mut impl Write,
     documents: &(impl DocumentIds + ?Sized),
+    metadata: impl Fn(u32) -> Option<String>,
 ) -> Result<(), CorpusError> {
     for (qid, found) in ranking.iter() {
         // Written piece by piece, so that the keys keep this order.
@@ -155,8 +156,13 @@ pub(super) fn write(
             let comma = if place == 0 { "" } else { "," };
             let id = json!(documents.external_id(pid));
             let score = json!(score);
-            let result =
-                format!("{comma}{{\"pid\":{pid},\"id\":{id},\"rank\":{rank},\"score\":{score}}}");
+            let more = match metadata(pid) {
+                Some(object) => format!(",\"metadata\":{object}"),
+                None => String::new(),
+            };
+            let result = format!(
+                "{comma}{{\"pid\":{pid},\"id\":{id},\"rank\":{rank},\"score\":{score}{more}}}"
+            );
             out.write_all(result.as_bytes())
                 .map_err(CorpusError::Write)?;
         }
