@@ -15,6 +15,7 @@ pub mod build;
 pub mod buildable;
 pub mod change;
 pub mod checkpoint;
+pub mod chosen;
 pub mod compare;
 pub mod embedded;
 pub mod embeddings;

@@ -153,6 +153,10 @@ fn difference(there: &IndexManifest, wanted: &IndexManifest) -> Option<String> {
             .map_or("nothing".to_owned(), ToString::to_string);
         return Some(format!("{name} is {old} there and {value} here"));
     }
+    let only_there = |name: &&String| !wanted.inputs.contains_key(*name);
+    if let Some(name) = there.inputs.keys().find(only_there) {
+        return Some(format!("{name} there and none here"));
+    }
     (there.inputs != wanted.inputs || there.options != wanted.options)
         .then(|| "other options or swaps".to_owned())
 }

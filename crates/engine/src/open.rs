@@ -147,6 +147,9 @@ pub struct OpenIndex {
     config: ColbertConfig,
     collection: Option<Arc<Collection>>,
     ids: Option<Arc<PassageDb>>,
+    /// What is known of the passages, read while it was opened or when somebody asked; nothing in an index that has no
+    /// such table.
+    known: OnceLock<Option<Arc<PassageDb>>>,
     notices: Vec<String>,
 }
 
@@ -214,6 +217,11 @@ impl OpenIndex {
         let collection = named.texts(options.collection.as_deref(), &mut notices)?;
         // Where texts are known by the collection as it was built from, so are ids.
         let changed = recorded.manifest.as_ref().is_some_and(is_changed);
+        let known = match ids.map(Arc::new) {
+            Some(ids) => OnceLock::from(Some(ids)),
+            None => OnceLock::new(),
+        };
+        let ids = known.get().cloned().flatten();
         let ids = ids.filter(|ids| ids.own_ids() && (changed || collection.is_none()));
         let compute = Compute::new(&options.compute)?;
         let own = layer(folder, &index)?;
@@ -251,7 +259,8 @@ impl OpenIndex {
             compute,
             config,
             collection: collection.map(Arc::new),
-            ids: ids.map(Arc::new),
+            ids,
+            known,
             notices,
         })
     }
@@ -419,6 +428,18 @@ impl OpenIndex {
             (None, Some(collection)) => collection.as_ref(),
             (None, None) => &PlainPids,
         }
+    }
+
+    /// The table of what is known of the passages; `None` where the index has none. The first call may read it.
+    ///
+    /// # Errors
+    /// When it is not as the manifest says.
+    pub fn known(&self) -> Result<Option<&PassageDb>, IndexError> {
+        if let Some(known) = self.known.get() {
+            return Ok(known.as_deref());
+        }
+        let read = self.index.files().passages()?.map(Arc::new);
+        Ok(self.known.get_or_init(|| read).as_deref())
     }
 
     /// Whether [`OpenIndex::documents`] knows more than the passages' numbers.

@@ -1,6 +1,6 @@
-//! What is recorded of the passages of an index: ids and the hashes of texts.
+//! What is recorded of the passages of an index: ids, the hashes of texts, and metadata.
 
-use concord_corpus::{Collection, DocumentIds};
+use concord_corpus::{Collection, DocumentIds, Metadata};
 use concord_index::passages::{PassageRecord, PassageTable};
 use concord_tensor::{BitHash, ByteHasher};
 
@@ -11,6 +11,7 @@ pub(crate) fn table_of(collection: &Collection) -> PassageTable {
         id: collection.external_id(pid).into_owned(),
         text: Some(BitHash::of_bytes(text.as_bytes())),
         deleted: false,
+        metadata: collection.metadata().get(pid as usize).map(Into::into),
     };
     PassageTable::new(collection.has_external_ids(), texts.map(record).collect())
 }
@@ -18,16 +19,22 @@ pub(crate) fn table_of(collection: &Collection) -> PassageTable {
 /// The hash of the ids that a collection brings; `None` where it brings none.
 pub(crate) fn ids_hash(collection: &Collection) -> Option<BitHash> {
     let ids = (0..collection.len() as u32).map(|pid| collection.external_id(pid));
-    collection.has_external_ids().then(|| hash_of_ids(ids))
+    collection.has_external_ids().then(|| hash_of_texts(ids))
 }
 
-/// The hash of ids in an order: of the length of each in eight bytes, and its bytes.
-pub(crate) fn hash_of_ids(ids: impl IntoIterator<Item: AsRef<str>>) -> BitHash {
+/// The hash of the metadata of passages, in their order; `None` where no passage has any.
+pub(crate) fn metadata_hash(metadata: &Metadata) -> Option<BitHash> {
+    let objects = (0..metadata.len()).map(|pid| metadata.get(pid).unwrap_or_default());
+    (!metadata.is_empty()).then(|| hash_of_texts(objects))
+}
+
+/// The hash of texts in an order: of the length of each in eight bytes, and its bytes.
+pub(crate) fn hash_of_texts(texts: impl IntoIterator<Item: AsRef<str>>) -> BitHash {
     let mut hasher = ByteHasher::new();
-    for id in ids {
-        let id = id.as_ref();
-        hasher.update(&(id.len() as u64).to_le_bytes());
-        hasher.update(id.as_bytes());
+    for text in texts {
+        let text = text.as_ref();
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
     }
     hasher.finish()
 }

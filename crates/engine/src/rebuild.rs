@@ -20,7 +20,8 @@ use crate::embeddings::{
 use crate::native::{Native, NativeError};
 use crate::options::{NativeOptions, OptionError};
 use crate::recorded::{
-    IDS_INPUT, RecordedError, is_changed, is_of_embeddings, recorded_options, recorded_partitions,
+    IDS_INPUT, METADATA_INPUT, RecordedError, is_changed, is_of_embeddings, recorded_options,
+    recorded_partitions,
 };
 use crate::settings::IndexSettings;
 
@@ -204,7 +205,11 @@ fn again(
     if manifest.files.iter().all(|file| file.name != PASSAGES_FILE) {
         inputs.remove(IDS_INPUT);
     }
-    let mut names = inputs.keys().chain(manifest.inputs.keys());
+    // No artifact is made from metadata, which may come from another file than the passages.
+    inputs.remove(METADATA_INPUT);
+    let recorded = manifest.inputs.keys();
+    let recorded = recorded.filter(|name| *name != METADATA_INPUT);
+    let mut names = inputs.keys().chain(recorded);
     if let Some(name) = names.find(|name| manifest.inputs.get(*name) != inputs.get(*name)) {
         return Err(RebuildError::OtherInput(name.clone()));
     }

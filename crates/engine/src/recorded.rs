@@ -15,6 +15,9 @@ pub(crate) const PASSAGES_INPUT: &str = "passages";
 /// The input of an index whose passages have ids of their own: the hash of these.
 pub(crate) const IDS_INPUT: &str = "ids";
 
+/// The input of an index whose passages have metadata: the hash of it.
+pub(crate) const METADATA_INPUT: &str = "metadata";
+
 /// What a codec is made of.
 pub(crate) const CODEC: [&str; 4] = [CENTROIDS, BUCKET_CUTOFFS, BUCKET_WEIGHTS, AVG_RESIDUAL];
 

@@ -18,6 +18,7 @@ pub mod calibrate;
 pub mod cluster;
 pub mod codec;
 pub mod evaluate;
+pub mod filter;
 pub mod format;
 pub mod invert;
 pub mod passages;

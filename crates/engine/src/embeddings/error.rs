@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use concord_corpus::CorpusError;
 use concord_tensor::{DType, FileError, TensorError};
 
 /// The narrowest and the widest embeddings that are indexed; their width is a multiple of [`WIDTH_STEP`].
@@ -21,6 +22,9 @@ pub enum EmbeddingsError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// The file with the metadata of the passages cannot be read, or is not of these.
+    #[error(transparent)]
+    Metadata(#[from] CorpusError),
     #[error("{} holds no tensor", .0.display())]
     NoTensor(PathBuf),
     #[error("no file of embeddings was given")]

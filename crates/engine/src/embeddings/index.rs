@@ -26,7 +26,7 @@ use super::passages::GivenPassages;
 use crate::buildable::{Buildable, EmbeddingPlace};
 use crate::native::fewer_centroids;
 use crate::origin::Origin;
-use crate::recorded::{IDS_INPUT, PARTITIONS};
+use crate::recorded::{IDS_INPUT, METADATA_INPUT, PARTITIONS};
 use crate::settings::DEFAULT_SEED;
 use crate::swap::{Sizes, Swap, SwapError};
 
@@ -193,6 +193,9 @@ impl Buildable for GivenIndex {
         let mut inputs = BTreeMap::from([(EMBEDDINGS.to_owned(), self.passages.hash())]);
         if let Some(hash) = self.passages.ids_hash() {
             inputs.insert(IDS_INPUT.to_owned(), hash);
+        }
+        if let Some(hash) = self.passages.metadata_hash() {
+            inputs.insert(METADATA_INPUT.to_owned(), hash);
         }
         inputs
     }

@@ -1,8 +1,11 @@
 //! The embeddings of passages: checked as they come, and read again when a stage asks for them.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use concord_corpus::{DocumentIds, Metadata, PlainPids};
 use concord_index::passages::{PassageRecord, PassageTable};
 use concord_pipeline::artifact::{DOCLENS, EMBS, NUM_PASSAGES};
 use concord_pipeline::{ChunkRecord, Grid, Progress, READ, Source, StageError, Value};
@@ -15,6 +18,7 @@ use super::error::{EmbeddingsError, Problem};
 use super::files::{Cut, EmbeddingFile, EmbeddingFiles};
 use super::looks::{Lengths, NO_LENGTHS, both, look_at};
 use super::places::Places;
+use crate::passages::{hash_of_texts, metadata_hash};
 
 /// Rows that one task reads.
 const ROWS_AT_ONCE: usize = 4096;
@@ -32,11 +36,38 @@ pub struct GivenPassages {
     /// Where these lie in the files.
     places: Places,
     ids: Option<Vec<String>>,
+    metadata: Metadata,
     pub(super) grid: Grid,
     /// What each chunk of `doclens` and of `embs` is.
     records: Vec<[ChunkRecord; 2]>,
     /// The least and the greatest length of an embedding.
     lengths: (f64, f64),
+}
+
+/// Ids, to be looked up.
+struct Named<'a> {
+    ids: &'a [String],
+    pids: HashMap<&'a str, u32>,
+}
+
+impl Named<'_> {
+    fn of(ids: &[String]) -> Named<'_> {
+        let pids = ids.iter().map(String::as_str).zip(0..).collect();
+        Named { ids, pids }
+    }
+}
+
+impl DocumentIds for Named<'_> {
+    fn external_id(&self, pid: u32) -> Cow<'_, str> {
+        match self.ids.get(pid as usize) {
+            Some(id) => Cow::Borrowed(id),
+            None => PlainPids.external_id(pid),
+        }
+    }
+
+    fn pid_of(&self, external_id: &str) -> Option<u32> {
+        self.pids.get(external_id).copied()
+    }
 }
 
 impl GivenPassages {
@@ -86,10 +117,25 @@ impl GivenPassages {
             offsets,
             places: Places::in_order(rows),
             ids: ids.transpose()?,
+            metadata: Metadata::default(),
             grid: Grid::new(passages),
             records: Vec::new(),
             lengths: NO_LENGTHS,
         })
+    }
+
+    /// The same passages with the metadata in the file at `path`, by their ids, or by their numbers from 0 where they have
+    /// none: see [`Metadata::parse`].
+    ///
+    /// # Errors
+    /// [`EmbeddingsError::Metadata`].
+    pub fn with_metadata(mut self, path: &Path) -> Result<GivenPassages, EmbeddingsError> {
+        let passages = self.passages();
+        self.metadata = match &self.ids {
+            Some(ids) => Metadata::open(path, &Named::of(ids), passages)?,
+            None => Metadata::open(path, &PlainPids, passages)?,
+        };
+        Ok(self)
     }
 
     /// Reads all embeddings once, on the threads of the pool that the caller is in: each is looked at, and what the graph
@@ -193,7 +239,11 @@ impl GivenPassages {
     /// The hash of the ids, where there are any, as that of a collection's ids.
     pub(super) fn ids_hash(&self) -> Option<BitHash> {
         let ids = self.ids.as_ref()?;
-        Some(crate::passages::hash_of_ids(ids.iter().map(String::as_str)))
+        Some(hash_of_texts(ids.iter().map(String::as_str)))
+    }
+
+    pub(super) fn metadata_hash(&self) -> Option<BitHash> {
+        metadata_hash(&self.metadata)
     }
 
     /// The passage's id from outside, where there are such.
@@ -201,17 +251,22 @@ impl GivenPassages {
         self.ids.as_ref()?.get(passage).map(String::as_str)
     }
 
-    /// What is known of the passages: their ids.
+    /// What is known of the passages: their ids and metadata.
     pub(crate) fn table(&self) -> PassageTable {
-        let Some(ids) = &self.ids else {
-            return PassageTable::unknown(self.passages());
+        let id = |pid: usize| match &self.ids {
+            Some(ids) => ids[pid].clone(),
+            None => pid.to_string(),
         };
-        let record = |id: &String| PassageRecord {
-            id: id.clone(),
+        let record = |pid: usize| PassageRecord {
+            id: id(pid),
             text: None,
             deleted: false,
+            metadata: self.metadata.get(pid).map(Into::into),
         };
-        PassageTable::new(true, ids.iter().map(record).collect())
+        PassageTable::new(
+            self.ids.is_some(),
+            (0..self.passages()).map(record).collect(),
+        )
     }
 
     /// That embeddings are not of unit length, if that is so.

@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 use super::Native;
 use crate::buildable::{Buildable, EmbeddingPlace};
 use crate::origin::Origin;
-use crate::passages::{ids_hash, table_of};
-use crate::recorded::IDS_INPUT;
+use crate::passages::{ids_hash, metadata_hash, table_of};
+use crate::recorded::{IDS_INPUT, METADATA_INPUT};
 use crate::swap::Swap;
 
 impl Buildable for Native {
@@ -21,6 +21,9 @@ impl Buildable for Native {
         let mut inputs = Native::inputs(self);
         if let Some(hash) = ids_hash(&self.collection) {
             inputs.insert(IDS_INPUT.to_owned(), hash);
+        }
+        if let Some(hash) = metadata_hash(self.collection.metadata()) {
+            inputs.insert(METADATA_INPUT.to_owned(), hash);
         }
         inputs
     }

@@ -265,7 +265,8 @@ impl IndexFiles {
         Ok(bytes)
     }
 
-    /// The table of the passages, of the bytes that the manifest has; `None` where the index has none.
+    /// The table of the passages, of the bytes that the manifest has; `None` where the index has none. Once its file is
+    /// mapped, it is that which is read, also where another index has been put in the place of this one.
     ///
     /// # Errors
     /// When it is not as the manifest says, or no such table.
@@ -277,7 +278,21 @@ impl IndexFiles {
         let Some(record) = record else {
             return Ok(None);
         };
-        let bytes = self.bytes_up_to(PASSAGES_FILE, record.bytes)?;
+        let is_it = |file: &&Arc<MappedFile>| file.record.as_ref() == Some(record);
+        let mapped = self.all_mapped().iter().find(is_it).cloned();
+        let bytes = match mapped {
+            Some(mapped) => {
+                let bytes = mapped.to_vec();
+                let found = FileRecord {
+                    name: record.name.clone(),
+                    bytes: bytes.len() as u64,
+                    hash: BitHash::of_bytes(&bytes),
+                };
+                self.check(record, &found)?;
+                bytes
+            }
+            None => self.bytes_up_to(PASSAGES_FILE, record.bytes)?,
+        };
         Ok(Some(PassageDb::of_bytes(&self.at(PASSAGES_FILE), &bytes)?))
     }
 

@@ -40,6 +40,11 @@ impl MappedFile {
         self.map.len() as u64
     }
 
+    /// The bytes, read now.
+    pub(super) fn to_vec(&self) -> Vec<u8> {
+        self.map.to_vec()
+    }
+
     /// What is wrong with the bytes, which all are read; nothing where nobody recorded them.
     pub(super) fn finding(&self) -> Option<Finding> {
         let record = self.record.as_ref()?;

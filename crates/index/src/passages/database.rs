@@ -4,6 +4,8 @@
 //! pids, with pages of a stated size, and never changed: another table is another file. What decides the bytes beside
 //! the rows is the library, which is compiled in; the number of its version, which SQLite notes in the header and
 //! ignores, is overwritten.
+//!
+//! Where no passage has metadata, there are no tables for it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,12 +16,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use concord_corpus::{DocumentIds, PlainPids};
 use concord_tensor::BitHash;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use rusqlite::{Connection, MAIN_DB, OpenFlags, OptionalExtension, Row};
 
+use super::fields::{Field, Kind};
+use super::metadata::{self, FieldNumbers};
 use super::table::{PassageRecord, PassageTable};
 
-/// The version of the layout. `about` has it.
-const VERSION: i64 = 1;
+/// The version of the layout without metadata, and with it. `about` has it.
+const VERSIONS: [i64; 2] = [1, 2];
 
 /// The layout. It is compared with what a file has before anything of it is asked, so that a database from elsewhere
 /// cannot have views or triggers in place of these tables.
@@ -28,6 +33,16 @@ const LAYOUT: [&str; 4] = [
     "CREATE TABLE passages (pid INTEGER PRIMARY KEY, id TEXT NOT NULL, text_sha256 BLOB, deleted INTEGER NOT NULL)",
     "CREATE TABLE dropped_ids (id TEXT PRIMARY KEY) WITHOUT ROWID",
     "CREATE UNIQUE INDEX passages_by_id ON passages (id) WHERE deleted = 0",
+];
+
+/// The tables that are read.
+const TABLES: [&str; 6] = [
+    "about",
+    "passages",
+    "dropped_ids",
+    "metadata",
+    "fields",
+    "field_values",
 ];
 
 /// What decides the bytes and is not in the layout. The file is nobody's until it is whole, so nothing has to be
@@ -59,6 +74,9 @@ pub struct PassageDb {
     connection: Mutex<Connection>,
     own_ids: bool,
     passages: usize,
+    with_metadata: bool,
+    fields: Vec<Field>,
+    numbers: FieldNumbers,
 }
 
 impl PassageDb {
@@ -110,7 +128,7 @@ impl PassageDb {
         PassageDb::of(path, connection)
     }
 
-    fn of(path: &Path, connection: Connection) -> Result<PassageDb, PassageDbError> {
+    fn of(path: &Path, mut connection: Connection) -> Result<PassageDb, PassageDbError> {
         let sqlite = |source| PassageDbError::Sqlite {
             path: path.to_owned(),
             source,
@@ -122,15 +140,23 @@ impl PassageDb {
         connection
             .execute_batch("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON;")
             .map_err(sqlite)?;
-        if layout_of(&connection).map_err(sqlite)? != LAYOUT {
-            return Err(layout("it has other tables".to_owned()));
-        }
+        let tables = layout_of(&connection).map_err(sqlite)?;
+        let layouts = [false, true].map(layout_with);
+        let at = layouts.iter().position(|layout| tables == *layout);
+        let with_metadata = match at {
+            Some(at) => at == 1,
+            None => return Err(layout("it has other tables".to_owned())),
+        };
+        guard(&mut connection).map_err(sqlite)?;
         let about = connection.query_row("SELECT version, own_ids FROM about", [], |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?))
         });
         let (version, own_ids) = about.map_err(sqlite)?;
-        if version != VERSION {
-            return Err(layout(format!("it is of version {version}, not {VERSION}")));
+        let expected = VERSIONS[usize::from(with_metadata)];
+        if version != expected {
+            return Err(layout(format!(
+                "it is of version {version}, not {expected}"
+            )));
         }
         let passages = connection
             .query_row("SELECT ifnull(max(pid) + 1, 0) FROM passages", [], |row| {
@@ -139,11 +165,18 @@ impl PassageDb {
             .map_err(sqlite)?;
         let passages = usize::try_from(passages)
             .map_err(|_| layout(format!("it has a passage {}", passages - 1)))?;
+        let (fields, numbers) = match with_metadata {
+            true => metadata::fields(&connection).map_err(sqlite)?,
+            false => Default::default(),
+        };
         Ok(PassageDb {
             path: path.to_owned(),
             connection: Mutex::new(connection),
             own_ids,
             passages,
+            with_metadata,
+            fields,
+            numbers,
         })
     }
 
@@ -157,21 +190,56 @@ impl PassageDb {
         self.passages
     }
 
+    /// The fields of the passages' metadata, in the order of their names.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The metadata of a passage, a JSON object in its compact form; `None` where it has no fields, or is not there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn metadata(&self, pid: u32) -> Result<Option<String>, PassageDbError> {
+        match self.with_metadata {
+            true => self.read(|connection| metadata::object(connection, pid)),
+            false => Ok(None),
+        }
+    }
+
+    /// By which number the values of a kind stand in `field_values`; `None` where there are none.
+    pub(crate) fn field_number(&self, name: &str, kind: Kind) -> Option<i64> {
+        self.numbers.of(name, kind)
+    }
+
+    /// What `read` finds in the tables.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, PassageDbError> {
+        read(&self.connection()).map_err(|source| self.failed(source))
+    }
+
     /// The whole table.
     ///
     /// # Errors
     /// When it cannot be read, or a pid is missing.
     pub fn table(&self) -> Result<PassageTable, PassageDbError> {
-        let (rows, dropped) =
-            read_tables(&self.connection()).map_err(|source| self.failed(source))?;
+        let (rows, dropped) = self.read(read_tables)?;
+        let mut objects = match self.with_metadata {
+            true => self.read(metadata::objects)?,
+            false => Vec::new(),
+        }
+        .into_iter()
+        .peekable();
         let mut passages = Vec::with_capacity(rows.len());
-        for (at, (pid, record)) in rows.into_iter().enumerate() {
+        for (at, (pid, mut record)) in rows.into_iter().enumerate() {
             if usize::try_from(pid) != Ok(at) {
                 return Err(PassageDbError::Layout {
                     path: self.path.clone(),
                     what: format!("row {at} is passage {pid}"),
                 });
             }
+            record.metadata = objects.next_if(|(of, _)| *of == pid).map(|(_, o)| o);
             passages.push(record);
         }
         Ok(PassageTable::new(self.own_ids, passages).with_dropped(dropped))
@@ -221,9 +289,10 @@ fn write_tables(path: &Path, table: &PassageTable) -> rusqlite::Result<()> {
     for statement in tables {
         transaction.execute_batch(statement)?;
     }
+    let has_metadata = table.has_metadata();
     transaction.execute(
         "INSERT INTO about VALUES (?1, ?2)",
-        (VERSION, table.own_ids()),
+        (VERSIONS[usize::from(has_metadata)], table.own_ids()),
     )?;
     {
         let mut insert = transaction.prepare("INSERT INTO passages VALUES (?1, ?2, ?3, ?4)")?;
@@ -241,6 +310,9 @@ fn write_tables(path: &Path, table: &PassageTable) -> rusqlite::Result<()> {
     for statement in indexes {
         transaction.execute_batch(statement)?;
     }
+    if has_metadata {
+        metadata::write(&transaction, table)?;
+    }
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
 }
@@ -253,11 +325,32 @@ fn finish(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
+/// The layout, without or with metadata.
+fn layout_with(metadata: bool) -> Vec<&'static str> {
+    let metadata = metadata.then_some(metadata::LAYOUT);
+    LAYOUT
+        .into_iter()
+        .chain(metadata.into_iter().flatten())
+        .collect()
+}
+
+/// Lets nothing through any more but reading these tables: whatever a statement says, it makes, changes and attaches
+/// nothing.
+fn guard(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.authorizer(Some(|context: AuthContext<'_>| match context.action {
+        AuthAction::Select | AuthAction::Function { .. } => Authorization::Allow,
+        AuthAction::Read { table_name, .. } if TABLES.contains(&table_name) => Authorization::Allow,
+        _ => Authorization::Deny,
+    }))
+}
+
 fn layout_of(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     // What SQLite makes by itself has no text.
     let mut query = connection.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")?;
     let statements = query.query_map([], |row| row.get(0))?;
-    statements.take(LAYOUT.len() + 1).collect()
+    statements
+        .take(LAYOUT.len() + metadata::LAYOUT.len() + 1)
+        .collect()
 }
 
 type Tables = (Vec<(i64, PassageRecord)>, BTreeSet<String>);
@@ -277,6 +370,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<(i64, PassageRecord)> {
         id: row.get(1)?,
         text: text.map(BitHash::from),
         deleted: row.get(3)?,
+        metadata: None,
     };
     Ok((row.get(0)?, record))
 }
@@ -306,6 +400,7 @@ mod tests {
             id: format!("passage {}", pid * 7919 % passages),
             text: (!pid.is_multiple_of(5)).then(|| BitHash::of_bytes(&pid.to_le_bytes())),
             deleted: false,
+            metadata: None,
         };
         let mut table = PassageTable::new(true, (0..passages).map(record).collect());
         table.delete(["passage 1", "passage 2"]).unwrap();
@@ -356,5 +451,39 @@ mod tests {
         fs::write(&path, b"pid,id\n0,a\n").unwrap();
         assert!(PassageDb::open(&path).is_err());
         assert!(PassageDb::open(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn nothing_but_reading_its_tables_is_let_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("passages.db");
+        let mut table = table(20);
+        table.set_metadata(4, "{\"a\":1}");
+        PassageDb::write(&path, &table).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let other = folder.path().join("other").display().to_string();
+        let opened = PassageDb::open(&path).unwrap();
+        for db in [opened, PassageDb::of_bytes(&path, &bytes).unwrap()] {
+            for statement in [
+                "DROP TABLE passages",
+                "DELETE FROM metadata",
+                "UPDATE passages SET deleted = 1",
+                "CREATE TABLE x (y)",
+                "CREATE TEMP TABLE x (y)",
+                "PRAGMA query_only = OFF",
+                "SELECT sql FROM sqlite_schema",
+                "BEGIN",
+                "VACUUM",
+                &format!("ATTACH '{other}' AS x"),
+                &format!("VACUUM INTO '{other}'"),
+            ] {
+                let done = db.read(|connection| connection.execute_batch(statement));
+                assert!(done.is_err(), "{statement}");
+            }
+            assert_eq!(db.table().unwrap(), table);
+            assert_eq!(db.metadata(4).unwrap().as_deref(), Some("{\"a\":1}"));
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        assert!(!Path::new(&other).exists());
     }
 }

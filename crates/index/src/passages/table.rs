@@ -12,8 +12,17 @@ pub struct PassageRecord {
     pub id: String,
     /// The SHA-256 hash of its text; `None` where that was never known.
     pub text: Option<BitHash>,
-    /// It keeps its pid and has no embeddings.
+    /// It keeps its pid and has no embeddings and no metadata.
     pub deleted: bool,
+    /// A JSON object in its compact form, the keys in the order of their bytes; `None` where it would have no entries.
+    pub metadata: Option<Box<str>>,
+}
+
+impl PassageRecord {
+    fn delete(&mut self) {
+        self.deleted = true;
+        self.metadata = None;
+    }
 }
 
 /// What is known of all passages, by pid.
@@ -78,6 +87,7 @@ impl PassageTable {
             id: pid.to_string(),
             text: None,
             deleted: false,
+            metadata: None,
         };
         PassageTable::new(false, (0..passages).map(record).collect())
     }
@@ -103,6 +113,16 @@ impl PassageTable {
     /// The ids of deleted passages that have been dropped, ascending.
     pub fn dropped(&self) -> impl Iterator<Item = &str> {
         self.dropped.iter().map(String::as_str)
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_metadata(&mut self, pid: usize, object: &str) {
+        self.passages[pid].metadata = Some(object.into());
+    }
+
+    /// Whether a passage has metadata.
+    pub fn has_metadata(&self) -> bool {
+        self.passages.iter().any(|p| p.metadata.is_some())
     }
 
     /// The pids of the deleted passages, ascending.
@@ -133,14 +153,19 @@ impl PassageTable {
     /// It is the SHA-256 hash of: the line `passages 1`; a byte that says whether ids are their own; of each passage,
     /// in the order of pids, a byte that says whether it is deleted, the hash of its text (or 32 zero bytes), the
     /// length of its id as eight bytes, least significant first, and the id; then of each dropped id, ascending, its
-    /// length and itself.
+    /// length and itself. Where a passage has metadata, the line is `passages 2`, and behind each passage's id come the
+    /// length of its metadata and the metadata.
     pub fn hash(&self) -> BitHash {
         let mut hasher = ByteHasher::new();
-        hasher.update(b"passages 1\n");
+        let has_metadata = self.has_metadata();
+        hasher.update(match has_metadata {
+            true => b"passages 2\n",
+            false => b"passages 1\n",
+        });
         hasher.update(&[u8::from(self.own_ids)]);
-        let id = |hasher: &mut ByteHasher, id: &str| {
-            hasher.update(&(id.len() as u64).to_le_bytes());
-            hasher.update(id.as_bytes());
+        let text = |hasher: &mut ByteHasher, text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
         };
         for passage in &self.passages {
             hasher.update(&[u8::from(passage.deleted)]);
@@ -150,10 +175,13 @@ impl PassageTable {
                     .as_ref()
                     .map_or(&[0; 32][..], |hash| hash.as_bytes()),
             );
-            id(&mut hasher, &passage.id);
+            text(&mut hasher, &passage.id);
+            if has_metadata {
+                text(&mut hasher, passage.metadata.as_deref().unwrap_or_default());
+            }
         }
         for dropped in &self.dropped {
-            id(&mut hasher, dropped);
+            text(&mut hasher, dropped);
         }
         hasher.finish()
     }
@@ -177,7 +205,7 @@ impl PassageTable {
             pids.insert(*pid);
         }
         for &pid in &pids {
-            self.passages[pid].deleted = true;
+            self.passages[pid].delete();
         }
         Ok(pids.into_iter().collect())
     }
@@ -240,11 +268,15 @@ impl PassageTable {
         let new: BTreeSet<String> = new.into_iter().map(Cow::into_owned).collect();
         let records = other.passages.iter().enumerate().map(|(at, passage)| {
             let id = name(at).into_owned();
-            PassageRecord { id, ..*passage }
+            PassageRecord {
+                id,
+                metadata: passage.metadata.clone(),
+                ..*passage
+            }
         });
         self.passages.extend(records);
         for &pid in &replaced {
-            self.passages[pid].deleted = true;
+            self.passages[pid].delete();
         }
         self.dropped.extend(other.dropped.iter().cloned());
         self.dropped.retain(|id| !new.contains(id));
@@ -287,6 +319,7 @@ mod tests {
             id: (*id).to_owned(),
             text: Some(BitHash::of_bytes(id.as_bytes())),
             deleted: false,
+            metadata: None,
         };
         PassageTable::new(true, ids.iter().map(record).collect())
     }

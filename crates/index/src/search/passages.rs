@@ -39,6 +39,38 @@ impl PassageSet {
         Ok(PassageSet { words, len })
     }
 
+    /// No passage, of an index of so many.
+    pub fn none(passages: usize) -> PassageSet {
+        PassageSet {
+            words: vec![0; passages.div_ceil(BITS)],
+            len: 0,
+        }
+    }
+
+    /// Keeps those that are in `other` as well.
+    pub fn keep(&mut self, other: &PassageSet) {
+        self.joined(other, |own, other| own & other);
+    }
+
+    /// Adds those of `other`, a set of passages of the same index.
+    pub fn add(&mut self, other: &PassageSet) {
+        self.joined(other, |own, other| own | other);
+    }
+
+    /// Takes those of `other` out.
+    pub fn remove(&mut self, other: &PassageSet) {
+        self.joined(other, |own, other| own & !other);
+    }
+
+    fn joined(&mut self, other: &PassageSet, join: impl Fn(u64, u64) -> u64) {
+        let others = other.words.iter().chain(std::iter::repeat(&0));
+        self.len = 0;
+        for (word, other) in self.words.iter_mut().zip(others) {
+            *word = join(*word, *other);
+            self.len += word.count_ones() as usize;
+        }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len
