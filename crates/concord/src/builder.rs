@@ -1,10 +1,10 @@
 //! Building indexes.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use concord_corpus::Collection;
+use concord_corpus::{Collection, Metadata};
 use concord_engine::build::{BuildReport, Layout, Output, build};
 use concord_engine::native::Native;
 use concord_engine::options::NativeOptions;
@@ -38,6 +38,7 @@ pub struct Builder {
     layout: Layout,
     listener: Option<Listener>,
     replace: bool,
+    metadata: Option<PathBuf>,
 }
 
 /// What a build came to.
@@ -67,7 +68,17 @@ impl Builder {
             layout: Layout::default(),
             listener: None,
             replace: false,
+            metadata: None,
         }
+    }
+
+    /// Takes what is known of the passages, for [`Searcher::among_where`](crate::Searcher::among_where), from a file: JSON
+    /// lines, one for each passage, with its id as `_id` (its number from 0 where passages have none) and other fields.
+    /// Otherwise it is what stands beside the text in BEIR's `corpus.jsonl`.
+    #[must_use]
+    pub fn metadata(mut self, file: impl Into<PathBuf>) -> Builder {
+        self.metadata = Some(file.into());
+        self
     }
 
     /// Bits per dimension of a residual: 1, 2, 4 or 8.
@@ -150,7 +161,7 @@ impl Builder {
     /// where it was. An index that is already there is left as it is, unless it is to be [replaced](Builder::replace).
     ///
     /// # Errors
-    /// [`Error::Collection`]; [`Error::Settings`]; [`Error::Build`] when `out` holds something else, another
+    /// [`Error::Collection`], also of a file with metadata; [`Error::Settings`]; [`Error::Build`] when `out` holds something else, another
     /// process builds there, or something cannot be computed or written.
     pub fn build(
         &self,
@@ -185,6 +196,13 @@ impl Builder {
         origin: Origin,
         out: &Path,
     ) -> Result<Built, Error> {
+        let collection = match &self.metadata {
+            Some(file) => {
+                let metadata = Metadata::open(file, &collection, collection.len())?;
+                collection.with_metadata(metadata)
+            }
+            None => collection,
+        };
         let native = Native::new(
             Arc::clone(self.checkpoint.loaded()),
             Arc::new(collection),

@@ -1,7 +1,7 @@
 //! Building indexes of embeddings.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use concord_engine::build::{Layout, Output, build};
@@ -39,6 +39,7 @@ pub struct EmbeddingsBuilder {
     compute: ComputeOptions,
     listener: Option<Listener>,
     replace: bool,
+    metadata: Option<PathBuf>,
 }
 
 impl EmbeddingsBuilder {
@@ -82,6 +83,13 @@ impl EmbeddingsBuilder {
         self
     }
 
+    /// As [`Builder::metadata`](crate::Builder::metadata).
+    #[must_use]
+    pub fn metadata(mut self, file: impl Into<PathBuf>) -> EmbeddingsBuilder {
+        self.metadata = Some(file.into());
+        self
+    }
+
     /// Tells `listener` how far a build has come, from whatever thread gets there.
     #[must_use]
     pub fn on_progress(
@@ -102,6 +110,10 @@ impl EmbeddingsBuilder {
         let compute = Compute::new(&self.compute).map_err(NativeError::from)?;
         let progress = Heard(self.listener.clone());
         let passages = GivenPassages::open(files)?;
+        let passages = match &self.metadata {
+            Some(file) => passages.with_metadata(file)?,
+            None => passages,
+        };
         let given = GivenIndex::new(passages, self.settings, compute, &progress)?;
         let output = Output {
             path: out.as_ref(),

@@ -2,11 +2,13 @@
 
 use concord_corpus::CorpusError;
 use concord_engine::build::BuildError;
+use concord_engine::chosen::ChooseError;
 use concord_engine::compare::CompareError;
 use concord_engine::embeddings::{EmbeddingsError, GivenError};
 use concord_engine::native::NativeError;
 use concord_engine::open::{OpenError, SearchError};
 use concord_engine::rebuild::RebuildError;
+use concord_index::filter::FilterError;
 use concord_index::format::ManifestError;
 use concord_index::verify::VerifyError;
 use concord_model::checkpoint::CheckpointError;
@@ -46,6 +48,9 @@ pub enum Error {
     /// A search among passages, of which the index has one of this id not.
     #[error("the index has no passage of the id {0:?}")]
     UnknownId(String),
+    /// Conditions that cannot be read, or that ask for what no passage of the index has.
+    #[error(transparent)]
+    Filter(FilterError),
     /// There is nothing to check an index against.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -77,6 +82,15 @@ boxed!(
     Open(OpenError),
     Rebuild(RebuildError),
 );
+
+impl From<ChooseError> for Error {
+    fn from(error: ChooseError) -> Error {
+        match error {
+            ChooseError::Filter(error) => Error::Filter(error),
+            ChooseError::Index(error) => OpenError::Index(error).into(),
+        }
+    }
+}
 
 impl From<SearchError> for Error {
     fn from(error: SearchError) -> Error {

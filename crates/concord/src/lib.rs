@@ -59,6 +59,10 @@ pub use compare::{ArtifactDiff, Diff, diff};
 #[doc(inline)]
 pub use concord_engine::embeddings::EmbeddingFiles;
 #[doc(inline)]
+pub use concord_index::filter::FilterError;
+#[doc(inline)]
+pub use concord_index::passages::{Field, Kind};
+#[doc(inline)]
 pub use concord_index::search::{PassageSet, Request, SearchOptions};
 #[doc(inline)]
 pub use concord_kernels::maxsim::Floor;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use concord_corpus::Collection;
-use concord_engine::open::{self, OpenIndex, SearchError};
+use concord_engine::open::{self, OpenError, OpenIndex, SearchError};
+use concord_index::passages::Field;
 use concord_index::search::{Found, PassageSet, Request, SearchOptions};
 use concord_kernels::compute::ComputeOptions;
 use concord_model::hub::HubOptions;
@@ -189,6 +190,54 @@ impl Searcher {
             pids.push(pid.ok_or_else(|| Error::UnknownId(id.to_owned()))?);
         }
         PassageSet::of(pids, passages).map_err(|unknown| Error::UnknownId(unknown.pid.to_string()))
+    }
+
+    /// The passages whose metadata fits conditions, for [`Request::among`]. With [`PassageSet::keep`], those that are in
+    /// another set too.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), concord::Error> {
+    /// let searcher = concord::Searcher::open("index")?;
+    /// let recent = searcher.among_where("year > 2020 AND lang IN ('en', 'de')")?;
+    /// let request = concord::Request {
+    ///     among: Some(&recent),
+    ///     ..concord::Request::new(10, &searcher.search_options())
+    /// };
+    /// let answer = searcher.answer("parking fine", &request)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// `= != <> < <= > >=`, `[NOT] IN`, `[NOT] BETWEEN`, `[NOT] LIKE` and `IS [NOT] NULL` are joined by `AND`, `OR`, `NOT` and
+    /// parentheses. Texts stand in single quotes and are compared by their bytes, fields whose names are no words in double
+    /// quotes. Where a passage has not the field, or has it with a value of another kind, a condition is neither true nor
+    /// false, as `NULL` is in SQL. Nothing of the text becomes a part of SQL.
+    ///
+    /// # Errors
+    /// [`Error::Filter`] when the text cannot be read, no passage has a field, or none with values of the kind that it is
+    /// compared with; [`Error::Open`] when the index turns out to be damaged.
+    pub fn among_where(&self, conditions: &str) -> Result<PassageSet, Error> {
+        Ok(self.0.choose(conditions)?)
+    }
+
+    /// The fields of the passages' metadata, by their names.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when the index turns out to be damaged.
+    pub fn fields(&self) -> Result<&[Field], Error> {
+        self.0
+            .fields()
+            .map_err(|error| OpenError::Index(error).into())
+    }
+
+    /// The metadata of a passage, a JSON object with its keys in the order of their bytes; `None` where it has none.
+    ///
+    /// # Errors
+    /// As [`Searcher::fields`].
+    pub fn metadata(&self, pid: u32) -> Result<Option<String>, Error> {
+        self.0
+            .metadata(pid)
+            .map_err(|error| OpenError::Index(error).into())
     }
 
     /// [`Searcher::search`] for several queries, divided among the threads: the same results in the same order.

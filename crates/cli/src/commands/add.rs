@@ -4,15 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use concord_corpus::Collection;
 use concord_engine::change::{Adding, add, add_embeddings};
-use concord_engine::embeddings::GivenPassages;
 use concord_engine::options::NativeOptions;
 use concord_kernels::compute::Compute;
 
 use crate::changed::{MadeFrom, print_addition};
 use crate::environment;
-use crate::inputs::{ComputeArguments, EmbeddingArguments};
+use crate::inputs::{ComputeArguments, EmbeddingArguments, MetadataArguments};
 use crate::output::{Failure, Outcome};
 use crate::progress::TerminalProgress;
 
@@ -27,7 +25,8 @@ use crate::progress::TerminalProgress;
   concord add index more.tsv
   concord add index corpus.jsonl --replace
   concord add index more.tsv --checkpoint ./checkpoint --json
-  concord add index --embeddings more.npy --doclens doclens.npy --ids ids.txt")]
+  concord add index --embeddings more.npy --doclens doclens.npy --ids ids.txt
+  concord add index more.tsv --metadata more-metadata.jsonl")]
 pub struct AddCommand {
     /// The index
     index: PathBuf,
@@ -36,6 +35,8 @@ pub struct AddCommand {
     collection: Option<PathBuf>,
     #[command(flatten)]
     given: EmbeddingArguments,
+    #[command(flatten)]
+    metadata: MetadataArguments,
     /// Delete passages of the index that have an id of these, instead of refusing these
     #[arg(long)]
     replace: bool,
@@ -56,7 +57,7 @@ impl AddCommand {
         let report = match &self.collection {
             Some(collection) => {
                 let adding = Adding {
-                    collection: Arc::new(Collection::open(collection)?),
+                    collection: Arc::new(self.metadata.collection(collection)?),
                     checkpoint: self.checkpoint.clone(),
                     hub: environment::hub(),
                     compute: NativeOptions {
@@ -69,7 +70,7 @@ impl AddCommand {
             }
             None => {
                 let compute = Compute::new(&self.compute.options_of_given_embeddings()?)?;
-                let passages = GivenPassages::open(&self.given.files())?;
+                let passages = self.metadata.embeddings(&self.given.files())?;
                 add_embeddings(&self.index, passages, compute, self.replace, &progress)?
             }
         };

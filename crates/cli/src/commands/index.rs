@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use concord_corpus::Collection;
 use concord_engine::build::{BuildError, BuildReport, Layout, Output, build};
 use concord_engine::buildable::Buildable;
-use concord_engine::embeddings::{GivenIndex, GivenPassages, GivenSettings};
+use concord_engine::embeddings::{GivenIndex, GivenSettings};
 use concord_engine::native::Native;
 use concord_engine::origin::Origin;
 use concord_engine::settings::IndexSettings;
@@ -17,7 +16,8 @@ use concord_pipeline::Staging;
 use serde_json::json;
 
 use crate::inputs::{
-    ComputeArguments, EmbeddingArguments, IndexArguments, checkpoint, native_options, positive,
+    ComputeArguments, EmbeddingArguments, IndexArguments, MetadataArguments, checkpoint,
+    native_options, positive,
 };
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
@@ -35,7 +35,8 @@ use crate::progress::TerminalProgress;
   concord index corpus.jsonl --checkpoint ./checkpoint --nbits 2 --threads 4 --out index
   concord index collection.tsv --checkpoint ./checkpoint --out index --replace
   concord index collection.tsv --checkpoint ./checkpoint --swap centroids=old-index --out index
-  concord index --embeddings passages.npy --doclens doclens.npy --ids ids.txt --out index")]
+  concord index --embeddings passages.npy --doclens doclens.npy --ids ids.txt --out index
+  concord index collection.tsv --checkpoint concord-mini --metadata metadata.jsonl --out index")]
 pub struct IndexCommand {
     /// The collection: ColBERT's TSV (pid TAB text) or BEIR's corpus.jsonl
     #[arg(required_unless_present = "embeddings", conflicts_with = "embeddings")]
@@ -51,6 +52,8 @@ pub struct IndexCommand {
     checkpoint: Option<String>,
     #[command(flatten)]
     given: EmbeddingArguments,
+    #[command(flatten)]
+    metadata: MetadataArguments,
     /// The folder that will hold the index
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -104,7 +107,7 @@ impl IndexCommand {
     fn of_texts(&self, texts: &Path, named: &str) -> Result<BuildReport, Failure> {
         let options = native_options(&self.subject)?;
         let options = self.compute.applied_to(options, &self.index)?;
-        let collection = Arc::new(Collection::open(texts)?);
+        let collection = Arc::new(self.metadata.collection(texts)?);
         let checkpoint = Arc::new(checkpoint(named)?);
         let settings = IndexSettings {
             partitions: self.partitions,
@@ -130,7 +133,7 @@ impl IndexCommand {
         };
         let compute = self.compute.options_of_given_embeddings()?;
         let compute = Compute::new(&compute)?;
-        let passages = GivenPassages::open(&self.given.files())?;
+        let passages = self.metadata.embeddings(&self.given.files())?;
         let progress = TerminalProgress::new();
         let given = GivenIndex::new(passages, settings, compute, &progress)?;
         self.build(&given, &Origin::default())

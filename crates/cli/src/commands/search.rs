@@ -1,5 +1,6 @@
 //! `concord search`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -45,12 +46,22 @@ enum Format {
 ///
 /// The stages and their defaults are ColBERT's; each call has its own, whatever was searched before.
 /// Results are ordered by score, and by pid where scores are equal. With --exact, no stage leaves a passage out.
+///
+/// --where takes conditions on the fields of the passages' metadata, which `concord verify` lists: = != <> < <= > >=,
+/// [NOT] IN (...), [NOT] BETWEEN ... AND ..., [NOT] LIKE, IS [NOT] NULL, joined by AND, OR, NOT and parentheses. Values are
+/// numbers, texts in single quotes ('' is a quote inside), TRUE and FALSE; a field whose name is more than letters, digits
+/// and _ stands in double quotes. Texts are compared by their bytes, so 'a' is not 'A' and comes behind it; in LIKE, whose
+/// letters have their case too, % stands for any text and _ for one character. Of a passage that has not the field, or has
+/// it with a value of another kind, a condition is neither true nor false, and so is its NOT, as with NULL in SQL: it
+/// is not found by it, but by IS NULL if it has not the field. A field that no passage has, or none with such a value, is an error.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord search index \"can I appeal a parking fine\"
   concord search index \"can I appeal a parking fine\" --k 3 --matches
   concord search index --queries queries.tsv --k 100 --format trec > run.trec
   concord search index \"can I appeal a parking fine\" --exact --only ids.txt
+  concord search index \"can I appeal a parking fine\" --where \"year > 2020 AND lang = 'en'\"
+  concord search index \"fines\" --where \"NOT (kind IN ('draft', 'note') OR title LIKE '%(old)') OR year IS NULL\" --json --with-metadata
   concord search index --queries queries.tsv --qrels qrels.tsv --format tsv --out ranking.tsv
   concord search index --query-embeddings queries.npy --k 100 --format trec
   concord search index --queries q.tsv.gz --qrels q.qrels --trec-ties --measures measures.json > ranking.tsv")]
@@ -83,6 +94,13 @@ pub struct SearchCommand {
     /// Search among the passages of these ids, one a line
     #[arg(long, value_name = "FILE")]
     only: Option<PathBuf>,
+    /// Search among the passages of which this is true, such as "year > 2020 AND lang = 'en'"; with --only, among those
+    /// that are in both
+    #[arg(long = "where", value_name = "CONDITIONS")]
+    conditions: Option<String>,
+    /// Write the metadata of each passage with it, into JSON
+    #[arg(long)]
+    with_metadata: bool,
     /// How results are written [default: a table, or tsv with --queries]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -157,6 +175,9 @@ impl SearchCommand {
         if self.matches && self.format() != Format::Table {
             return Err("--matches is for tables: add --format table, or leave it out".into());
         }
+        if self.with_metadata && self.format() != Format::Json {
+            return Err("--with-metadata is for JSON: add --json, or leave it out".into());
+        }
         let embedded = self.query_embeddings.as_deref().map(GivenQueries::read);
         let embedded = embedded.transpose()?;
         let queries = match &embedded {
@@ -180,7 +201,7 @@ impl SearchCommand {
 
         let only = self.only.as_deref();
         let only = only.map(|path| passages_in(path, documents, passages));
-        let only = only.transpose()?;
+        let only = self.chosen(&index, only.transpose()?)?;
         let options = self.search_options(&index);
         let request = Request {
             exact: self.exact,
@@ -229,7 +250,8 @@ impl SearchCommand {
             },
             encoder: index.encoder(),
         };
-        self.write(&results)?;
+        let metadata = self.metadata(&index, &ranking)?;
+        self.write(&results, &metadata)?;
         match &judged {
             Some(judged) => self.measure(judged, &ranking, documents),
             None => Ok(Outcome::Same),
@@ -354,13 +376,62 @@ impl SearchCommand {
         }
     }
 
-    fn write(&self, results: &Results<'_>) -> Result<(), Failure> {
+    /// Of the passages to be searched, those that the conditions choose.
+    fn chosen(
+        &self,
+        index: &OpenIndex,
+        only: Option<PassageSet>,
+    ) -> Result<Option<PassageSet>, Failure> {
+        let Some(conditions) = &self.conditions else {
+            return Ok(only);
+        };
+        let mut chosen = index.choose(conditions)?;
+        if let Some(only) = &only {
+            chosen.keep(only);
+        }
+        if chosen.is_empty() {
+            let of = only.map_or("", |_| " of those that --only names");
+            warn(&[format!(
+                "--where is true of no passage{of}, so nothing is found"
+            )]);
+        }
+        Ok(Some(chosen))
+    }
+
+    /// The metadata of the passages that were found, if it is to be shown.
+    fn metadata(
+        &self,
+        index: &OpenIndex,
+        ranking: &Ranking,
+    ) -> Result<BTreeMap<u32, String>, Failure> {
+        let mut metadata = BTreeMap::new();
+        if self.with_metadata {
+            let pids = ranking
+                .iter()
+                .flat_map(|(_, found)| found)
+                .map(|hit| hit.pid);
+            for pid in pids.collect::<BTreeSet<_>>() {
+                let object = index.metadata(pid)?;
+                metadata.insert(pid, object.unwrap_or_else(|| "{}".to_owned()));
+            }
+        }
+        Ok(metadata)
+    }
+
+    fn write(
+        &self,
+        results: &Results<'_>,
+        metadata: &BTreeMap<u32, String>,
+    ) -> Result<(), Failure> {
         let (ranking, documents) = (results.ranking, results.documents);
         let mut bytes = Vec::new();
         match self.format() {
             Format::Tsv => ranking.write_tsv(&mut bytes)?,
             Format::Trec => ranking.write_trec(&mut bytes, documents, "concord")?,
-            Format::Json => ranking.write_json_lines(&mut bytes, documents)?,
+            Format::Json => {
+                let of = |pid: u32| metadata.get(&pid).cloned();
+                ranking.write_json_lines_with(&mut bytes, documents, of)?;
+            }
             Format::Table => {
                 let style = match self.out {
                     None => environment::style(),

@@ -11,9 +11,10 @@ use concord_engine::log::BuildLog;
 use concord_engine::rebuild::{RebuildError, RebuildReport, rebuild, rebuild_of_embeddings};
 use concord_engine::recorded::has_given_codec;
 use concord_index::format::{INDEX_MANIFEST, Index, IndexFiles, IndexManifest};
+use concord_index::passages::{Field, PassageDb};
 use concord_index::verify::{Checked, VerifyError, check, damage};
 use concord_kernels::compute::Compute;
-use concord_report::findings_table;
+use concord_report::{findings_table, printable};
 use serde_json::json;
 
 use crate::environment;
@@ -27,7 +28,8 @@ use crate::progress::TerminalProgress;
 /// given embeddings with --embeddings, everything is computed again, and the hash of every artifact compared. Of an index
 /// that was changed, or built with a codec that was given, the codec is taken as it is, and everything else computed again;
 /// --rebuild then takes all files that its texts are from, --embeddings those with all its passages under their ids. An
-/// index that the reference built has no manifest: its files are checked against each other.
+/// index that the reference built has no manifest: its files are checked against each other. Where passages have metadata,
+/// its fields are listed, with the kinds of their values.
 #[derive(Args)]
 #[command(after_help = "Examples:
   concord verify index
@@ -87,6 +89,12 @@ impl VerifyCommand {
             }
             (false, _) => None,
         };
+        // Of a damaged table, nothing is told.
+        let fields = match findings.is_empty() {
+            true => IndexFiles::open(&self.index)?.passages()?,
+            false => None,
+        };
+        let fields = fields.as_ref().map(PassageDb::fields).unwrap_or_default();
         let files = manifest.as_ref().map(|manifest| manifest.files.len());
         let same = findings.is_empty() && rebuilt.as_ref().is_none_or(|r| r.differing.is_empty());
         if self.json {
@@ -95,10 +103,11 @@ impl VerifyCommand {
                 "files": files,
                 "manifest_has_hash": manifest_has_hash,
                 "findings": findings,
+                "fields": fields.iter().map(field).collect::<Vec<_>>(),
                 "rebuilt": rebuilt,
             }))?;
         } else {
-            print(&report(&checked, rebuilt.as_ref()))?;
+            print(&report(&checked, fields, rebuilt.as_ref()))?;
         }
         Ok(Outcome::same_if(same))
     }
@@ -209,7 +218,16 @@ impl VerifyCommand {
     }
 }
 
-fn report(checked: &Checked, rebuilt: Option<&RebuildReport>) -> String {
+/// A field and how many passages have it with values of each kind.
+fn field(field: &Field) -> serde_json::Value {
+    let kinds = field
+        .kinds
+        .iter()
+        .map(|(kind, n)| (kind.name().to_owned(), json!(n)));
+    json!({ "name": field.name, "passages": kinds.collect::<serde_json::Map<_, _>>() })
+}
+
+fn report(checked: &Checked, fields: &[Field], rebuilt: Option<&RebuildReport>) -> String {
     let mut text = match (&checked.findings[..], &checked.manifest) {
         ([], Some(manifest)) if checked.manifest_has_hash => format!(
             "{} files and their manifest, every byte as it was written\n",
@@ -221,6 +239,13 @@ fn report(checked: &Checked, rebuilt: Option<&RebuildReport>) -> String {
         ),
         (findings, _) => findings_table(findings, &environment::style()),
     };
+    for Field { name, kinds } in fields {
+        let kinds = kinds
+            .iter()
+            .map(|(kind, n)| format!("{kind} of {n} passages"));
+        let kinds = kinds.collect::<Vec<_>>().join(", ");
+        text.push_str(&format!("field {}: {kinds}\n", printable(name)));
+    }
     if let Some(rebuilt) = rebuilt {
         for artifact in &rebuilt.differing {
             text.push_str(&format!("{artifact} came out different\n"));

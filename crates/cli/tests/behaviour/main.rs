@@ -27,6 +27,7 @@ mod index_folders;
 mod interruptions;
 mod matrix;
 mod measures;
+mod metadata;
 mod outputs;
 mod placeless;
 mod program;
