@@ -409,3 +409,64 @@ fn every_type_can_go_to_another_thread() {
     fn sent<T: Send + Sync + 'static>() {}
     sent::<Error>();
 }
+
+#[test]
+fn passages_are_searched_among_those_that_conditions_choose() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, out) = (folder.path().join("m.jsonl"), folder.path().join("index"));
+    let line = |n: usize| {
+        format!(
+            "{{\"_id\":{n},\"n\":{n},\"even\":{}}}\n",
+            n.is_multiple_of(2)
+        )
+    };
+    fs::write(&file, (0..120).map(line).collect::<String>()).unwrap();
+    let builder = Builder::new(&checkpoint()).metadata(&file);
+    builder.build(golden("collection.tsv"), &out).unwrap();
+    let searcher = Searcher::open(&out).unwrap();
+    // What was opened stays what it was, also where another index is put in its place before the first question.
+    fs::write(
+        &file,
+        (0..120)
+            .map(|n| format!("{{\"_id\":{n}}}\n"))
+            .collect::<String>(),
+    )
+    .unwrap();
+    let builder = Builder::new(&checkpoint()).metadata(&file).replace(true);
+    builder.build(golden("collection.tsv"), &out).unwrap();
+
+    let mut few = searcher
+        .among_where("even = TRUE AND n BETWEEN 10 AND 20")
+        .unwrap();
+    assert_eq!(few.len(), 6);
+    few.keep(&searcher.among(["12", "13", "20"]).unwrap());
+    let request = Request {
+        exact: true,
+        among: Some(&few),
+        ..Request::new(10, &searcher.search_options())
+    };
+    let answer = searcher.answer("rain on the river", &request).unwrap();
+    let ids: BTreeSet<&str> = answer.hits.iter().map(|hit| hit.id.as_str()).collect();
+    assert_eq!(ids, BTreeSet::from(["12", "20"]));
+    let none = searcher.among_where("n > 1000").unwrap();
+    for exact in [false, true] {
+        let request = Request {
+            exact,
+            among: Some(&none),
+            ..request
+        };
+        assert_eq!(searcher.answer("river", &request).unwrap().hits, []);
+    }
+    let fields = searcher.fields().unwrap();
+    assert_eq!((fields.len(), fields[1].name.as_str()), (2, "n"));
+    assert_eq!(fields[1].kinds, [(concord::Kind::Number, 120)]);
+    let object = searcher.metadata(7).unwrap();
+    assert_eq!(object.as_deref(), Some(r#"{"even":false,"n":7}"#));
+    for conditions in ["m > 1", "n > 'x'", "n >"] {
+        let error = searcher.among_where(conditions).unwrap_err();
+        assert!(matches!(error, Error::Filter(_)), "{error}");
+    }
+    let empty = Searcher::open(&out).unwrap();
+    assert_eq!(empty.fields().unwrap(), []);
+    assert_eq!(empty.metadata(7).unwrap(), None);
+}

@@ -33,7 +33,7 @@ use concord_index::verify::{LOG, verify};
 use concord_pipeline::NoProgress;
 
 use engine::{built, engine_over, options};
-use world::{World, collection, passages, texts};
+use world::{World, collection, line, passages, texts};
 
 /// The bytes of every file of an index but the log.
 fn bytes(index: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -202,9 +202,8 @@ fn an_older_index_is_changed_by_the_ids_of_its_collection() {
         error.to_string().contains("built before ids were kept"),
         "{error}"
     );
-    let lines = passages(0..30, "p")
-        .into_iter()
-        .map(|(id, text)| serde_json::json!({ "_id": id, "text": text }).to_string() + "\n");
+    let lines = passages(0..30, "p");
+    let lines = lines.iter().map(|passage| line(passage) + "\n");
     fs::write(&file, lines.collect::<String>()).unwrap();
     let log = fs::read_to_string(index.join(LOG)).unwrap();
     let named = format!("\"collection\": \"{}\"", file.display());

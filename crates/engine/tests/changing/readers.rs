@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use concord_corpus::DocumentIds;
+use concord_index::filter::{parse, select};
 use concord_index::format::{Index, PASSAGES_FILE};
 use concord_index::passages::PassageDb;
 use concord_index::search::{Hit, PassageSet, Request, SearchOptions, Searcher};
@@ -13,7 +14,7 @@ use concord_kernels::maxsim::Floor;
 
 use crate::golden::NEW;
 use crate::random::Random;
-use crate::world::{Passage, World, passages, texts};
+use crate::world::{Passage, World, number, passages, texts};
 
 /// The scores of each query with each text under one codec, computed of an index of all texts.
 pub struct Truth {
@@ -69,7 +70,7 @@ impl Reader {
         }
     }
 
-    /// A query of all passages and one of some: the exact results are those of the model, and those of the reference's
+    /// A query of all passages and two of some: the exact results are those of the model, and those of the reference's
     /// stages are among them with the same scores.
     pub fn check(&self, random: &mut Random, k: usize) {
         let query = random.below(self.truth.queries.len());
@@ -80,6 +81,19 @@ impl Reader {
         if !some.is_empty() {
             self.check_among(query, k, Some(&some));
         }
+        self.check_where(query, k);
+    }
+
+    /// A query of the passages that conditions choose, which are those of the model that have such a number.
+    fn check_where(&self, query: usize, k: usize) {
+        let conditions = parse("NOT n > 3 OR n IS NULL").unwrap();
+        let chosen = select(&self.ids, &conditions).unwrap();
+        let fits = |passage: &&Passage| number(passage).is_none_or(|n| n <= 3);
+        let those: Vec<&Passage> = self.model.iter().filter(fits).collect();
+        assert_eq!(chosen.len(), those.len());
+        let pid = |(id, _): &&Passage| self.ids.pid_of(id).unwrap();
+        assert!(those.iter().map(pid).all(|pid| chosen.contains(pid)));
+        self.check_among(query, k, Some(&those));
     }
 
     pub fn check_all(&self, k: usize) {

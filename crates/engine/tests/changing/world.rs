@@ -33,9 +33,21 @@ pub fn passages(range: Range<usize>, prefix: &str) -> Vec<Passage> {
     range.map(passage).collect()
 }
 
-/// A collection that brings its ids.
+/// What is known of a passage beside its text: some have a number, which depends on the id and on the text.
+pub fn number(passage: &Passage) -> Option<usize> {
+    let (id, text) = passage;
+    let sum: usize = id.bytes().chain(text.bytes()).map(usize::from).sum();
+    (!sum.is_multiple_of(5)).then_some(sum % 7)
+}
+
+/// A passage as a line of a collection.
+pub fn line(passage: &Passage) -> String {
+    let (id, text) = passage;
+    serde_json::json!({ "_id": id, "text": text, "n": number(passage) }).to_string()
+}
+
+/// A collection that brings its ids and numbers.
 pub fn collection(passages: &[Passage]) -> Collection {
-    let line = |(id, text): &Passage| serde_json::json!({ "_id": id, "text": text }).to_string();
     let lines: Vec<String> = passages.iter().map(line).collect();
     Collection::parse_beir("passages", lines.join("\n").as_bytes()).unwrap()
 }
