@@ -31,6 +31,14 @@ fn main() {
             }
         }
     }
+    let filters = [
+        "a > 1 AND b = 'x'",
+        "NOT (a IN (1, 2.5) OR \"in\" <> -3e2) or b like '5_%' and c != TRUE",
+        "a BETWEEN 'a' AND 'it''s' OR b IS NOT NULL",
+    ];
+    for text in filters {
+        seed("filter", text.as_bytes());
+    }
     let qrels = [
         "0 0 10 3\n1 0 5 1\n1 0 6 -2\n",
         "query-id\tcorpus-id\tscore\n0\t10\t3\n1\td 5\t1\n",
