@@ -11,6 +11,7 @@
 //! what only passes a difference on is never named. What the sides do not allow (a recorded run cannot
 //! be run again) is listed as not tested, instead of being guessed.
 
+mod alone;
 mod attention;
 mod batches;
 mod causes;
@@ -20,6 +21,7 @@ mod encoder;
 mod equal_inputs;
 mod error;
 mod inputs;
+mod made_batches;
 mod made_up;
 mod masks;
 mod options;
@@ -45,6 +47,7 @@ use serde::{Deserialize, Serialize};
 use crate::diff::{DiffOptions, DiffReport, Outcome, RowKind, Verdict, diff};
 use crate::side::Side;
 
+pub use alone::{Deciding, How};
 pub use batches::{Batch, Batches};
 pub use causes::{Cause, Why};
 pub use concord_model::architecture::{Operation, layer_of};
@@ -54,13 +57,14 @@ pub use encoder::{EncoderFinding, Forced};
 pub use equal_inputs::{Departure, InBetween};
 pub use error::ExplainError;
 pub use inputs::{InputDifference, InputKind};
+pub use made_batches::Dimension;
 pub use masks::{Attended, MaskDifference, MaskPair};
 pub use options::{OptionDifference, OptionKind};
 pub use referee::Errors;
 pub use reproducer::{Unshown, reproducers};
 pub use roles::{Part, Role};
 pub use script::Reproducer;
-pub use shapes::{BatchShape, Dimension, ShapePair};
+pub use shapes::{BatchShape, ShapePair};
 pub use share::Share;
 pub use stages::{Closure, OnOtherInputs, Then};
 pub use ways::{Contrast, Formulas, Orders, Way};

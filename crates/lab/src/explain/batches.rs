@@ -126,6 +126,13 @@ pub(super) fn batches(run: &RecordedRun, other: &RecordedRun) -> Option<Vec<Batc
     Some(batches)
 }
 
+/// The tokens of each passage of a run, as far as it tapped the last module.
+pub(super) fn tokens(run: &RecordedRun) -> BTreeMap<usize, usize> {
+    let last = run.taps().iter().filter(|tap| tap.tap == LAST);
+    let passages = last.flat_map(|tap| &tap.passages);
+    passages.map(|rows| (rows.pid, rows.tokens)).collect()
+}
+
 /// As many passages as are named one by one.
 const FEW: usize = 5;
 

@@ -3,10 +3,12 @@
 use concord_model::architecture::Operation;
 use serde::{Deserialize, Serialize};
 
+use super::alone::Deciding;
 use super::culprit::Culprit;
+use super::made_batches::Dimension;
 use super::masks::MaskPair;
 use super::options::{OptionDifference, OptionKind, deciding};
-use super::shapes::{Dimension, ShapePair, Shaped};
+use super::shapes::{ShapePair, Shaped};
 use super::share::Share;
 use super::ways::{Contrast, Formulas, Orders, other_attention, rounded_otherwise};
 
@@ -41,7 +43,10 @@ pub enum Why {
     },
     /// The first side, in the second side's batches, differs from itself.
     Shape {
+        /// What of the batch decides, where it is one thing.
         dimension: Dimension,
+        /// What of it decides, and how.
+        deciding: Deciding,
         /// The batches of one passage for which it does.
         shapes: ShapePair,
         /// Whether the second side, in the first side's batches, is then the same as it.
@@ -166,8 +171,11 @@ impl Evidence<'_> {
         if let (Some(true), Some(shapes), Some(shaped)) =
             (culprit.by_shape, culprit.shapes, self.shaped)
         {
+            let deciding = shaped.decided.get(&culprit.module);
+            let deciding = deciding.cloned().unwrap_or_else(Deciding::unknown);
             found.push(Why::Shape {
-                dimension: shaped.dimension(&culprit.module, culprit.operation, shapes),
+                dimension: deciding.dimension(),
+                deciding,
                 shapes,
                 wholly: !culprit.by_code(),
                 orders: self.orders_at(culprit, Contrast::Shapes),
@@ -247,14 +255,14 @@ impl Why {
         match (self, other) {
             (
                 Why::Shape {
-                    dimension, wholly, ..
+                    deciding, wholly, ..
                 },
                 Why::Shape {
-                    dimension: other,
+                    deciding: other,
                     wholly: other_wholly,
                     ..
                 },
-            ) => dimension == other && wholly == other_wholly,
+            ) => deciding == other && wholly == other_wholly,
             (Why::Order { .. }, Why::Order { .. }) | (Why::Formula { .. }, Why::Formula { .. }) => {
                 true
             }

@@ -10,7 +10,9 @@ use concord_subject::probe::ProbeBatch;
 use concord_subject::runner::Runner;
 use serde::{Deserialize, Serialize};
 
-use super::batches::{Batch, Batches, batches, chosen, holding, same_shapes, summary, watched};
+use super::batches::{
+    Batch, Batches, batches, chosen, holding, same_shapes, summary, tokens, watched,
+};
 use super::causes::{Cause, causes};
 use super::culprit::{ByOption, Culprit, OtherMasks};
 use super::cut_out::{Absent, absent, gives_back};
@@ -190,12 +192,20 @@ impl Look<'_> {
             let differing = outputs_a.differing(&outputs_forced, path);
             culprit.other_masks = other_masks(&of_sides, path, &differing);
         }
-        let shaped = match self.same_shapes {
+        let mut shaped = match self.same_shapes {
             true => None,
             false => Some(shapes::probe(probes, [self.a, self.b], &own_a, shapes)?),
         };
         let differing = |path: &str| outputs_a.differing(&outputs_forced, path);
         self.place(&mut culprits, &differing, shaped.as_ref());
+        if let Some(shaped) = &mut shaped {
+            let by_shape = culprits.iter().filter(|c| c.by_shape == Some(true));
+            let shown: Vec<(&str, usize)> = by_shape
+                .filter_map(|culprit| Some((culprit.module.as_str(), culprit.shapes?.pid)))
+                .collect();
+            let tokens = tokens(recorded_a);
+            shaped.decide(probes, self.a, &own_a, shapes, &tokens, &shown)?;
+        }
         self.attribute(&mut culprits, &own_a, &batches_a, &outputs_a)?;
         let random = self.random(&own_a, shapes)?;
         for culprit in &mut culprits {

@@ -83,30 +83,61 @@ impl<'a> Probes<'a> {
         given: Option<Given<'_>>,
         taps: &[&str],
     ) -> Result<PathBuf, ExplainError> {
-        let out = self.scratch.join(name);
-        let pattern = |path: &&str| ModulePattern::new(*path);
-        let run = given.map(|given| RecordedRun::open(given.of)).transpose()?;
-        let forcing = match (&run, given) {
-            (Some(run), Some(given)) => {
-                let modules = given.modules.iter().map(pattern).collect();
-                Some(Forcing::new(run, modules)?)
-            }
-            _ => None,
-        };
         let capture = Capture {
             artifact_values: false,
-            taps: taps.iter().map(pattern).collect(),
+            taps: patterns(taps),
             tap_values: true,
             passages: Some(self.pids.clone()),
             durability: Durability::Scratch,
         };
-        let forcing = forcing.as_ref();
         match self.runs_alone(runner) {
-            true => runner.probe(&alone(batches, self.pids), forcing, capture, &out)?,
-            false => runner.probe(batches, forcing, capture, &out)?,
+            true => self.run(runner, name, &alone(batches, self.pids), given, capture),
+            false => self.run(runner, name, batches, given, capture),
         }
+    }
+
+    /// The same over batches that are whole in any case, of which only the hashes of `pids` are kept. A passage may be
+    /// in several batches.
+    pub(super) fn hashes(
+        &self,
+        runner: &Runner,
+        name: &str,
+        batches: &[ProbeBatch],
+        given: Given<'_>,
+        taps: &[&str],
+        pids: &BTreeSet<usize>,
+    ) -> Result<PathBuf, ExplainError> {
+        let capture = Capture {
+            artifact_values: false,
+            taps: patterns(taps),
+            tap_values: false,
+            passages: Some(pids.clone()),
+        };
+        self.run(runner, name, batches, Some(given), capture)
+    }
+
+    fn run(
+        &self,
+        runner: &Runner,
+        name: &str,
+        batches: &[ProbeBatch],
+        given: Option<Given<'_>>,
+        capture: Capture,
+    ) -> Result<PathBuf, ExplainError> {
+        let out = self.scratch.join(name);
+        let run = given.map(|given| RecordedRun::open(given.of)).transpose()?;
+        let forcing = match (&run, given) {
+            (Some(run), Some(given)) => Some(Forcing::new(run, patterns(given.modules))?),
+            _ => None,
+        };
+        runner.probe(batches, forcing.as_ref(), capture, &out)?;
         Ok(out)
     }
+}
+
+fn patterns(paths: &[&str]) -> Vec<ModulePattern> {
+    let paths = paths.iter();
+    paths.map(|path| ModulePattern::new(*path)).collect()
 }
 
 /// The batches as the subject that recorded `all` of them ran them: the same passages, padded as far.

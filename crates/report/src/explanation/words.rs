@@ -1,12 +1,12 @@
 //! What was found of a cause, in words.
 
 use concord_lab::explain::{
-    Cause, Contrast, Dimension, Forced, Formulas, Orders, ShapePair, Way, Why,
+    Cause, Contrast, Deciding, Dimension, Forced, Formulas, How, Orders, ShapePair, Way, Why,
 };
 use concord_lab::reveal::OrderSummary;
 
 use super::masks;
-use super::places::sides;
+use super::places::{listed, sides};
 use crate::figures::count;
 
 /// How a stage after the encoder makes an artifact.
@@ -50,7 +50,7 @@ pub(super) fn in_short(cause: &Cause, forced: &Forced) -> String {
             format!("they have other attention masks (passage {pid}: {masks}){rest}")
         }
         Why::Shape {
-            dimension,
+            deciding,
             shapes,
             wholly,
             ..
@@ -59,11 +59,7 @@ pub(super) fn in_short(cause: &Cause, forced: &Forced) -> String {
                 true => "; in A's batches B computes what A does",
                 false => ", and their code differs as well",
             };
-            format!(
-                "{} decides ({}){rest}",
-                of_dimension(*dimension),
-                pair(*shapes)
-            )
+            format!("{} ({}){rest}", decides(deciding), pair(deciding, *shapes))
         }
         Why::Precision { a, b, .. } => format!("A computes in {a}, B in {b}"),
         Why::Attention { a, b } => format!("A has the implementation {a}, B {b}"),
@@ -91,13 +87,13 @@ pub(super) fn in_full(cause: &Cause, forced: &Forced) -> String {
     };
     match &cause.why {
         Why::Shape {
-            dimension,
+            deciding,
             shapes,
             orders: places,
             ..
         } => {
             let order = orders(places).map_or(String::new(), |order| format!("; {order}"));
-            format!("by {} ({}){order}", of_dimension(*dimension), pair(*shapes))
+            format!("by {} ({}){order}", by(deciding), pair(deciding, *shapes))
         }
         Why::Precision { a, b, wholly } => {
             let rest = match wholly {
@@ -126,6 +122,33 @@ pub(super) fn in_full(cause: &Cause, forced: &Forced) -> String {
     }
 }
 
+/// What of the batch decides, as the beginning of a sentence.
+fn decides(deciding: &Deciding) -> String {
+    let all = dimensions(deciding);
+    match (deciding.how, deciding.dimensions.len()) {
+        (How::Alone, 1) => format!("{all} decides"),
+        (How::Alone, _) => format!("{all} decide, each alone"),
+        (How::Together, _) => format!("{all} decide together, none alone"),
+        (How::Untold, _) => "the batch decides, and what of it could not be told".to_owned(),
+    }
+}
+
+/// The same, as it follows `by`.
+fn by(deciding: &Deciding) -> String {
+    let all = dimensions(deciding);
+    match (deciding.how, deciding.dimensions.len()) {
+        (How::Alone, 1) => all,
+        (How::Alone, _) => format!("{all}, each alone"),
+        (How::Together, _) => format!("{all} together, by none alone"),
+        (How::Untold, _) => "the batch, and what of it could not be told".to_owned(),
+    }
+}
+
+fn dimensions(deciding: &Deciding) -> String {
+    let all = deciding.dimensions.iter();
+    listed(all.map(|dimension| of_dimension(*dimension).to_owned()))
+}
+
 fn of_dimension(dimension: Dimension) -> &'static str {
     match dimension {
         Dimension::Rows => "the number of rows of the batch",
@@ -133,11 +156,22 @@ fn of_dimension(dimension: Dimension) -> &'static str {
         Dimension::Passages => "the number of passages in the batch",
         Dimension::Either => "the shape of the batch",
         Dimension::Place => "the passage's place in the batch",
+        Dimension::Neighbours => "what else is in the batch",
     }
 }
 
-/// The batches of one passage on both sides.
-fn pair(shapes: ShapePair) -> String {
+/// The batches of one passage on both sides, and the passage's places where these are told of.
+fn pair(deciding: &Deciding, shapes: ShapePair) -> String {
+    let (a, b) = (shapes.a, shapes.b);
+    let places = match deciding.dimensions.contains(&Dimension::Place) && a.place != b.place {
+        true => format!(
+            "; passage {} is number {} and {}",
+            shapes.pid,
+            count(a.place + 1),
+            count(b.place + 1)
+        ),
+        false => String::new(),
+    };
     let rows = |shape: concord_lab::explain::BatchShape| {
         let padded = shape.passages.saturating_mul(shape.tokens);
         match padded == shape.rows {
@@ -150,7 +184,7 @@ fn pair(shapes: ShapePair) -> String {
             false => count(shape.rows),
         }
     };
-    format!("A {}, B {}", rows(shapes.a), rows(shapes.b))
+    format!("A {}, B {}{places}", rows(a), rows(b))
 }
 
 fn in_which_order(orders: &Orders, all: usize) -> String {

@@ -10,31 +10,35 @@ use crate::ways;
 
 /// What of a batch is said to decide.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Told {
+pub enum Told {
     Rows,
     Tokens,
     Passages,
-    Shape,
     Place,
+    Neighbours,
 }
 
-/// `the number of rows of the batch decides (A 57, B 338)`.
+/// How several are said to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum How {
+    Alone,
+    Together,
+    Untold,
+}
+
+/// `the number of rows of the batch decides (A 57, B 338)`, and what stands for it after `by`.
 pub fn check(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>, verb: &str) {
-    let told = [
-        ("the number of rows of the batch", Told::Rows),
-        ("the padded length of the batch", Told::Tokens),
-        ("the number of passages in the batch", Told::Passages),
-        ("the shape of the batch", Told::Shape),
-        ("the passage's place in the batch", Told::Place),
-    ];
-    let told = told.into_iter().find(|(words, _)| text.eat(words));
-    let Some((_, told)) = told else {
-        text.unknown("no dimension")
-    };
-    text.must(&format!("{verb} (A "));
+    let (how, told) = what(text, verb);
+    text.must(" (A ");
     let mut rows = [0; 2];
     for (side, end) in [", B ", ")"].into_iter().enumerate() {
-        rows[side] = check_shape(facts, side, text.until(end));
+        let mut told_of = text.until(end);
+        if let Some((batch, passage)) = told_of.split_once("; passage ") {
+            assert!(told.contains(&Told::Place), "{passage}");
+            told_of = batch;
+            check_places(facts, cause, passage);
+        }
+        rows[side] = check_shape(facts, side, told_of);
     }
     let probed = facts.probed();
     for module in modules_of(cause) {
@@ -44,7 +48,7 @@ pub fn check(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>, verb: &str) {
         let shown: Vec<usize> = shown.iter().filter(such).copied().collect();
         assert!(!shown.is_empty(), "{module} at {rows:?}");
         // Neighbours, padding and places are as they are: the rows alone are changed.
-        assert_eq!(told, Told::Rows);
+        assert_eq!((how, told.as_slice()), (How::Alone, &[Told::Rows][..]));
         let inputs = reads(facts, &module);
         let shape = shape_of(facts, &module, inputs, rows[0]);
         assert!(
@@ -52,6 +56,69 @@ pub fn check(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>, verb: &str) {
             "{module}"
         );
     }
+}
+
+/// What decides, and how.
+fn what(text: &mut Text<'_>, verb: &str) -> (How, Vec<Told>) {
+    let untold = match verb.is_empty() {
+        true => "the batch, and what of it could not be told",
+        false => "the batch decides, and what of it could not be told",
+    };
+    if text.eat(untold) {
+        return (How::Untold, Vec::new());
+    }
+    let known = [
+        ("the number of rows of the batch", Told::Rows),
+        ("the padded length of the batch", Told::Tokens),
+        ("the number of passages in the batch", Told::Passages),
+        ("the passage's place in the batch", Told::Place),
+        ("what else is in the batch", Told::Neighbours),
+    ];
+    let mut told = Vec::new();
+    loop {
+        let found = known.iter().find(|(words, _)| text.eat(words));
+        let Some((_, dimension)) = found else {
+            text.unknown("no dimension")
+        };
+        assert!(!told.contains(dimension), "{dimension:?} twice");
+        told.push(*dimension);
+        if text.goes_on_with(", the ") {
+            text.must(", ");
+        } else if !text.eat(" and ") {
+            break;
+        }
+    }
+    let [one, each, together] = match verb.is_empty() {
+        true => ["", ", each alone", " together, by none alone"],
+        false => [
+            " decides",
+            " decide, each alone",
+            " decide together, none alone",
+        ],
+    };
+    if text.eat(together) {
+        return (How::Together, told);
+    }
+    text.must(if told.len() == 1 { one } else { each });
+    (How::Alone, told)
+}
+
+/// `57 is number 8 and 20`: the places of a passage, counted from 1.
+fn check_places(facts: &Facts<'_>, cause: &Json, told: &str) {
+    let (pid, places) = told.split_once(" is number ").unwrap();
+    let (a, b) = places.split_once(" and ").unwrap();
+    let [pid, a, b] = [pid, a, b].map(|text| text.replace(',', "").parse::<usize>().unwrap());
+    assert_eq!(cause["why"]["shapes"]["pid"], pid);
+    let place = |side| {
+        let batch = facts.batch_of(side, pid).into_iter();
+        batch
+            .map(|(own, _)| own)
+            .take_while(|own| *own != pid)
+            .count()
+            + 1
+    };
+    assert_eq!([a, b], [place(0), place(1)], "{told}");
+    assert_ne!(a, b);
 }
 
 /// `3 × 19 = 57`, or `57`: the rows of a batch of that side.
