@@ -65,10 +65,14 @@ pub(super) struct Shown<'a> {
     pub modules: Vec<&'a str>,
 }
 
-/// The batches that are made for one passage: their numbers, by what they have.
+/// The batches that are made for one passage: their numbers, by what they have and by the padding that all of its other
+/// passages fit into.
 struct Planned {
-    numbers: BTreeMap<Setting, usize>,
+    numbers: BTreeMap<(Setting, usize), usize>,
 }
+
+/// Two settings to compare.
+type Compared = [Setting; 2];
 
 /// Runs the first side on its `own` values in batches that are made for each of these passages, and says of each
 /// module that is shown what decides there.
@@ -108,8 +112,8 @@ pub(super) fn decided(
     let mut decided = BTreeMap::new();
     for (shown, plan) in shown.iter().zip(&plans) {
         for &module in &shown.modules {
-            let at = |setting: Setting| {
-                let number = *plan.numbers.get(&setting)?;
+            let at = |setting: Setting, fitting: usize| {
+                let number = *plan.numbers.get(&(setting, fitting))?;
                 hashes.get(&(module, number, shown.pid)).copied()
             };
             decided.insert(module.to_owned(), deciding(shown.settings, others, &at));
@@ -121,33 +125,74 @@ pub(super) fn decided(
 /// Adds the batches that are made for a passage, as far as they can be made.
 fn plan(shown: &Shown<'_>, others: &Others<'_>, batches: &mut Vec<ProbeBatch>) -> Planned {
     let [a, b] = shown.settings;
-    let mut wanted = vec![a, b];
-    for dimension in a.differing(b) {
-        wanted.extend([a.with(dimension, b), b.with(dimension, a)]);
-    }
-    wanted.extend(by_rows(a, b, others).into_iter().flatten());
     let mut numbers = BTreeMap::new();
-    for setting in wanted {
-        if numbers.contains_key(&setting) {
-            continue;
-        }
-        if let Some(pids) = others.around(shown.pid, setting, [a, b]) {
+    let made = |compared: Compared| -> Option<Vec<ProbeBatch>> {
+        let made = compared.map(|setting| {
+            let pids = others.around(shown.pid, setting, fitting(compared))?;
+            let pad = setting.padded();
+            let number = 0;
+            Some(ProbeBatch { number, pids, pad })
+        });
+        made.into_iter().collect()
+    };
+    let mut add = |compared: Compared| {
+        let Some(made) = made(compared) else {
+            return false;
+        };
+        for (setting, batch) in compared.into_iter().zip(made) {
             let number = batches.len();
-            numbers.insert(setting, number);
-            batches.push(ProbeBatch {
-                number,
-                pids,
-                pad: setting.padded(),
-            });
+            numbers
+                .entry((setting, fitting(compared)))
+                .or_insert_with(|| {
+                    batches.push(ProbeBatch { number, ..batch });
+                    number
+                });
         }
+        true
+    };
+    add([a, b]);
+    for dimension in a.differing(b) {
+        let mut changes = changed_alone(dimension, [a, b]).into_iter();
+        changes.any(&mut add);
+    }
+    for compared in by_rows(a, b, others).into_iter().flatten() {
+        add(compared);
     }
     Planned { numbers }
 }
 
-/// Three settings that tell the rows of a batch from its passages and its padded length: the smaller of two batches
-/// with as many rows as the larger has, or nearly as many, by padding alone; with the same rows by passages alone; and
-/// padded as far with no more rows than it has. `None` where no passages and no padding allow that.
-fn by_rows(a: Setting, b: Setting, others: &Others<'_>) -> Option<[Setting; 3]> {
+/// The padding that the other passages of two batches have to fit into, so that they can be the same.
+fn fitting(compared: Compared) -> usize {
+    let padded = compared.iter().filter_map(|setting| setting.padded());
+    padded.min().unwrap_or(0)
+}
+
+/// The settings between which one dimension alone changes, the rest being that of the first, of the second, or some of
+/// both: the first pair that can be made is compared.
+fn changed_alone(dimension: Dimension, [a, b]: Compared) -> Vec<Compared> {
+    let rest = a
+        .differing(b)
+        .into_iter()
+        .filter(|&other| other != dimension);
+    let mut contexts = vec![a];
+    for other in rest {
+        let with_other: Vec<Setting> = contexts.iter().map(|of| of.with(other, b)).collect();
+        contexts.extend(with_other);
+    }
+    // The second side's own batch comes before what is of both.
+    let last = contexts.len() - 1;
+    contexts[1..].rotate_right(usize::from(last > 0));
+    let pairs = contexts.into_iter().map(|rest| {
+        let of = |side| rest.with(dimension, side);
+        [of(a), of(b)]
+    });
+    pairs.collect()
+}
+
+/// Three settings that tell the rows of a batch from its passages and its padded length, each beside that of the smaller
+/// of two batches: with as many rows as the larger has, or nearly as many, by padding alone; with the same rows by
+/// passages alone; and padded as far with no more rows than it has. `None` where no passages and no padding allow that.
+fn by_rows(a: Setting, b: Setting, others: &Others<'_>) -> Option<[Compared; 3]> {
     let [few, many] = match a.rows() < b.rows() {
         true => [a, b],
         false => [b, a],
@@ -176,24 +221,29 @@ fn by_rows(a: Setting, b: Setting, others: &Others<'_>) -> Option<[Setting; 3]> 
     };
     (narrow > 0).then(|| {
         [
-            padded(count, far, place),
-            padded(more, tokens, place),
-            padded(narrow, far, place.min(narrow - 1)),
+            [few, padded(count, far, place)],
+            [few, padded(more, tokens, place)],
+            [few, padded(narrow, far, place.min(narrow - 1))],
         ]
     })
 }
 
-/// What decides at a module of which `at` has what it gave in each setting.
+/// What decides at a module of which `at` has what it gave in each setting, beside passages that fit into a padding.
 fn deciding<T: PartialEq>(
-    [a, b]: [Setting; 2],
+    [a, b]: Compared,
     others: &Others<'_>,
-    at: &dyn Fn(Setting) -> Option<T>,
+    at: &dyn Fn(Setting, usize) -> Option<T>,
 ) -> Deciding {
-    let differ = |one: Setting, other: Setting| Some(at(one)? != at(other)?);
+    let both = |compared: Compared| {
+        let [one, other] = compared.map(|setting| at(setting, fitting(compared)));
+        Some((one?, other?))
+    };
+    let differ = |compared| both(compared).map(|(one, other)| one != other);
     let among = a.differing(b);
     let changes = |dimension| {
-        // Where one of the two batches cannot have it, the other may.
-        differ(a, a.with(dimension, b)).or_else(|| differ(b, b.with(dimension, a)))
+        changed_alone(dimension, [a, b])
+            .into_iter()
+            .find_map(differ)
     };
     let alone: Vec<(Dimension, Option<bool>)> = among
         .iter()
@@ -201,39 +251,27 @@ fn deciding<T: PartialEq>(
         .collect();
     let changing = alone.iter().filter(|(_, changes)| *changes == Some(true));
     let mut changing: Vec<Dimension> = changing.map(|(dimension, _)| *dimension).collect();
-    if by_rows(a, b, others).is_some_and(|settings| rows_decide([a, b], settings, at)) {
+    // By padding and by passages as many rows make the same, which is something else than fewer rows make, and padding
+    // as far makes no difference by itself.
+    let rows = by_rows(a, b, others).map(|compared| compared.map(both));
+    if let Some([Some(padding), Some(passages), Some(far)]) = rows
+        && padding.1 == passages.1
+        && padding.0 != padding.1
+        && far.0 == far.1
+    {
         let is_of_rows = |dimension: &Dimension| {
             matches!(dimension, Dimension::PaddedLength | Dimension::Passages)
         };
         changing.retain(|dimension| !is_of_rows(dimension));
         changing.insert(0, Dimension::Rows);
     }
-    let (how, dimensions) = match differ(a, b) {
+    let (how, dimensions) = match differ([a, b]) {
         _ if !changing.is_empty() => (How::Alone, changing),
         Some(false) => (How::Alone, vec![Dimension::Neighbours]),
         Some(true) if alone.iter().all(|(_, changes)| changes.is_some()) => (How::Together, among),
         _ => (How::Untold, among),
     };
     Deciding { how, dimensions }
-}
-
-/// Whether it is the rows: by padding and by passages as many rows make the same, which is something else than fewer
-/// rows make, and padding as far makes no difference by itself.
-fn rows_decide<T: PartialEq>(
-    [a, b]: [Setting; 2],
-    [by_padding, by_passages, as_far]: [Setting; 3],
-    at: &dyn Fn(Setting) -> Option<T>,
-) -> bool {
-    let few = match a.rows() < b.rows() {
-        true => a,
-        false => b,
-    };
-    match [few, by_padding, by_passages, as_far].map(at) {
-        [Some(few), Some(padding), Some(passages), Some(far)] => {
-            padding == passages && padding != few && far == few
-        }
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -259,8 +297,8 @@ mod tests {
             tokens: &tokens,
             positions,
         };
-        let at = |setting: Setting| {
-            others.around(50, setting, settings)?;
+        let at = |setting: Setting, fitting| {
+            others.around(50, setting, fitting)?;
             let (passages, tokens, place) = setting.in_padding()?;
             Some(rule(passages, tokens, place))
         };

@@ -132,15 +132,10 @@ impl Others<'_> {
         self.tokens.len()
     }
 
-    /// A batch that is like `setting` for a passage, or `None` where none can be made. Of padded batches for one passage
-    /// the other passages are always the same, in their order, as far as there are places for them; each fits into
-    /// the padding of all of `settings`.
-    pub fn around(
-        &self,
-        pid: usize,
-        setting: Setting,
-        settings: [Setting; 2],
-    ) -> Option<Vec<usize>> {
+    /// A batch that is like `setting` for a passage, or `None` where none can be made. Padded batches for one passage and
+    /// for one `fitting` have the same other passages, in their order, as far as there are places for them: those
+    /// that have no more than `fitting` tokens.
+    pub fn around(&self, pid: usize, setting: Setting, fitting: usize) -> Option<Vec<usize>> {
         let own = *self.tokens.get(&pid)?;
         let others = self.tokens.iter().filter(|(other, _)| **other != pid);
         let others = others.map(|(pid, tokens)| (*pid, *tokens));
@@ -150,12 +145,8 @@ impl Others<'_> {
                 tokens,
                 place,
             } => {
-                let fit = settings
-                    .iter()
-                    .filter_map(|setting| setting.padded())
-                    .min()?;
-                let fits = own <= tokens && fit <= tokens && tokens <= self.positions;
-                let others = others.filter(|(_, tokens)| *tokens <= fit);
+                let fits = own <= tokens && fitting <= tokens && tokens <= self.positions;
+                let others = others.filter(|(_, tokens)| *tokens <= fitting);
                 let count = passages.checked_sub(1)?;
                 let mut batch: Vec<usize> = others.map(|(pid, _)| pid).take(count).collect();
                 let fits = fits && batch.len() == count && place <= count;
@@ -236,7 +227,7 @@ mod tests {
             place,
         };
         let settings = [setting(3, 6, 1), setting(5, 9, 3)];
-        let around = |made| others.around(2, made, settings);
+        let around = |made| others.around(2, made, 6);
         assert_eq!(around(settings[0]), Some(vec![0, 2, 3]));
         assert_eq!(around(settings[1]), Some(vec![0, 3, 4, 2, 5]));
         assert_eq!(around(setting(3, 20, 1)), Some(vec![0, 2, 3]));
@@ -260,7 +251,7 @@ mod tests {
         };
         let around = |rows, place| {
             let setting = Setting::Packed { rows, place };
-            others.around(2, setting, [setting; 2])
+            others.around(2, setting, 0)
         };
         for (rows, place) in [(5, 0), (12, 4), (32, 9), (32, 27)] {
             let batch = around(rows, place).unwrap();

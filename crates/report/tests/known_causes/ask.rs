@@ -16,7 +16,10 @@ use concord_model::hub::HubOptions;
 use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun};
 use concord_subject::runner::Runner;
 use concord_subject::specification::SubjectSpec;
+use concord_subject::torch::TorchInputs;
 use tempfile::TempDir;
+
+use crate::stand_in::{self, Rule};
 
 /// What a run is made with.
 #[derive(Clone)]
@@ -26,6 +29,8 @@ pub struct Made {
     checkpoint: Altered,
     pub texts: Vec<String>,
     pub settings: IndexSettings,
+    /// By which rules a stand-in for PyTorch alters what it computes.
+    pub alters: Vec<String>,
 }
 
 /// The golden checkpoint, or a copy of it in which one number of a tensor is another one.
@@ -37,14 +42,15 @@ enum Altered {
 
 impl Made {
     /// What `word` names: a subject of the native engine, with the settings of an index among its options and, for
-    /// these tests, `weight:TENSOR` (one number altered), `text:PID` (a word added to a passage), `texts=reversed` and
-    /// `given:ARTIFACT=SUBJECT` (as that subject made it, over the same collection).
+    /// these tests, `alters:RULE` (see [`stand_in`], of a `torch==…` that is stood in for), `weight:TENSOR` (one number altered), `text:PID` (a word added to a passage), `texts=reversed`
+    /// and `given:ARTIFACT=SUBJECT` (as that subject made it, over the same collection).
     pub fn by(word: &str) -> Made {
         let mut made = Made {
             subject: String::new(),
             checkpoint: Altered::No,
             texts: golden_texts(),
             settings: IndexSettings::default(),
+            alters: Vec::new(),
         };
         let mut options = Vec::new();
         for option in word.split(',') {
@@ -59,12 +65,29 @@ impl Made {
                 }
                 Some(("text", pid)) => made.texts[number(pid)].push_str(" and the heron"),
                 Some(("texts", "reversed")) => made.texts.reverse(),
+                Some(("alters", rule)) => made.alters.push(rule.to_owned()),
                 Some(("given", swap)) => made.settings.swaps.push(given(swap)),
                 _ => options.push(option),
             }
         }
         made.subject = options.join(",");
         made
+    }
+
+    /// Whether it is one that pads its batches.
+    pub fn pads(&self) -> bool {
+        self.subject.starts_with("torch==")
+    }
+
+    /// Whether an option is among its words.
+    pub fn has(&self, option: &str) -> bool {
+        self.subject.split(',').any(|own| own == option)
+    }
+
+    /// The rules by which a module is altered.
+    pub fn rules_at(&self, module: &str) -> Vec<Rule> {
+        let rules = self.alters.iter().map(|rule| Rule::of(rule));
+        rules.filter(|rule| rule.module == module).collect()
     }
 
     pub fn runner(&self) -> Runner {
@@ -78,6 +101,15 @@ impl Made {
         let settings = self.settings.clone();
         let options = match self.subject.parse() {
             Ok(SubjectSpec::Native(options)) => options,
+            Ok(SubjectSpec::Torch(options)) => {
+                let inputs = TorchInputs {
+                    checkpoint: Arc::new(checkpoint),
+                    folder,
+                    collection,
+                    settings,
+                };
+                return stand_in::runner(options, &self.alters.join(";"), inputs);
+            }
             _ => panic!("{} cannot be run", self.subject),
         };
         let native = Native::new(Arc::new(checkpoint), collection, options, settings);
@@ -160,13 +192,25 @@ impl Answered {
             recorded(runner, run);
         }
         edit([&runs[0], &runs[1]]);
+        // Of a side that does not repeat itself it is known from a second run.
+        let again = [0, 1].map(|side: usize| {
+            let changes = made[side]
+                .alters
+                .iter()
+                .any(|rule| rule.ends_with("@each-time"));
+            changes.then(|| {
+                let again = folder.path().join(["a-again", "b-again"][side]);
+                recorded(&runners[side], &again);
+                again
+            })
+        });
         let probes = folder.path().join("probes");
         fs::create_dir(&probes).unwrap();
         let opened = runs.each_ref().map(|run| Side::open(run).unwrap());
         let asked = |side: usize| ExplainedSide {
             name: [a, b][side].to_owned(),
             run: &opened[side],
-            again: None,
+            again: again[side].as_deref(),
             runner: Some(&runners[side]).filter(|_| sides == Sides::Live),
         };
         let question = Question {

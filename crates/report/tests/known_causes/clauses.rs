@@ -8,11 +8,12 @@ use concord_report::{cause_lines, explanation_json, json, sentence};
 use serde_json::Value as Json;
 
 use crate::ask::Sides;
-use crate::facts::{Facts, LAST, differing, operation_of, rows_in};
+use crate::facts::{Facts, LAST, differing, operation_of};
 use crate::inputs;
 use crate::lines;
 use crate::masks;
 use crate::reasons;
+use crate::stand_in::When;
 use crate::tables;
 use crate::text::Text;
 use crate::told::{check_operations, is_computing, modules_of, share_of, side, text_of, watched};
@@ -112,6 +113,15 @@ fn check_sentence(facts: &Facts<'_>, sentence: &str) {
         (facts.artifacts(0), facts.taps(0)),
         (facts.artifacts(1), facts.taps(1))
     );
+    for (words, sides) in [
+        ("A does not agree with itself", [true, false]),
+        ("B does not agree with itself", [false, true]),
+        ("neither A nor B agrees with itself", [true, true]),
+    ] {
+        if text.eat(words) {
+            return check_with_itself(facts, text, sides);
+        }
+    }
     if text.eat("A and B did not start from the same: ") {
         return inputs::check_start(facts, text);
     }
@@ -131,6 +141,34 @@ fn check_sentence(facts: &Facts<'_>, sentence: &str) {
         text.must("A and B part at ");
     }
     check_place(facts, text);
+}
+
+/// `, run twice; on the same inputs `linear` gives another result each time, so what separates the two cannot be told`
+fn check_with_itself(facts: &Facts<'_>, mut text: Text<'_>, sides: [bool; 2]) {
+    let changing = |side: usize| -> BTreeSet<String> {
+        let paths = facts.taps(side).into_keys();
+        let made = &facts.answered.made[side];
+        let changes = |path: &String| {
+            let mut rules = made.rules_at(path).into_iter();
+            rules.any(|rule| rule.when == When::EachTime)
+        };
+        paths.filter(changes).collect()
+    };
+    let all = [changing(0), changing(1)];
+    assert_eq!(all.each_ref().map(|paths| !paths.is_empty()), sides);
+    let all: BTreeSet<&String> = all.iter().flatten().collect();
+    text.must(", run twice; on the same inputs `");
+    let first = text.until("`");
+    assert!(all.iter().any(|path| *path == first), "{first}");
+    if text.eat(" and ") {
+        assert_eq!(text.several("more module"), all.len() - 1);
+        text.must(" give");
+    } else {
+        assert_eq!(all.len(), 1);
+        text.must(" gives");
+    }
+    text.must(" another result each time, so what separates the two cannot be told");
+    text.end();
 }
 
 fn check_place(facts: &Facts<'_>, mut text: Text<'_>) {
@@ -353,7 +391,7 @@ fn check_passages(facts: &Facts<'_>, text: &mut Text<'_>) {
             "batches of other sizes are not compared"
         );
         for batch in facts.batches(1) {
-            let has = rows_in(&batch);
+            let has = facts.rows_in(1, &batch);
             let differs = batch.iter().any(|(pid, _)| differ.contains(pid));
             let told = if more { has >= rows } else { has <= rows };
             assert_eq!(differs, told, "a batch of {has} rows");

@@ -48,11 +48,6 @@ pub struct Probed {
     pub a_in_b: Rc<Values>,
 }
 
-/// The rows of a batch: the tokens of its passages.
-pub fn rows_in(batch: &[(usize, usize)]) -> usize {
-    batch.iter().map(|(_, tokens)| tokens).sum()
-}
-
 impl Facts<'_> {
     pub fn new(answered: &Answered) -> Facts<'_> {
         Facts {
@@ -112,7 +107,27 @@ impl Facts<'_> {
 
     /// The rows of the batch that a side has a passage in.
     pub fn rows_of(&self, side: usize, pid: usize) -> usize {
-        rows_in(&self.batch_of(side, pid))
+        self.rows_in(side, &self.batch_of(side, pid))
+    }
+
+    /// The tokens that each passage of a batch is padded to by a side that pads; `None` of one that does not.
+    pub fn padded(&self, side: usize, batch: &[(usize, usize)]) -> Option<usize> {
+        let made = &self.answered.made[side];
+        let tokens = |batch: &[(usize, usize)]| batch.iter().map(|(_, tokens)| *tokens).max();
+        match (made.pads(), made.has("pad=list")) {
+            (false, _) => None,
+            // All texts of these tests are one list.
+            (true, true) => tokens(&self.batches(side).concat()),
+            (true, false) => tokens(batch),
+        }
+    }
+
+    /// The rows of a batch of a side.
+    pub fn rows_in(&self, side: usize, batch: &[(usize, usize)]) -> usize {
+        match self.padded(side, batch) {
+            Some(tokens) => batch.len() * tokens,
+            None => batch.iter().map(|(_, tokens)| tokens).sum(),
+        }
     }
 
     /// The passages whose embeddings differ.
@@ -228,8 +243,8 @@ impl Facts<'_> {
         batches
             .map(|(number, batch)| ProbeBatch {
                 number,
+                pad: self.padded(side, &batch),
                 pids: batch.iter().map(|(pid, _)| *pid).collect(),
-                pad: None,
             })
             .collect()
     }

@@ -13,11 +13,15 @@ mod in_encoder;
 mod inputs;
 mod lines;
 mod masks;
+#[cfg(unix)]
+mod padded;
 mod pairs;
 mod reasons;
 mod recorded;
 mod several;
 mod shapes;
+#[cfg(unix)]
+mod stand_in;
 mod tables;
 mod text;
 mod told;

@@ -6,8 +6,9 @@ use concord_pipeline::ModulePattern;
 use serde_json::Value as Json;
 
 use crate::dimensions;
-use crate::facts::{Facts, rows_in};
+use crate::facts::Facts;
 use crate::masks;
+use crate::stand_in::When;
 use crate::text::Text;
 use crate::told::{modules_of, side};
 use crate::ways::{self, Shape, Short};
@@ -40,6 +41,41 @@ pub fn check_in_short(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>) {
                 };
                 assert_eq!([says(side), says(1 - side)], [true, false], "{module}");
                 assert!(!facts.gives_back(side, &module), "{module} gives back");
+            }
+        }
+        "random" => {
+            let side = side(text);
+            text.must(" gives another result each time");
+            for module in modules_of(cause) {
+                let changes = |side: usize| {
+                    let rules = facts.answered.made[side].rules_at(&module);
+                    rules.iter().any(|rule| rule.when == When::EachTime)
+                };
+                assert_eq!(
+                    [changes(side), changes(1 - side)],
+                    [true, false],
+                    "{module}"
+                );
+            }
+        }
+        "attention" => {
+            text.must("A has the implementation ");
+            let a = text.until(", B ");
+            let b = why["b"].as_str().unwrap();
+            text.must(b);
+            let of = |side: usize| {
+                let made = &facts.answered.made[side];
+                if made.has("attention=sdpa") {
+                    "sdpa"
+                } else {
+                    "eager"
+                }
+            };
+            assert_eq!([a, b], [of(0), of(1)]);
+            assert_ne!(a, b);
+            check_by_code(facts, cause);
+            for module in modules_of(cause) {
+                assert!(module.ends_with(".attention.self"), "{module}");
             }
         }
         "other_mask" => {
@@ -211,7 +247,7 @@ pub fn shape_of(facts: &Facts<'_>, module: &str, inputs: usize, rows: usize) -> 
 fn assert_rows(facts: &Facts<'_>, rows: usize) {
     let of = |side| {
         let batches = facts.batches(side).into_iter();
-        let rows = batches.map(|batch| rows_in(&batch));
+        let rows = batches.map(|batch| facts.rows_in(side, &batch));
         rows.collect::<Vec<usize>>()
     };
     assert!(

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use concord_report::{Style, explanation_text};
 
-use crate::facts::{Facts, differing, rows_in};
+use crate::facts::{Facts, differing};
 use crate::text::Text;
 use crate::told::{is_computing, text_of, watched};
 
@@ -55,7 +55,7 @@ fn check_batches(facts: &Facts<'_>, mut text: Text<'_>) {
             let such = batches
                 .iter()
                 .filter(|batch| has_differing(batch) == differing);
-            let rows = such.map(|batch| rows_in(batch));
+            let rows = such.map(|batch| facts.rows_in(1, batch));
             rows.collect::<BTreeSet<usize>>()
         };
         let range = |text: &mut Text<'_>, rows: &BTreeSet<usize>| {
