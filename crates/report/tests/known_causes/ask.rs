@@ -11,15 +11,15 @@ use concord_engine::settings::IndexSettings;
 use concord_engine::swap::Swap;
 use concord_lab::Side;
 use concord_lab::explain::{ExplainedSide, Explanation, Question, explain};
-use concord_model::checkpoint::Checkpoint;
-use concord_model::hub::HubOptions;
 use concord_pipeline::{Capture, ModulePattern, NoProgress, RecordedRun};
 use concord_subject::runner::Runner;
 use concord_subject::specification::SubjectSpec;
 use concord_subject::torch::TorchInputs;
 use tempfile::TempDir;
 
-use crate::stand_in::{self, Rule};
+use crate::golden::{checkpoint, golden, golden_texts};
+use crate::rules::Rule;
+use crate::stand_in;
 
 /// What a run is made with.
 #[derive(Clone)]
@@ -42,8 +42,9 @@ enum Altered {
 
 impl Made {
     /// What `word` names: a subject of the native engine, with the settings of an index among its options and, for
-    /// these tests, `alters:RULE` (see [`stand_in`], of a `torch==…` that is stood in for), `weight:TENSOR` (one number altered), `text:PID` (a word added to a passage), `texts=reversed`
-    /// and `given:ARTIFACT=SUBJECT` (as that subject made it, over the same collection).
+    /// these tests, `alters:RULE` (of a `torch==…` that is stood in for), `weight:TENSOR` (one number altered), `text:PID`
+    /// (a word added to a passage), `texts=reversed` and `given:ARTIFACT=SUBJECT` (as that subject made it, over the same
+    /// collection).
     pub fn by(word: &str) -> Made {
         let mut made = Made {
             subject: String::new(),
@@ -95,8 +96,7 @@ impl Made {
             Altered::No => golden("checkpoint"),
             Altered::In(folder) => folder.path().to_owned(),
         };
-        // A folder is read without looking at the hub.
-        let checkpoint = Checkpoint::load(folder.to_str().unwrap(), &HubOptions::new("")).unwrap();
+        let checkpoint = checkpoint(&folder);
         let collection = Arc::new(Collection::from_passages(&self.texts));
         let settings = self.settings.clone();
         let options = match self.subject.parse() {
@@ -115,16 +115,6 @@ impl Made {
         let native = Native::new(Arc::new(checkpoint), collection, options, settings);
         Runner::Native(Box::new(native.unwrap()))
     }
-}
-
-pub fn golden(name: &str) -> PathBuf {
-    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crate_folder.join("../../tests/golden").join(name)
-}
-
-fn golden_texts() -> Vec<String> {
-    let collection = Collection::open(golden("collection.tsv")).unwrap();
-    collection.iter().map(str::to_owned).collect()
 }
 
 /// A copy of the golden checkpoint with one number of one tensor changed.
@@ -194,10 +184,8 @@ impl Answered {
         edit([&runs[0], &runs[1]]);
         // Of a side that does not repeat itself it is known from a second run.
         let again = [0, 1].map(|side: usize| {
-            let changes = made[side]
-                .alters
-                .iter()
-                .any(|rule| rule.ends_with("@each-time"));
+            let mut rules = made[side].alters.iter();
+            let changes = rules.any(|rule| Rule::of(rule).is_each_time());
             changes.then(|| {
                 let again = folder.path().join(["a-again", "b-again"][side]);
                 recorded(&runners[side], &again);

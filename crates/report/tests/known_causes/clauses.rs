@@ -13,7 +13,6 @@ use crate::inputs;
 use crate::lines;
 use crate::masks;
 use crate::reasons;
-use crate::stand_in::When;
 use crate::tables;
 use crate::text::Text;
 use crate::told::{check_operations, is_computing, modules_of, share_of, side, text_of, watched};
@@ -150,7 +149,7 @@ fn check_with_itself(facts: &Facts<'_>, mut text: Text<'_>, sides: [bool; 2]) {
         let made = &facts.answered.made[side];
         let changes = |path: &String| {
             let mut rules = made.rules_at(path).into_iter();
-            rules.any(|rule| rule.when == When::EachTime)
+            rules.any(|rule| rule.is_each_time())
         };
         paths.filter(changes).collect()
     };

@@ -276,6 +276,20 @@ impl Facts<'_> {
         })
     }
 
+    /// What a module of the first side gives in this one batch, on what the first side's modules read.
+    pub fn in_batch(&self, pids: &[usize], pad: usize, module: &str) -> Rc<Values> {
+        self.known(format!("{module} in {pids:?} to {pad}"), |out| {
+            let given = self.probed().folder.join("a");
+            let batch = ProbeBatch {
+                number: 0,
+                pids: pids.to_vec(),
+                pad: Some(pad),
+            };
+            let runner = &self.runners[0];
+            values(runner, out, &[batch], Some(&given), &[], module)
+        })
+    }
+
     fn known(&self, what: String, run: impl Fn(&Path) -> Values) -> Rc<Values> {
         if let Some(known) = self.known.borrow().get(&what) {
             return Rc::clone(known);
@@ -296,6 +310,14 @@ impl Facts<'_> {
         let mut made = self.answered.made[1].clone();
         let swaps = &mut made.settings.swaps;
         swaps.retain(|swap| !artifacts.contains(&swap.artifact()));
+        if self.answered.made[1].pads() {
+            // What follows PyTorch's encoder is the native engine, given what that encoder made.
+            made.subject = "native".to_owned();
+            let missing = ["embs", "doclens"].into_iter();
+            for artifact in missing.filter(|artifact| !artifacts.contains(artifact)) {
+                swaps.push(Swap::of(artifact, &self.answered.place("b")).unwrap());
+            }
+        }
         for artifact in artifacts {
             swaps.push(Swap::of(artifact, &self.answered.place("a")).unwrap());
         }

@@ -45,8 +45,11 @@ pub fn check(facts: &Facts<'_>, lines: &[String]) {
             let operation = operation_of(&modules_of(cause)[0]);
             let probed = facts.probed();
             let watched = watched(forced);
-            assert_near(share, share_of(facts, operation));
-            assert_near(whole, mean_difference(&probed.a, &probed.b, &watched));
+            // Of what is another each time nothing can be computed once more.
+            if cause["why"]["kind"] != "random" {
+                assert_near(share, share_of(facts, operation));
+                assert_near(whole, mean_difference(&probed.a, &probed.b, &watched));
+            }
         } else {
             check_operations(text.until(": "), cause);
         }

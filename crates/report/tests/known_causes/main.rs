@@ -4,20 +4,28 @@
 #![allow(clippy::unwrap_used)]
 
 mod after_encoder;
+#[cfg(unix)]
+mod altering;
 mod ask;
+#[cfg(unix)]
+mod batches;
 mod clauses;
 mod dimensions;
 mod facts;
 mod false_clauses;
+mod golden;
 mod in_encoder;
 mod inputs;
 mod lines;
 mod masks;
 #[cfg(unix)]
+mod operations_alone;
+#[cfg(unix)]
 mod padded;
 mod pairs;
 mod reasons;
 mod recorded;
+mod rules;
 mod several;
 mod shapes;
 #[cfg(unix)]

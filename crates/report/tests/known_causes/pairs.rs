@@ -185,7 +185,18 @@ fn found(facts: &Facts<'_>) -> Vec<String> {
                 } else {
                     " and code"
                 };
-                format!("{}{alone}", why["dimension"].as_str().unwrap())
+                let dimensions = why["deciding"]["dimensions"].as_array().unwrap().iter();
+                let dimensions: Vec<&str> = dimensions.map(|of| of.as_str().unwrap()).collect();
+                let how = match why["deciding"]["how"].as_str().unwrap() {
+                    "alone" => String::new(),
+                    how => format!("{how} "),
+                };
+                let one = match (how.as_str(), dimensions.as_slice()) {
+                    ("", [one]) => *one,
+                    _ => "either",
+                };
+                assert_eq!(why["dimension"], one);
+                format!("{how}{}{alone}", dimensions.join("+"))
             }
             "precision" => match why["wholly"].as_bool() {
                 Some(false) => "precision and more".to_owned(),

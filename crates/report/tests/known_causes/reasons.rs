@@ -8,7 +8,6 @@ use serde_json::Value as Json;
 use crate::dimensions;
 use crate::facts::Facts;
 use crate::masks;
-use crate::stand_in::When;
 use crate::text::Text;
 use crate::told::{modules_of, side};
 use crate::ways::{self, Shape, Short};
@@ -49,7 +48,7 @@ pub fn check_in_short(facts: &Facts<'_>, cause: &Json, text: &mut Text<'_>) {
             for module in modules_of(cause) {
                 let changes = |side: usize| {
                     let rules = facts.answered.made[side].rules_at(&module);
-                    rules.iter().any(|rule| rule.when == When::EachTime)
+                    rules.iter().any(|rule| rule.is_each_time())
                 };
                 assert_eq!(
                     [changes(side), changes(1 - side)],
