@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, value_parser};
-use concord_corpus::{Collection, Metadata};
+use concord_corpus::Collection;
 use concord_engine::embedded;
-use concord_engine::embeddings::{EmbeddingFiles, GivenPassages, GivenSettings};
+use concord_engine::embeddings::{EmbeddingFiles, GivenSettings};
 use concord_engine::options::NativeOptions;
 use concord_engine::settings::{DEFAULT_SEED, IndexSettings};
 use concord_engine::swap::Swap;
@@ -111,39 +111,6 @@ impl EmbeddingArguments {
             doclens: self.doclens.clone(),
             ids: self.ids.clone(),
         }
-    }
-}
-
-/// What is known of passages beside their texts.
-#[derive(Args, Clone, Debug)]
-pub struct MetadataArguments {
-    /// What is known of the passages, for `concord search --where`: JSON lines, one for each passage, with its id as _id (a
-    /// number from 0 where passages have none) and any other fields. Instead of the fields that stand beside the text
-    /// in BEIR's corpus.jsonl
-    #[arg(long, value_name = "FILE")]
-    metadata: Option<PathBuf>,
-}
-
-impl MetadataArguments {
-    /// A collection with its metadata.
-    pub fn collection(&self, path: &Path) -> Result<Collection, Failure> {
-        let collection = Collection::open(path)?;
-        Ok(match &self.metadata {
-            Some(file) => {
-                let metadata = Metadata::open(file, &collection, collection.len())?;
-                collection.with_metadata(metadata)
-            }
-            None => collection,
-        })
-    }
-
-    /// Embeddings with their metadata.
-    pub fn embeddings(&self, files: &EmbeddingFiles) -> Result<GivenPassages, Failure> {
-        let passages = GivenPassages::open(files)?;
-        Ok(match &self.metadata {
-            Some(file) => passages.with_metadata(file)?,
-            None => passages,
-        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Exit codes are those of `diff` and `grep`: 0 the same (or done), 1 different, 2 trouble.
 
 mod changed;
+mod chosen;
 mod commands;
 mod embedded_collection;
 mod environment;
@@ -10,6 +11,7 @@ mod id_files;
 mod inputs;
 mod interruption;
 mod matches;
+mod metadata_arguments;
 mod output;
 mod progress;
 mod referee;

@@ -10,7 +10,8 @@ use concord_kernels::compute::Compute;
 
 use crate::changed::{MadeFrom, print_addition};
 use crate::environment;
-use crate::inputs::{ComputeArguments, EmbeddingArguments, MetadataArguments};
+use crate::inputs::{ComputeArguments, EmbeddingArguments};
+use crate::metadata_arguments::MetadataArguments;
 use crate::output::{Failure, Outcome};
 use crate::progress::TerminalProgress;
 

@@ -16,9 +16,9 @@ use concord_pipeline::Staging;
 use serde_json::json;
 
 use crate::inputs::{
-    ComputeArguments, EmbeddingArguments, IndexArguments, MetadataArguments, checkpoint,
-    native_options, positive,
+    ComputeArguments, EmbeddingArguments, IndexArguments, checkpoint, native_options, positive,
 };
+use crate::metadata_arguments::MetadataArguments;
 use crate::output::{Failure, Outcome, print, print_json, warn};
 use crate::progress::TerminalProgress;
 

@@ -1,6 +1,6 @@
 //! `concord search`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use concord_report::{
 };
 use rayon::prelude::*;
 
+use crate::chosen::{chosen, metadata_of};
 use crate::environment;
 use crate::id_files::passages_in;
 use crate::inputs::{ComputeArguments, isa, positive, precision, score, threads};
@@ -201,7 +202,11 @@ impl SearchCommand {
 
         let only = self.only.as_deref();
         let only = only.map(|path| passages_in(path, documents, passages));
-        let only = self.chosen(&index, only.transpose()?)?;
+        let only = only.transpose()?;
+        let only = match &self.conditions {
+            Some(conditions) => Some(chosen(&index, conditions, only.as_ref())?),
+            None => only,
+        };
         let options = self.search_options(&index);
         let request = Request {
             exact: self.exact,
@@ -250,7 +255,10 @@ impl SearchCommand {
             },
             encoder: index.encoder(),
         };
-        let metadata = self.metadata(&index, &ranking)?;
+        let metadata = match self.with_metadata {
+            true => metadata_of(&index, &ranking)?,
+            false => BTreeMap::new(),
+        };
         self.write(&results, &metadata)?;
         match &judged {
             Some(judged) => self.measure(judged, &ranking, documents),
@@ -374,48 +382,6 @@ impl SearchCommand {
                 Floor::None
             },
         }
-    }
-
-    /// Of the passages to be searched, those that the conditions choose.
-    fn chosen(
-        &self,
-        index: &OpenIndex,
-        only: Option<PassageSet>,
-    ) -> Result<Option<PassageSet>, Failure> {
-        let Some(conditions) = &self.conditions else {
-            return Ok(only);
-        };
-        let mut chosen = index.choose(conditions)?;
-        if let Some(only) = &only {
-            chosen.keep(only);
-        }
-        if chosen.is_empty() {
-            let of = only.map_or("", |_| " of those that --only names");
-            warn(&[format!(
-                "--where is true of no passage{of}, so nothing is found"
-            )]);
-        }
-        Ok(Some(chosen))
-    }
-
-    /// The metadata of the passages that were found, if it is to be shown.
-    fn metadata(
-        &self,
-        index: &OpenIndex,
-        ranking: &Ranking,
-    ) -> Result<BTreeMap<u32, String>, Failure> {
-        let mut metadata = BTreeMap::new();
-        if self.with_metadata {
-            let pids = ranking
-                .iter()
-                .flat_map(|(_, found)| found)
-                .map(|hit| hit.pid);
-            for pid in pids.collect::<BTreeSet<_>>() {
-                let object = index.metadata(pid)?;
-                metadata.insert(pid, object.unwrap_or_else(|| "{}".to_owned()));
-            }
-        }
-        Ok(metadata)
     }
 
     fn write(

@@ -240,9 +240,10 @@ fn report(checked: &Checked, fields: &[Field], rebuilt: Option<&RebuildReport>) 
         (findings, _) => findings_table(findings, &environment::style()),
     };
     for Field { name, kinds } in fields {
-        let kinds = kinds
-            .iter()
-            .map(|(kind, n)| format!("{kind} of {n} passages"));
+        let kinds = kinds.iter().map(|(kind, n)| match n {
+            1 => format!("{kind} of 1 passage"),
+            n => format!("{kind} of {n} passages"),
+        });
         let kinds = kinds.collect::<Vec<_>>().join(", ");
         text.push_str(&format!("field {}: {kinds}\n", printable(name)));
     }

@@ -115,8 +115,8 @@ fn a_search_is_among_the_passages_that_conditions_choose() {
     let listed = place.done("verify index").out;
     assert!(
         listed.ends_with(
-            "field draft: boolean of 1 passages\nfield lang: string of 3 passages\nfield tags: list or object of 1 \
-             passages\nfield year: number of 3 passages\n"
+            "field draft: boolean of 1 passage\nfield lang: string of 3 passages\nfield tags: list or object of 1 \
+             passage\nfield year: number of 3 passages\n"
         ),
         "{listed}"
     );
@@ -341,7 +341,7 @@ fn a_file_of_metadata_is_that_of_the_passages_or_refused() {
         place
             .done("verify large")
             .out
-            .ends_with("field n: number of 1 passages\n")
+            .ends_with("field n: number of 1 passage\n")
     );
 }
 

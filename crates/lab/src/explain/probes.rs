@@ -112,6 +112,7 @@ impl<'a> Probes<'a> {
             taps: patterns(taps),
             tap_values: false,
             passages: Some(pids.clone()),
+            durability: Durability::Scratch,
         };
         self.run(runner, name, batches, Some(given), capture)
     }

@@ -195,10 +195,11 @@ impl Answered {
         let probes = folder.path().join("probes");
         fs::create_dir(&probes).unwrap();
         let opened = runs.each_ref().map(|run| Side::open(run).unwrap());
+        let opened_again = again.map(|run| run.map(|run| Side::open(&run).unwrap()));
         let asked = |side: usize| ExplainedSide {
             name: [a, b][side].to_owned(),
             run: &opened[side],
-            again: again[side].as_deref(),
+            again: opened_again[side].as_ref(),
             runner: Some(&runners[side]).filter(|_| sides == Sides::Live),
         };
         let question = Question {

@@ -24,7 +24,7 @@ use concord_subject::record;
 use concord_subject::runner::Runner;
 use concord_subject::specification::TorchOptions;
 use concord_subject::torch::{Torch, TorchInputs, recipe};
-use concord_tensor::{DType, Tensor};
+use concord_tensor::{DType, Durability, Tensor};
 use serde_json::{Value as Json, json};
 
 use crate::altering::{Computing, Padded, padded};
@@ -160,6 +160,7 @@ fn capture(request: &Json) -> Capture {
             .collect(),
         tap_values: ["taps", "all"].contains(&request["capture"].as_str().unwrap()),
         passages: pids.map(|pids| pids.iter().map(number).collect()),
+        durability: Durability::Scratch,
     }
 }
 
