@@ -98,6 +98,37 @@ fn the_place_in_the_batch_decides() {
 }
 
 #[test]
+fn the_rows_decide() {
+    let says = "the number of rows of the batch decides";
+    let batches = [
+        ["batch=20,pad=list", "batch=40,pad=list"],
+        ["batch=40,pad=list", "batch=20,pad=list"],
+    ];
+    check(
+        &pairs(&batches, &[LINEAR, GELU], &["rows>1000"], "rows", says),
+        Sides::Live,
+    );
+}
+
+#[test]
+fn two_that_decide_each_alone_are_both_named() {
+    let says =
+        "the padded length of the batch and the passage's place in the batch decide, each alone";
+    for module in [LINEAR, FIRST] {
+        check(
+            &pairs(
+                &[["batch=10", "batch=30"]],
+                &[module],
+                &["tokens>39", "place>5"],
+                "padded_length+place",
+                says,
+            ),
+            Sides::Live,
+        );
+    }
+}
+
+#[test]
 fn what_else_is_in_the_batch_decides() {
     let says = "what else is in the batch decides";
     check(
