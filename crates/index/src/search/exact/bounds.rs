@@ -69,7 +69,7 @@ pub(super) struct Bounds<'a> {
 
 /// What is reused from query to query.
 #[derive(Default)]
-pub(in crate::search) struct Buffers {
+pub(crate) struct Buffers {
     /// `(C, row)`: about the products of centroids and query tokens.
     scores: Vec<f32>,
     starts: Vec<Start>,
