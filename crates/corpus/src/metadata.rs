@@ -111,6 +111,18 @@ impl Metadata {
     }
 }
 
+/// The objects of passages in their order, in the form in which they are kept; `None` or an empty text for a passage that
+/// has none.
+impl<'a> FromIterator<Option<&'a str>> for Metadata {
+    fn from_iter<I: IntoIterator<Item = Option<&'a str>>>(objects: I) -> Metadata {
+        let mut metadata = Metadata::default();
+        for object in objects {
+            metadata.push(object.unwrap_or_default());
+        }
+        metadata
+    }
+}
+
 /// The passage that a line is of, its id, and its object.
 fn of_line(
     line: &str,

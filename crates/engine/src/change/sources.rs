@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use concord_corpus::Collection;
+use concord_corpus::{Collection, Metadata};
 use concord_index::format::PassageRows;
-use concord_index::passages::{IdError, PassageTable};
+use concord_index::passages::{IdError, PassageRecord, PassageTable};
 use concord_tensor::BitHash;
 
 use super::error::ChangeError;
 use crate::embeddings::GivenPassages;
 
-/// The texts of the passages that are not deleted, in the order of the index and under its ids. They are looked up by
+/// The texts of the passages that are not deleted, in the order of the index, under its ids and with its metadata. They are looked up by
 /// the hashes that the index has of them, so it does not matter in which order and under which ids `given` has them, nor
 /// what else it has.
 ///
@@ -24,7 +24,7 @@ pub(super) fn texts_of(
         .iter()
         .map(|text| (BitHash::of_bytes(text.as_bytes()), text))
         .collect();
-    let there = || table.passages().iter().filter(|passage| !passage.deleted);
+    let there = || there(table);
     let texts = there().map(|passage| {
         let text = passage.text.and_then(|hash| by_hash.get(&hash).copied());
         text.ok_or_else(|| ChangeError::NoText {
@@ -32,6 +32,7 @@ pub(super) fn texts_of(
         })
     });
     let texts = Collection::from_passages(texts.collect::<Result<Vec<_>, _>>()?);
+    let texts = texts.with_metadata(metadata_of(table));
     match table.own_ids() {
         false => Ok(texts),
         true => {
@@ -41,8 +42,19 @@ pub(super) fn texts_of(
     }
 }
 
-/// The embeddings of the passages that are not deleted, in the order of the index and under its ids, by which they are
-/// looked up; or without ids, where these are not their own. An index has no hash of the embeddings of each passage: that
+fn there(table: &PassageTable) -> impl Iterator<Item = &PassageRecord> {
+    table.passages().iter().filter(|passage| !passage.deleted)
+}
+
+/// The metadata of the passages that are not deleted.
+fn metadata_of(table: &PassageTable) -> Metadata {
+    there(table)
+        .map(|passage| passage.metadata.as_deref())
+        .collect()
+}
+
+/// The embeddings of the passages that are not deleted, in the order of the index, under its ids, by which they are
+/// looked up, and with its metadata; or without ids, where these are not their own. An index has no hash of the embeddings of each passage: that
 /// there are as many of each is what is compared.
 ///
 /// # Errors
@@ -72,5 +84,6 @@ pub(super) fn embeddings_of(
         pids.push(pid);
         ids.push(id());
     }
-    Ok(given.selected(&pids, own_ids.then_some(ids)))
+    let ids = own_ids.then_some(ids);
+    Ok(given.selected(&pids, ids, metadata_of(table)))
 }

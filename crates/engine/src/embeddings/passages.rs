@@ -159,7 +159,12 @@ impl GivenPassages {
     }
 
     /// Those of these numbers alone, in this order, under these ids or their new numbers. None of them is read yet.
-    pub(crate) fn selected(self, passages: &[usize], ids: Option<Vec<String>>) -> GivenPassages {
+    pub(crate) fn selected(
+        self,
+        passages: &[usize],
+        ids: Option<Vec<String>>,
+        metadata: Metadata,
+    ) -> GivenPassages {
         let (mut offsets, mut places) = (vec![0], Places::default());
         for &passage in passages {
             let rows = self.offsets[passage]..self.offsets[passage + 1];
@@ -172,6 +177,7 @@ impl GivenPassages {
             offsets,
             places,
             ids,
+            metadata,
             grid: Grid::new(passages.len()),
             records: Vec::new(),
             lengths: NO_LENGTHS,

@@ -113,8 +113,8 @@ fn numbers_stay_numbers_unless_some_are_gone() {
     delete(&index, ["48", "49"], &NoProgress).unwrap();
     retrain(&index, &all, &NoProgress).unwrap();
     let ids = (0..48).map(|id: usize| id.to_string());
-    let expected: Vec<Passage> = ids.zip(texts.iter().cloned()).collect();
-    assert_eq!(bytes(&index), built("left", collection(&expected)));
+    let named = plain(&texts[..48]).named(ids).unwrap();
+    assert_eq!(bytes(&index), built("left", named));
 }
 
 #[test]
