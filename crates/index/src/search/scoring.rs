@@ -88,7 +88,7 @@ impl Scorer {
     pub(super) fn score(&self, query: &PackedWeights, pids: &[u32], floor: Floor) -> Vec<Hit> {
         let unscored = |&pid: &u32| Hit { pid, score: 0.0 };
         let mut hits: Vec<Hit> = pids.iter().map(unscored).collect();
-        each(hits.chunks_mut(PASSAGES_PER_PART), |hits| {
+        each(&self.compute, hits.chunks_mut(PASSAGES_PER_PART), |hits| {
             self.buffers.with(|buffers| {
                 for hit in hits {
                     hit.score = self.score_one(query, hit.pid, floor, buffers);

@@ -2,12 +2,18 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use concord_kernels::compute::Compute;
 use rayon::prelude::*;
 
 /// Does `work` on each part, divided among the threads of the pool that the caller is in. A caller outside of any pool
-/// does it by itself. The parts are the same for any number of threads.
-pub(super) fn each<T: Send>(parts: impl Iterator<Item = T>, work: impl Fn(T) + Send + Sync) {
-    if rayon::current_thread_index().is_some() && rayon::current_num_threads() > 1 {
+/// does it by itself, and so does one whose thread has other queries waiting, which idle threads take up first. The parts
+/// are the same for any number of threads.
+pub(super) fn each<T: Send>(
+    compute: &Compute,
+    parts: impl Iterator<Item = T>,
+    work: impl Fn(T) + Send + Sync,
+) {
+    if rayon::current_thread_index().is_some() && compute.threads_to_spare() {
         let parts: Vec<T> = parts.collect();
         parts.into_par_iter().for_each(&work);
     } else {

@@ -80,20 +80,24 @@ impl Scratch {
             .zip(self.largest.chunks_mut(BLOCKS_PER_PART * row))
             .zip(self.near.chunks_mut(BLOCKS_PER_PART))
             .zip(index.centroids.chunks(BLOCKS_PER_PART * of_centroids));
-        each(parts, |(((scores, largest), near), centroids)| {
-            let blocks = (scores.chunks_mut(BLOCK * row))
-                .zip(largest.chunks_mut(row))
-                .zip(near)
-                .zip(centroids.chunks(of_centroids));
-            for (((scores, largest), near), centroids) in blocks {
-                let found = Survey {
-                    scores,
-                    largest,
-                    near,
-                };
-                survey(&scorer.compute, centroids, &query, tokens, threshold, found);
-            }
-        });
+        each(
+            &scorer.compute,
+            parts,
+            |(((scores, largest), near), centroids)| {
+                let blocks = (scores.chunks_mut(BLOCK * row))
+                    .zip(largest.chunks_mut(row))
+                    .zip(near)
+                    .zip(centroids.chunks(of_centroids));
+                for (((scores, largest), near), centroids) in blocks {
+                    let found = Survey {
+                        scores,
+                        largest,
+                        near,
+                    };
+                    survey(&scorer.compute, centroids, &query, tokens, threshold, found);
+                }
+            },
+        );
     }
 
     /// The `ncells` nearest centroids of each token, the smaller number where scores are equal.
@@ -161,7 +165,7 @@ impl Scratch {
         self.ranks.resize(self.pids.len(), 0);
         let parts = self.ranks.chunks_mut(PASSAGES_PER_PART);
         let parts = parts.zip(self.pids.chunks(PASSAGES_PER_PART));
-        each(parts, |(ranks, pids)| {
+        each(&scorer.compute, parts, |(ranks, pids)| {
             self.parts.with(|scratch| {
                 let mut ranked = ranks.iter_mut().zip(pids);
                 let passages = pids.iter().map(|&pid| scorer.index.codes(pid));

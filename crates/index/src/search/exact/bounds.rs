@@ -137,12 +137,12 @@ impl<'a> Bounds<'a> {
         let parts = (self.norms.centroids.iter())
             .zip(scores.chunks_mut(CENTROIDS_PER_PART * row))
             .zip(starts.chunks_mut(CENTROIDS_PER_PART * groups));
-        each(parts, |((centroids, scores), starts)| {
+        each(compute, parts, |((centroids, scores), starts)| {
             linear_int8(compute, centroids, &self.query, None, scores);
             self.ceilings.start(compute, scores, starts);
         });
         let (starts, pool) = (&starts[..], &*pool);
-        each(bounds.chunks_mut(PASSAGES_PER_PART), |bounds| {
+        each(compute, bounds.chunks_mut(PASSAGES_PER_PART), |bounds| {
             pool.with(|scratch| {
                 let (pids, mut uppers) = bounds_of(bounds);
                 let passages = pids.iter().map(|&pid| self.embeddings(pid));

@@ -53,14 +53,18 @@ impl Norms {
                 parts.push((scorer.part(coded, first..end), found));
             }
         }
-        each(parts.into_iter(), |(coded, reciprocals)| {
-            let mut rows = vec![0.0; reciprocals.len() * dim];
-            scorer.decompress(coded, &mut rows, reciprocals);
-            for (norm, row) in reciprocals.iter_mut().zip(rows.chunks_exact(dim)) {
-                let zero = row.iter().all(|value| *value == 0.0);
-                *norm = if zero { 0.0 } else { 1.0 / *norm };
-            }
-        });
+        each(
+            &scorer.compute,
+            parts.into_iter(),
+            |(coded, reciprocals)| {
+                let mut rows = vec![0.0; reciprocals.len() * dim];
+                scorer.decompress(coded, &mut rows, reciprocals);
+                for (norm, row) in reciprocals.iter_mut().zip(rows.chunks_exact(dim)) {
+                    let zero = row.iter().all(|value| *value == 0.0);
+                    *norm = if zero { 0.0 } else { 1.0 / *norm };
+                }
+            },
+        );
         let norms = index.centroids.chunks_exact(dim).map(|centroid| {
             let squares = centroid.iter().map(|&value| f64::from(value).powi(2));
             squares.sum::<f64>()
