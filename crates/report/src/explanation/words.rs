@@ -145,8 +145,12 @@ fn by(deciding: &Deciding) -> String {
 }
 
 fn dimensions(deciding: &Deciding) -> String {
+    let words = match deciding.dimensions.len() {
+        1 => of_dimension,
+        _ => in_a_list,
+    };
     let all = deciding.dimensions.iter();
-    listed(all.map(|dimension| of_dimension(*dimension).to_owned()))
+    listed(all.map(|dimension| words(*dimension).to_owned()))
 }
 
 fn of_dimension(dimension: Dimension) -> &'static str {
@@ -157,6 +161,17 @@ fn of_dimension(dimension: Dimension) -> &'static str {
         Dimension::Either => "the shape of the batch",
         Dimension::Place => "the passage's place in the batch",
         Dimension::Neighbours => "what else is in the batch",
+    }
+}
+
+/// The same beside others, in fewer words.
+fn in_a_list(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Rows => "the batch's number of rows",
+        Dimension::PaddedLength => "the batch's padded length",
+        Dimension::Passages => "the batch's number of passages",
+        Dimension::Place => "the passage's place",
+        Dimension::Either | Dimension::Neighbours => of_dimension(dimension),
     }
 }
 

@@ -112,8 +112,7 @@ fn the_rows_decide() {
 
 #[test]
 fn two_that_decide_each_alone_are_both_named() {
-    let says =
-        "the padded length of the batch and the passage's place in the batch decide, each alone";
+    let says = "the batch's padded length and the passage's place decide, each alone";
     for module in [LINEAR, FIRST] {
         check(
             &pairs(

@@ -226,10 +226,14 @@ fn what(text: &mut Text<'_>, verb: &str) -> (How, Vec<Told>) {
         return (How::Untold, Vec::new());
     }
     let known = [
+        ("the batch's number of rows", Told::Rows),
+        ("the batch's padded length", Told::Tokens),
+        ("the batch's number of passages", Told::Passages),
         ("the number of rows of the batch", Told::Rows),
         ("the padded length of the batch", Told::Tokens),
         ("the number of passages in the batch", Told::Passages),
         ("the passage's place in the batch", Told::Place),
+        ("the passage's place", Told::Place),
         ("what else is in the batch", Told::Neighbours),
     ];
     let mut told = Vec::new();
