@@ -31,8 +31,7 @@ impl OperationsAlone {
     }
 
     pub fn answer(&mut self, request: &Json) {
-        let inputs =
-            safetensors::read(&PathBuf::from(request["inputs"].as_str().unwrap())).unwrap();
+        let inputs = safetensors::read(PathBuf::from(request["inputs"].as_str().unwrap())).unwrap();
         let tensor = |name: &str| {
             inputs
                 .iter()
@@ -76,7 +75,7 @@ impl OperationsAlone {
             other => panic!("{other}"),
         };
         safetensors::write(
-            &PathBuf::from(request["out"].as_str().unwrap()),
+            PathBuf::from(request["out"].as_str().unwrap()),
             &[("y".to_owned(), y)],
         )
         .unwrap();
