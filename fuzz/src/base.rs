@@ -8,7 +8,7 @@ use concord_pipeline::{
     ArtifactEvent, Capture, ModulePattern, Observer, RunManifest, RunWriter, Tap, TapSink,
     TappedPassage, Value,
 };
-use concord_tensor::Tensor;
+use concord_tensor::{Durability, Tensor};
 
 use crate::folder::golden;
 
@@ -45,6 +45,7 @@ pub fn record_run(out: &Path) {
         taps: vec![ModulePattern::new("*")],
         tap_values: true,
         passages: None,
+        durability: Durability::Scratch,
     };
     let run = RunWriter::create(out, capture).expect("the run can be made");
     let halves = vec![0.5f32, -1.0, 0.0, f32::MIN_POSITIVE, 3.0, 1e9];
